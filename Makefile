@@ -1,0 +1,36 @@
+# Two commands for a new user: `make demo` and `make test`.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+
+.PHONY: demo test test-slow lint clean
+
+$(VENV)/installed: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable .
+	touch $@
+
+$(VENV)/installed-dev: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+demo: $(VENV)/installed  ## transmit the sample photograph at SNR 1, 7 and 13 dB
+	for snr in 1 7 13; do \
+	  $(BIN)/witt transmit witt/samples/*.png --snr $$snr --seed 0 --output demo_out/snr_$$snr || exit; \
+	done
+	@echo "Look at demo_out/snr_1, demo_out/snr_7 and demo_out/snr_13."
+
+test: $(VENV)/installed-dev  ## the fast tests
+	$(BIN)/python -m pytest
+
+test-slow: $(VENV)/installed-dev
+	$(BIN)/python -m pytest -m slow
+
+lint: $(VENV)/installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+clean:
+	rm -rf $(VENV) demo_out

@@ -1,0 +1,39 @@
+"""WITT: pictures over a wireless channel by a Swin joint source-channel code.
+
+    image = witt.read_image("photo.png")
+    model = witt.load("witt_light")
+    sent = model(witt.to_tensor(image.pixels), channels.Rayleigh(), snr_db=10, cbr=1 / 16)
+    print(witt.psnr(sent.image, witt.to_tensor(image.pixels)))
+
+Source: Yang et al., WITT: A Wireless Image Transmission Transformer for Semantic
+Communications, arXiv 2211.00937. Written from the paper; no code of the published one.
+"""
+
+from witt.config import PRESETS, ModelConfig
+from witt.errors import InputError
+from witt.files import find_images, write_png
+from witt.images import read_image, to_pixels, to_tensor
+from witt.metrics import ms_ssim, psnr
+from witt.model import WITT, Encoded, Transmission, create_model
+from witt.weights import load, load_weights, save_weights, shipped
+
+__all__ = [
+    "PRESETS",
+    "WITT",
+    "Encoded",
+    "InputError",
+    "ModelConfig",
+    "Transmission",
+    "create_model",
+    "find_images",
+    "load",
+    "load_weights",
+    "ms_ssim",
+    "psnr",
+    "read_image",
+    "save_weights",
+    "shipped",
+    "to_pixels",
+    "to_tensor",
+    "write_png",
+]

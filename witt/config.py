@@ -1,0 +1,156 @@
+"""What defines a model: its sizes, and the SNRs and rates it serves."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import asdict, dataclass, replace
+from fractions import Fraction
+from typing import Any
+
+from witt.errors import InputError
+
+
+@dataclass(frozen=True)
+class ModelConfig:
+    """Sizes and abilities of a WITT model; saved with every checkpoint and result.
+
+    Args:
+        name: preset this configuration started from.
+        dims: feature width of each stage.
+        depths: Swin blocks of each stage (the decoder mirrors them).
+        heads: attention heads of each stage.
+        window: side of the attention window, in tokens.
+        patch: side of the first patch, in pixels; every later stage halves the map.
+        channels: most real feature channels a token sends; two make one complex symbol.
+        modnet_layers: factors in the Channel ModNet (7 in the paper).
+        modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
+        rate_adaptive: serve several CBRs by sending the first k feature channels.
+        linear_path: add the linear transmitter beside the network (`witt.linear`).
+        uses_csi: the decoder is given the reliability of each received symbol.
+        sends_scale: the power scale travels in the header (16 bits) and is undone.
+        snr_range_db: SNRs the weights were trained for.
+        cbr_range: CBRs the weights were trained for.
+    """
+
+    name: str
+    dims: tuple[int, ...]
+    depths: tuple[int, ...]
+    heads: tuple[int, ...]
+    window: int = 8
+    patch: int = 2
+    channels: int = 96
+    modnet_layers: int = 7
+    modnet_ratio: float = 1.5
+    rate_adaptive: bool = False
+    linear_path: bool = False
+    uses_csi: bool = False
+    sends_scale: bool = False
+    snr_range_db: tuple[float, float] = (-2.0, 20.0)
+    cbr_range: tuple[float, float] | None = None
+
+    def __post_init__(self) -> None:
+        for field in ("dims", "depths", "heads", "snr_range_db", "cbr_range"):
+            value = getattr(self, field)
+            if value is not None:  # lists when they come from JSON
+                object.__setattr__(self, field, tuple(value))
+        if not self.dims or not len(self.dims) == len(self.depths) == len(self.heads):
+            raise InputError(
+                f"dims {self.dims}, depths {self.depths} and heads {self.heads} "
+                "need one entry for each stage"
+            )
+        for dim, heads in zip(self.dims, self.heads, strict=True):
+            if heads < 1 or dim < 1 or dim % heads:
+                raise InputError(f"a stage of width {dim} cannot have {heads} heads")
+        if min(self.depths) < 1 or self.window < 1 or self.patch < 1 or self.modnet_layers < 1:
+            raise InputError("depths, window, patch and modnet_layers must be at least 1")
+        if self.channels < 2 or self.channels % 2:
+            raise InputError(f"channels must be even and at least 2, not {self.channels}")
+
+    @property
+    def stride(self) -> int:
+        """Pixels a token of the last stage covers, each way."""
+        return self.patch * 2 ** (len(self.dims) - 1)
+
+    @property
+    def max_cbr(self) -> float:
+        """CBR when every feature channel is sent and nothing is padded."""
+        return self.channels / (6 * self.stride**2)
+
+    @property
+    def served_cbr(self) -> tuple[float, float]:
+        """Lowest and highest CBR that may be asked for."""
+        if self.cbr_range is not None:
+            return self.cbr_range
+        lowest = 2 / (6 * self.stride**2) if self.rate_adaptive else self.max_cbr
+        return lowest, self.max_cbr
+
+    def to_dict(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return asdict(self)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
+        """Inverse of `to_dict`.
+
+        Raises:
+            InputError: an entry is unknown, missing or of the wrong kind.
+        """
+        try:
+            return cls(**values)
+        except TypeError as error:
+            raise InputError(f"not a model configuration: {error}") from error
+
+
+def channels_for_cbr(cbr: float, stride: int) -> int:
+    """Even number of feature channels whose CBR without padding is at most `cbr`."""
+    return max(2, 2 * math.floor(cbr * 3 * stride**2 * (1 + 1e-9)))
+
+
+_PAPER = {"dims": (128, 192, 256, 320), "heads": (4, 6, 8, 10), "window": 8}
+
+PRESETS: dict[str, ModelConfig] = {
+    "witt_base": ModelConfig("witt_base", depths=(2, 2, 6, 2), **_PAPER),  # type: ignore[arg-type]
+    "witt_small": ModelConfig("witt_small", depths=(2, 2, 2, 2), **_PAPER),  # type: ignore[arg-type]
+    "witt_large": ModelConfig("witt_large", depths=(2, 2, 18, 2), **_PAPER),  # type: ignore[arg-type]
+    "witt_cifar": ModelConfig(
+        "witt_cifar", dims=(128, 256), depths=(2, 4), heads=(4, 8), window=2, channels=32
+    ),
+    "witt_light": ModelConfig(
+        "witt_light",
+        dims=(48, 96, 192),
+        depths=(2, 2, 6),
+        heads=(2, 4, 6),
+        patch=4,
+        channels=192,
+        modnet_layers=3,
+        modnet_ratio=1.0,
+        rate_adaptive=True,
+        linear_path=True,
+        uses_csi=True,
+        sends_scale=True,
+        cbr_range=(1 / 48, 1 / 8),
+    ),
+}
+
+
+def preset(name: str, **overrides: Any) -> ModelConfig:
+    """Configuration of a preset with some entries replaced.
+
+    Args:
+        name: one of `PRESETS`.
+        **overrides: entries of `ModelConfig`; also ``cbr``, which sets ``channels``.
+
+    Raises:
+        InputError: unknown preset or entry; the message lists the choices.
+    """
+    if name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+    config = PRESETS[name]
+    cbr = overrides.pop("cbr", None)
+    try:
+        config = replace(config, **overrides)
+    except TypeError as error:
+        raise InputError(f"preset {name}: {error}") from error
+    if cbr is not None:
+        config = replace(config, channels=channels_for_cbr(float(Fraction(cbr)), config.stride))
+    return config

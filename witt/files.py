@@ -1,0 +1,231 @@
+"""Finding the pictures that were asked for, and writing what came of them."""
+
+import os
+import uuid
+from collections.abc import Iterator, Sequence
+from io import BytesIO
+from pathlib import Path
+from typing import NamedTuple
+
+from PIL import Image
+
+from witt.errors import InputError
+from witt.images import Pixels, check_pixels, one_line
+
+EXTENSIONS = frozenset(
+    (
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".webp",
+        ".bmp",
+        ".tif",
+        ".tiff",
+        ".gif",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".pnm",
+        ".avif",
+        ".jp2",
+        ".j2k",
+    )
+)
+
+
+class Found(NamedTuple):
+    """A picture to work on.
+
+    Attributes:
+        path: Where it is.
+        relative: Its name in the output: no two have the same folder and stem.
+    """
+
+    path: Path
+    relative: Path
+
+
+def find_images(inputs: Sequence[str | Path]) -> list[Found]:
+    """The pictures named by files and folders.
+
+    A file is taken as it is, whatever its name; a folder is walked, its pictures known by their
+    extension, sorted, hidden ones skipped. A picture named twice is taken once.
+
+    The relative name is the file's own, or its path below the folder. Names that would share
+    a folder and stem, which outputs are named by, are told apart, all of them in the same way:
+    ``x.png`` and ``x.jpg`` become ``x_png.png`` and ``x_jpg.jpg`` where that suffices, else the
+    folder goes in front (``a/x.png`` and ``b/x.png``), else both, and what is then still equal
+    is numbered (``a/x_2.png``). Upper and lower case count as equal, as some file systems do.
+
+    Raises:
+        InputError: An input does not exist, or a folder has no picture or cannot be read.
+    """
+    entries: dict[str, tuple[Found, str]] = {}
+    for path in map(Path, inputs):
+        # Path.is_dir raises for names that no file can have.
+        is_folder = os.path.isdir(path)
+        folder = Path(os.path.abspath(path if is_folder else path.parent)).name
+        for found in _walk(path) if is_folder else [_file(path)]:
+            entries.setdefault(os.path.abspath(found.path), (found, folder))
+    return _tell_apart(list(entries.values()))
+
+
+def ensure_writable_folder(path: str | Path) -> Path:
+    """Make a folder and its parents where they are missing, and check that it takes files.
+
+    Raises:
+        InputError: It is a file, or cannot be made or written.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+        # Permission bits say little (root, read-only and network file systems), so try.
+        probe = _temporary(path)
+        probe.touch(exist_ok=False)
+        probe.unlink()
+    except FileExistsError as error:
+        raise InputError(f"{path}: is a file, not a folder for the output") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written: {one_line(error)}") from error
+    return path
+
+
+def write_png(path: str | Path, pixels: Pixels) -> None:
+    """Write ``(H, W, 3)`` uint8 RGB pixels as PNG, whole or not at all.
+
+    The same pixels give the same bytes.
+
+    Raises:
+        InputError: The file cannot be written.
+        ValueError: The pixels are not uint8 or not ``(H, W, 3)``.
+    """
+    check_pixels(pixels)
+    buffer = BytesIO()
+    Image.fromarray(pixels).save(buffer, format="PNG")
+    write_bytes(path, buffer.getvalue())
+
+
+def write_text(path: str | Path, text: str) -> None:
+    """Write UTF-8 text as it is, whole or not at all.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    write_bytes(path, text.encode())
+
+
+def write_bytes(path: str | Path, data: bytes) -> None:
+    """Write bytes under a temporary name in the same folder, then rename.
+
+    Raises:
+        InputError: The file cannot be written.
+    """
+    path = Path(path)
+    temporary = _temporary(path.parent)
+    try:
+        try:
+            temporary.write_bytes(data)
+            os.replace(temporary, path)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be written: {one_line(error)}") from error
+
+
+def _file(path: Path) -> Found:
+    try:
+        path.stat()
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file or folder") from error
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+    return Found(path, Path(path.name))
+
+
+def _walk(root: Path) -> list[Found]:
+    """The pictures below a folder, in the order of their relative names."""
+    paths = [
+        folder / name
+        for folder, names in _folders(root)
+        for name in names
+        if Path(name).suffix.lower() in EXTENSIONS
+    ]
+    if not paths:
+        raise InputError(f"{root}: no pictures in this folder ({' '.join(sorted(EXTENSIONS))})")
+    found = [Found(path, path.relative_to(root)) for path in paths]
+    return sorted(found, key=lambda entry: entry.relative.parts)
+
+
+def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
+    """Each folder with the files in it, hidden ones left out, links followed once."""
+
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename}: cannot be read: {one_line(error)}") from error
+
+    seen: set[str] = set()
+    for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
+        real = os.path.realpath(folder)
+        if real in seen:
+            below.clear()
+            continue
+        seen.add(real)
+        below[:] = sorted(name for name in below if not name.startswith("."))
+        yield Path(folder), [name for name in names if not name.startswith(".")]
+
+
+def _tell_apart(entries: list[tuple[Found, str]]) -> list[Found]:
+    """Rename relative paths until no two share a folder and stem."""
+    names = [found.relative for found, _ in entries]
+    for group in _groups(names):
+        for way in (_with_suffix, _with_folder, _with_both):
+            candidates = [way(names[index], entries[index][1]) for index in group]
+            if len({_key(name) for name in candidates}) == len(group):
+                break
+        for index, candidate in zip(group, candidates, strict=True):
+            names[index] = candidate
+    # Some have no name of their own, and a new name may be that of another picture.
+    groups = _groups(names)
+    taken = {_key(name) for name in names} if groups else set()
+    for group in groups:
+        for index in group[1:]:
+            number = 2
+            while _key(numbered := _with_number(names[index], number)) in taken:
+                number += 1
+            names[index] = numbered
+            taken.add(_key(numbered))
+    return [Found(found.path, name) for (found, _), name in zip(entries, names, strict=True)]
+
+
+def _groups(names: list[Path]) -> list[list[int]]:
+    """The indices of names that share a folder and stem."""
+    groups: dict[str, list[int]] = {}
+    for index, name in enumerate(names):
+        groups.setdefault(_key(name), []).append(index)
+    return [group for group in groups.values() if len(group) > 1]
+
+
+def _key(relative: Path) -> str:
+    return relative.with_name(relative.stem).as_posix().casefold()
+
+
+def _with_suffix(relative: Path, _: str) -> Path:
+    return relative.with_name(f"{relative.stem}_{relative.suffix[1:]}{relative.suffix}")
+
+
+def _with_folder(relative: Path, folder: str) -> Path:
+    return folder / relative
+
+
+def _with_both(relative: Path, folder: str) -> Path:
+    return folder / _with_suffix(relative, folder)
+
+
+def _with_number(relative: Path, number: int) -> Path:
+    return relative.with_name(f"{relative.stem}_{number}{relative.suffix}")
+
+
+def _temporary(folder: Path) -> Path:
+    # Not the name plus something: that could be longer than a name may be.
+    return folder / f".{uuid.uuid4().hex}.tmp"

@@ -1,0 +1,120 @@
+"""Building blocks of the Swin encoder and decoder, on timm's parts.
+
+Swin Transformer: Liu et al., arXiv 2103.14030. Blocks, window attention and patch merging are
+timm's (Apache-2.0). Feature maps are ``(B, H, W, C)``.
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
+from torch import Tensor, nn
+
+
+class Unmerge(nn.Module):
+    """Upsampling by `factor`: LayerNorm, Linear without bias, pixel shuffle.
+
+    ``(B, H, W, dim)`` becomes ``(B, factor·H, factor·W, out_dim)``.
+    """
+
+    def __init__(self, dim: int, out_dim: int, factor: int = 2) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.increment = nn.Linear(dim, out_dim * factor**2, bias=False)
+        self.shuffle = nn.PixelShuffle(factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.increment(self.norm(x)).permute(0, 3, 1, 2)
+        return self.shuffle(x).permute(0, 2, 3, 1)
+
+
+def swin_blocks(dim: int, depth: int, heads: int, window: int) -> nn.Sequential:
+    """`depth` Swin blocks, every second one shifted by half a window.
+
+    Maps smaller than a window, or no multiple of it, are padded inside the attention, so any
+    map size works; window and shift stay as built (`always_partition`).
+    """
+    return nn.Sequential(
+        *(
+            SwinTransformerBlock(
+                dim,
+                input_resolution=window,
+                num_heads=heads,
+                window_size=window,
+                shift_size=window // 2 if i % 2 else 0,
+                always_partition=True,
+                dynamic_mask=True,
+            )
+            for i in range(depth)
+        )
+    )
+
+
+class EncoderStage(nn.Module):
+    """Patch merging (but for the first stage), then Swin blocks."""
+
+    def __init__(self, in_dim: int | None, dim: int, depth: int, heads: int, window: int) -> None:
+        super().__init__()
+        self.downsample = nn.Identity() if in_dim is None else PatchMerging(in_dim, dim)
+        self.blocks = swin_blocks(dim, depth, heads, window)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.blocks(self.downsample(x))
+
+
+class DecoderStage(nn.Module):
+    """Swin blocks, then un-merging to the next stage or to pixels."""
+
+    def __init__(
+        self, dim: int, out_dim: int, factor: int, depth: int, heads: int, window: int
+    ) -> None:
+        super().__init__()
+        self.blocks = swin_blocks(dim, depth, heads, window)
+        self.upsample = Unmerge(dim, out_dim, factor)
+
+    def forward(self, x: Tensor) -> Tensor:
+        return self.upsample(self.blocks(x))
+
+
+class ModNet(nn.Module):
+    """Channel ModNet: scales each feature by a gate that depends on features and channel.
+
+        t = W₀ x · b₀(c);  t = W_k t · b_k(c), k = 1 … n−1;  x ← x · sigmoid(W_n t)
+
+    where b_k is Linear, ReLU, Linear, ReLU, Linear, sigmoid of the condition c: the SNR in dB
+    and, for a rate-adaptive model, the rate (then it is SwinJSCC's Rate ModNet as well, in one).
+
+    Source: WITT, arXiv 2211.00937, section 2.3 (n = 7, hidden width 1.5·dim).
+
+    Args:
+        dim: feature width.
+        layers: n.
+        ratio: hidden width over `dim`.
+        conditions: numbers in the condition.
+    """
+
+    def __init__(self, dim: int, layers: int, ratio: float, conditions: int) -> None:
+        super().__init__()
+        hidden = int(dim * ratio)
+        widths = [dim] + [hidden] * layers
+        self.sm_list = nn.ModuleList(
+            nn.Linear(a, b) for a, b in zip(widths, [*widths[1:], dim], strict=True)
+        )
+        self.bm_list = nn.ModuleList(
+            nn.Sequential(
+                nn.Linear(conditions, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, hidden),
+                nn.ReLU(),
+                nn.Linear(hidden, hidden),
+                nn.Sigmoid(),
+            )
+            for _ in range(layers)
+        )
+
+    def forward(self, x: Tensor, condition: Tensor) -> Tensor:
+        """`x` (B, H, W, dim), `condition` (B, conditions)."""
+        t = x
+        for linear, factor in zip(list(self.sm_list)[:-1], self.bm_list, strict=True):
+            t = linear(t) * factor(condition)[:, None, None]
+        return x * torch.sigmoid(self.sm_list[-1](t))

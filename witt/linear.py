@@ -1,0 +1,102 @@
+"""A linear transmitter beside the network, from which training starts.
+
+Each 16×16 block (one token) goes to C coefficients by a KLT with gains λ^(−1/4), which is the
+optimal linear code for a Gaussian source under a power limit (Lee & Petersen 1976; SoftCast,
+Jakubczak & Katabi 2011), and comes back by the LMMSE estimate. The network adds what a linear
+code cannot do. All of it is trained further.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class ConditionalGain(nn.Module):
+    """Per-channel factor exp(MLP(condition)); 1 at the start."""
+
+    def __init__(self, conditions: int, channels: int, hidden: int = 64) -> None:
+        super().__init__()
+        self.hidden = nn.Linear(conditions, hidden)
+        self.out = nn.Linear(hidden, channels)
+        nn.init.zeros_(self.out.weight)
+        nn.init.zeros_(self.out.bias)
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """`condition` (B, n) to factors (B, 1, 1, channels)."""
+        log_gain = self.out(F.gelu(self.hidden(condition)))
+        return torch.exp(log_gain)[:, None, None]
+
+
+class LinearEncoder(nn.Module):
+    """Blocks of pixels to coefficients, with gains that follow SNR and rate."""
+
+    def __init__(self, block: int, channels: int, conditions: int) -> None:
+        super().__init__()
+        self.block = block
+        self.analysis = nn.Linear(3 * block**2, channels)
+        self.gain = ConditionalGain(conditions, channels)
+
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        """`image` (B, 3, H, W), centred on 0, to (B, H/block, W/block, channels)."""
+        blocks = F.pixel_unshuffle(image, self.block).permute(0, 2, 3, 1)
+        return self.analysis(blocks) * self.gain(condition)
+
+
+class LinearDecoder(nn.Module):
+    """LMMSE estimate of the coefficients, then back to pixels.
+
+    A symbol after the MMSE equaliser is (1−e)·f + noise of variance (1−e)·e, where e is its
+    error variance for unit power. For a feature of power p the LMMSE estimate is f̂·p / (p(1−e) + e).
+    """
+
+    def __init__(self, block: int, channels: int, conditions: int) -> None:
+        super().__init__()
+        self.block = block
+        self.log_power = nn.Parameter(torch.zeros(channels))
+        self.trust = ConditionalGain(conditions, channels)
+        self.synthesis = nn.Linear(channels, 3 * block**2)
+
+    def forward(
+        self, features: Tensor, error: Tensor, amplitude: Tensor, condition: Tensor
+    ) -> Tensor:
+        """Centred image from received features.
+
+        Args:
+            features: (B, H, W, C) after the MMSE equaliser, unsent ones 0.
+            error: (B, H, W, C) error variance, unsent ones 1.
+            amplitude: (B, 1, 1, 1) root-mean-square of the features before normalisation.
+            condition: (B, n).
+        """
+        # Twice, since two features share the unit power of a symbol.
+        power = 2 * torch.exp(self.log_power) * self.trust(condition) / amplitude**2
+        estimate = features * power / (power * (1 - error) + error)
+        blocks = self.synthesis(estimate * amplitude)
+        return F.pixel_shuffle(blocks.permute(0, 3, 1, 2), self.block)
+
+
+@torch.no_grad()
+def start_from_klt(
+    encoder: LinearEncoder, decoder: LinearDecoder, covariance: Tensor, mean: Tensor
+) -> None:
+    """Set both ends to the optimal linear code for blocks of these statistics.
+
+    Args:
+        encoder: set to the KLT with gains λ^(−1/4).
+        decoder: set to its inverse; the LMMSE weights follow from the powers √λ.
+        covariance: (D, D) of centred blocks in `F.pixel_unshuffle` order, D = 3·block².
+        mean: (D,) of the same blocks.
+    """
+    channels = encoder.analysis.out_features
+    values, vectors = torch.linalg.eigh(covariance.double())
+    values = values.flip(0)[:channels].clamp_min(1e-10)
+    basis = vectors.flip(1)[:, :channels].T
+    # One constant for all keeps the features near unit power at half the channels.
+    gains = values.pow(-0.25) / values.sqrt()[: channels // 2].mean().sqrt()
+    analysis = basis * gains[:, None]
+    encoder.analysis.weight.copy_(analysis)
+    encoder.analysis.bias.copy_(-(analysis @ mean.double()))
+    decoder.log_power.copy_(torch.log(gains**2 * values))
+    decoder.synthesis.weight.copy_((basis / gains[:, None]).T)
+    decoder.synthesis.bias.copy_(mean)

@@ -1,0 +1,145 @@
+"""The Swin encoder and decoder of WITT: pictures to channel features and back.
+
+Source: WITT, arXiv 2211.00937, figure 1. Features are real; `witt.model` pairs them to symbols.
+"""
+
+from __future__ import annotations
+
+import torch
+from timm.layers import trunc_normal_
+from torch import Tensor, nn
+
+from witt.config import ModelConfig
+from witt.layers import DecoderStage, EncoderStage, ModNet
+from witt.linear import LinearDecoder, LinearEncoder
+
+
+def _conditions(config: ModelConfig) -> int:
+    return 2 if config.rate_adaptive else 1
+
+
+def condition_vector(config: ModelConfig, snr_db: Tensor, channels: Tensor) -> Tensor:
+    """What the ModNet is told: (B, 1) SNR in dB as published, or (B, 2) scaled SNR and rate."""
+    if not config.rate_adaptive:
+        return snr_db[:, None]
+    rate = torch.log2(channels / (config.channels / 2))
+    return torch.stack((snr_db / 10, rate), dim=1)
+
+
+def _init_weights(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
+
+
+class PatchEmbed(nn.Module):
+    """Strided convolution from pixels to the first map, ``(B, 3, H, W)`` to ``(B, h, w, C)``."""
+
+    def __init__(self, patch: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, patch, stride=patch)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image).permute(0, 2, 3, 1)
+
+
+class Encoder(nn.Module):
+    """Picture to channel features.
+
+    image ─► patches ─► stage 1 … S (merge, Swin blocks) ─► LN ─► ModNet ─► head ─(+)─► features
+       └────────────────────── linear path, if any ────────────────────────────┘
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        dims = config.dims
+        self.patch_embed = PatchEmbed(config.patch, dims[0])
+        self.layers = nn.ModuleList(
+            EncoderStage(dims[i - 1] if i else None, dims[i], depth, heads, config.window)
+            for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True))
+        )
+        self.norm = nn.LayerNorm(dims[-1])
+        self.modnet = ModNet(
+            dims[-1], config.modnet_layers, config.modnet_ratio, _conditions(config)
+        )
+        self.head = nn.Linear(dims[-1], config.channels)
+        self.apply(_init_weights)
+        self.linear = (
+            LinearEncoder(config.stride, config.channels, _conditions(config))
+            if config.linear_path
+            else None
+        )
+
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        """`image` (B, 3, H, W) in [0, 1], sides multiples of the stride; to (B, h, w, C)."""
+        x = self.patch_embed(image)
+        for stage in self.layers:
+            x = stage(x)
+        x = self.head(self.modnet(self.norm(x), condition))
+        if self.linear is not None:
+            x = x + self.linear(image - 0.5, condition)
+        return x
+
+
+class Decoder(nn.Module):
+    """Channel features to picture.
+
+    features ─► head ─► ModNet ─► stage S … 1 (Swin blocks, un-merge) ─(+)─► image
+         └──────────────── LMMSE linear path, if any ────────────────────┘
+    """
+
+    def __init__(self, config: ModelConfig) -> None:
+        super().__init__()
+        self.uses_csi = config.uses_csi
+        dims = config.dims[::-1]
+        inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
+        self.head = nn.Linear(inputs, dims[0])
+        self.modnet = ModNet(
+            dims[0], config.modnet_layers, config.modnet_ratio, _conditions(config)
+        )
+        last = len(dims) - 1
+        self.layers = nn.ModuleList(
+            DecoderStage(
+                dim,
+                3 if i == last else dims[i + 1],
+                config.patch if i == last else 2,
+                depth,
+                heads,
+                config.window,
+            )
+            for i, (dim, depth, heads) in enumerate(
+                zip(dims, config.depths[::-1], config.heads[::-1], strict=True)
+            )
+        )
+        self.apply(_init_weights)
+        self.linear = None
+        if config.linear_path:
+            self.linear = LinearDecoder(config.stride, config.channels, _conditions(config))
+            # The linear path starts at about 25 dB; the network must not start by drowning it.
+            self.layers[-1].upsample.increment.weight.data.mul_(0.1)
+
+    def forward(
+        self, features: Tensor, error: Tensor, amplitude: Tensor, condition: Tensor
+    ) -> Tensor:
+        """Picture (B, 3, H, W), not clamped.
+
+        Args:
+            features: (B, h, w, C) received, unsent ones 0.
+            error: (B, h, w, C/2) error variance of each symbol in [0, 1], unsent ones 1.
+            amplitude: (B, 1, 1, 1) by which the power normalisation divided.
+            condition: (B, n).
+        """
+        if self.linear is None:
+            x = features * amplitude  # as published: the power is undone before the network
+        else:
+            x = features  # contrast is put back at the end, on both paths alike
+        x = torch.cat((x, 1 - error), dim=-1) if self.uses_csi else x
+        x = self.modnet(self.head(x), condition)
+        for stage in self.layers:
+            x = stage(x)
+        image = x.permute(0, 3, 1, 2)
+        if self.linear is None:
+            return image
+        error = error.repeat_interleave(2, dim=-1)  # I and Q of a symbol are channels 2j, 2j+1
+        return image * amplitude + self.linear(features, error, amplitude, condition) + 0.5
