@@ -27,6 +27,7 @@ class ModelConfig:
         rate_adaptive: serve several CBRs by sending the first k feature channels.
         linear_path: add the linear transmitter beside the network (`witt.linear`).
         uses_csi: the decoder is given the reliability of each received symbol.
+        spreads: a unitary DFT spreads the features of a token over its symbols.
         sends_scale: the power scale travels in the header (16 bits) and is undone.
         snr_range_db: SNRs the weights were trained for.
         cbr_range: CBRs the weights were trained for.
@@ -44,6 +45,7 @@ class ModelConfig:
     rate_adaptive: bool = False
     linear_path: bool = False
     uses_csi: bool = False
+    spreads: bool = False
     sends_scale: bool = False
     snr_range_db: tuple[float, float] = (-2.0, 20.0)
     cbr_range: tuple[float, float] | None = None
@@ -63,8 +65,14 @@ class ModelConfig:
                 raise InputError(f"a stage of width {dim} cannot have {heads} heads")
         if min(self.depths) < 1 or self.window < 1 or self.patch < 1 or self.modnet_layers < 1:
             raise InputError("depths, window, patch and modnet_layers must be at least 1")
-        if self.channels < 2 or self.channels % 2:
-            raise InputError(f"channels must be even and at least 2, not {self.channels}")
+        # The rate takes 8 bits of the header.
+        if not 2 <= self.channels <= 512 or self.channels % 2:
+            raise InputError(f"channels must be even, from 2 to 512, not {self.channels}")
+        if int(min(self.dims) * self.modnet_ratio) < 1:
+            raise InputError(f"modnet_ratio {self.modnet_ratio} leaves the ModNet no hidden width")
+        _check_range("snr_range_db", self.snr_range_db, -math.inf)
+        if self.cbr_range is not None:
+            _check_range("cbr_range", self.cbr_range, 0.0)
 
     @property
     def stride(self) -> int:
@@ -101,6 +109,11 @@ class ModelConfig:
             raise InputError(f"not a model configuration: {error}") from error
 
 
+def _check_range(name: str, bounds: tuple[float, ...], above: float) -> None:
+    if len(bounds) != 2 or not above < bounds[0] <= bounds[1] < math.inf:
+        raise InputError(f"{name} must be a low and a high value, both finite, not {bounds}")
+
+
 def channels_for_cbr(cbr: float, stride: int) -> int:
     """Even number of feature channels whose CBR without padding is at most `cbr`."""
     return max(2, 2 * math.floor(cbr * 3 * stride**2 * (1 + 1e-9)))
@@ -127,6 +140,7 @@ PRESETS: dict[str, ModelConfig] = {
         rate_adaptive=True,
         linear_path=True,
         uses_csi=True,
+        spreads=True,
         sends_scale=True,
         cbr_range=(1 / 48, 1 / 8),
     ),
@@ -152,5 +166,20 @@ def preset(name: str, **overrides: Any) -> ModelConfig:
     except TypeError as error:
         raise InputError(f"preset {name}: {error}") from error
     if cbr is not None:
-        config = replace(config, channels=channels_for_cbr(float(Fraction(cbr)), config.stride))
+        config = replace(config, channels=channels_for_cbr(_parse_cbr(cbr), config.stride))
+        if config.cbr_range is not None:  # no more than what is there can be asked for
+            low, high = config.cbr_range
+            most = config.max_cbr
+            config = replace(config, cbr_range=(min(low, most), min(high, most)))
     return config
+
+
+def _parse_cbr(cbr: Any) -> float:
+    """A positive number, or a fraction as text ("1/16")."""
+    try:
+        value = float(Fraction(cbr))
+    except (TypeError, ValueError, ArithmeticError) as error:
+        raise InputError(f"cbr must be a number or a fraction like 1/16, not {cbr!r}") from error
+    if value <= 0:
+        raise InputError(f"cbr must be above 0, not {cbr!r}")
+    return value

@@ -48,7 +48,8 @@ class LinearDecoder(nn.Module):
     """LMMSE estimate of the coefficients, then back to pixels.
 
     A symbol after the MMSE equaliser is (1−e)·f + noise of variance (1−e)·e, where e is its
-    error variance for unit power. For a feature of power p the LMMSE estimate is f̂·p / (p(1−e) + e).
+    error variance for unit power. For a feature of power p the LMMSE estimate is
+    f̂·p / (p(1−e) + e).
     """
 
     def __init__(self, block: int, channels: int, conditions: int) -> None:
@@ -66,7 +67,7 @@ class LinearDecoder(nn.Module):
         Args:
             features: (B, H, W, C) after the MMSE equaliser, unsent ones 0.
             error: (B, H, W, C) error variance, unsent ones 1.
-            amplitude: (B, 1, 1, 1) root-mean-square of the features before normalisation.
+            amplitude: (B, 1, 1, 1) root-mean-square of the symbols before normalisation.
             condition: (B, n).
         """
         # Twice, since two features share the unit power of a symbol.

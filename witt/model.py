@@ -14,6 +14,7 @@ import channels
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
 from witt.network import Decoder, Encoder, condition_vector
+from witt.spreading import despread, despread_error, spread
 
 # What the receiver must know beside the symbols, in bits for an image.
 HEADER_BITS = {"height": 16, "width": 16, "feature channels": 8, "snr": 16}
@@ -104,26 +105,28 @@ class WITT(nn.Module):
                 f"CBR {cbr:g} is not served by {self.config.name}: "
                 + (f"choose {low:.4g} to {high:.4g}" if high > low else f"it has {high:.4g} only")
             )
-        if not self.config.rate_adaptive:
-            return most
+        least = 2 if self.config.rate_adaptive else most
         pixels = 3 * size[0] * size[1]
         fits = 2 * math.floor(cbr * pixels * (1 + 1e-9) / self.tokens(size))
-        if fits < 2:
+        if fits < least:
             warnings.warn(
                 f"a picture of {size[1]}x{size[0]} pixels cannot be sent at CBR {cbr:.4g}: "
                 f"padded to {self.tokens(size)} tokens it takes at least "
-                f"{self.tokens(size) / pixels:.4g}, which is used",
+                f"{self.tokens(size) * least / (2 * pixels):.4g}, which is used",
                 stacklevel=2,
             )
-        return min(max(fits, 2), most)
+        return min(max(fits, least), most)
 
     # Ends
 
     def _snr(self, snr_db: float | Tensor, image_or_symbols: Tensor) -> Tensor:
         """(B,) tensor of SNRs, validated."""
         real = image_or_symbols.real
-        snr = torch.as_tensor(snr_db, dtype=real.dtype, device=real.device)
-        if snr.ndim > 1 or (snr.ndim == 1 and len(snr) not in (1, len(real))):
+        try:
+            snr = torch.as_tensor(snr_db, dtype=real.dtype, device=real.device)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"SNR must be a finite number of dB, not {snr_db!r}") from error
+        if snr.shape not in ((), (len(real),)):
             raise InputError(
                 f"snr_db must be a number or one for each of the {len(real)} images, "
                 f"not of shape {tuple(snr.shape)}"
@@ -156,6 +159,8 @@ class WITT(nn.Module):
         """As `encode`, with the power scale that a model that `sends_scale` puts in its header."""
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise InputError(f"images must be (B, 3, H, W), not {tuple(image.shape)}")
+        if not image.is_floating_point():
+            raise InputError(f"images must be floating point in [0, 1], not {image.dtype}")
         size = (image.shape[2], image.shape[3])
         k = self.feature_channels(size, cbr)
         snr = self._snr(snr_db, image)
@@ -164,9 +169,10 @@ class WITT(nn.Module):
         padded = F.pad(image, padding, mode="replicate")
         features = self.features(padded, snr, snr.new_full((len(snr),), k))[..., :k]
         # I and Q of a symbol are adjacent features of one token.
-        pairs = features.reshape(len(image), -1, 2).contiguous()
-        symbols, scale = channels.normalise_power(torch.view_as_complex(pairs))
-        return Encoded(symbols, scale.half().to(scale.dtype))
+        pairs = torch.view_as_complex(features.reshape(len(image), -1, k // 2, 2).contiguous())
+        pairs = spread(pairs) if self.config.spreads else pairs
+        symbols, scale = channels.normalise_power(pairs.flatten(1))
+        return Encoded(symbols, scale.clamp(max=65504.0).half().to(scale.dtype))  # as the header
 
     def encode(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Tensor:
         """Channel symbols of a batch of images.
@@ -213,15 +219,15 @@ class WITT(nn.Module):
             InputError: the number of symbols does not fit size and CBR.
         """
         k, tokens = self.feature_channels(size, cbr), self.tokens(size)
-        if symbols.ndim != 2 or symbols.shape[1] != tokens * k // 2:
+        if symbols.ndim != 2 or symbols.shape[1] != tokens * k // 2 or not symbols.is_complex():
             raise InputError(
-                f"{tokens * k // 2} symbols an image are expected for {size[1]}x{size[0]} pixels "
-                f"at this CBR, not {tuple(symbols.shape)}"
+                f"{tokens * k // 2} complex symbols an image are expected for {size[1]}x{size[0]} "
+                f"pixels at this CBR, not {tuple(symbols.shape)} {symbols.dtype}"
             )
         snr = self._snr(snr_db, symbols)
         if scale is None:
             scale = self._typical_scale(symbols, k)
-        if self.config.uses_csi and noise_var is None:
+        if noise_var is None and (self.config.uses_csi or self.config.linear_path):
             n0 = 10 ** (-snr[:, None] / 10)
             symbols, noise_var = channels.mmse(symbols, torch.ones_like(symbols[:, :1]), n0)
         if noise_var is None:  # the network does not look at it
@@ -229,8 +235,12 @@ class WITT(nn.Module):
         stride = self.config.stride
         grid = (len(symbols), math.ceil(size[0] / stride), math.ceil(size[1] / stride))
         unsent = self.config.channels - k
+        symbols = symbols.reshape(len(symbols), tokens, k // 2)
+        error = noise_var.expand(len(symbols), tokens * k // 2).reshape(symbols.shape)
+        if self.config.spreads:
+            symbols, error = despread(symbols), despread_error(error)
         features = torch.view_as_real(symbols.contiguous()).reshape(*grid, k)
-        error = noise_var.expand(symbols.shape).reshape(*grid, k // 2)
+        error = error.reshape(*grid, k // 2)
         image = self.reconstruct(
             F.pad(features, (0, unsent)),
             F.pad(error, (0, unsent // 2), value=1.0),
@@ -275,8 +285,8 @@ class WITT(nn.Module):
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
         """
-        size = (image.shape[2], image.shape[3])
         symbols, scale = self.encode_with_scale(image, snr_db, cbr)
+        size = (image.shape[2], image.shape[3])
         out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
         received, error = out.y, None
         if channel.fading:

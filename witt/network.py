@@ -99,7 +99,7 @@ class Decoder(nn.Module):
             dims[0], config.modnet_layers, config.modnet_ratio, _conditions(config)
         )
         last = len(dims) - 1
-        self.layers = nn.ModuleList(
+        stages = [
             DecoderStage(
                 dim,
                 3 if i == last else dims[i + 1],
@@ -111,13 +111,14 @@ class Decoder(nn.Module):
             for i, (dim, depth, heads) in enumerate(
                 zip(dims, config.depths[::-1], config.heads[::-1], strict=True)
             )
-        )
+        ]
+        self.layers = nn.ModuleList(stages)
         self.apply(_init_weights)
         self.linear = None
         if config.linear_path:
             self.linear = LinearDecoder(config.stride, config.channels, _conditions(config))
             # The linear path starts at about 25 dB; the network must not start by drowning it.
-            self.layers[-1].upsample.increment.weight.data.mul_(0.1)
+            stages[-1].upsample.increment.weight.data.mul_(0.1)
 
     def forward(
         self, features: Tensor, error: Tensor, amplitude: Tensor, condition: Tensor

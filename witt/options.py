@@ -56,7 +56,14 @@ class Cbr(str):
         return float(Fraction(self))
 
 
-class SnrValueType(click.ParamType):
+class _Type(click.ParamType):
+    """A type whose name is shown in the help as it is: click would make dB DB."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
+        return self.name
+
+
+class SnrValueType(_Type):
     """One SNR in dB."""
 
     name = "dB"
@@ -71,7 +78,7 @@ class SnrValueType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class SnrType(click.ParamType):
+class SnrType(_Type):
     """SNRs in dB: "1,4,7,10,13", the range "0:20", or "-2:20:2" for every 2 dB."""
 
     name = "dB[,dB…]"
@@ -88,7 +95,7 @@ class SnrType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class CbrType(click.ParamType):
+class CbrType(_Type):
     """One channel bandwidth ratio: "1/16" or "0.0625"."""
 
     name = "ratio"
@@ -101,7 +108,7 @@ class CbrType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class CbrListType(click.ParamType):
+class CbrListType(_Type):
     """Channel bandwidth ratios: "1/16" or "1/48,1/24,0.0625"."""
 
     name = "ratio[,ratio…]"
@@ -117,7 +124,7 @@ class CbrListType(click.ParamType):
             self.fail(str(error), param, ctx)
 
 
-class ChannelListType(click.ParamType):
+class ChannelListType(_Type):
     """Names of channels: "awgn" or "awgn,rayleigh"."""
 
     name = "channel[,channel…]"
@@ -148,7 +155,7 @@ def pick_device(name: str) -> torch.device:
 
     if name not in DEVICES:
         raise InputError(f"unknown device {name!r}: choose from {', '.join(DEVICES)}")
-    there = {
+    there: dict[str, Callable[[], bool]] = {
         "cuda": torch.cuda.is_available,
         "mps": torch.backends.mps.is_available,
         "cpu": lambda: True,
@@ -182,6 +189,17 @@ def device_option() -> Callable[[F], F]:
         default="auto",
         show_default=True,
         help="Where to compute; auto is cuda, then mps, then cpu.",
+    )
+
+
+def weights_option() -> Callable[[F], F]:
+    """``--weights``: the parameter ``weights``, for `witt.weights.resolve`."""
+    return click.option(
+        "--weights",
+        default="witt_light",
+        show_default=True,
+        metavar="NAME|FILE",
+        help="Weights that come with witt (see witt info), or a .safetensors file.",
     )
 
 

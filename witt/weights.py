@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 from pathlib import Path
+from textwrap import shorten
 from typing import Any
 
 import safetensors
@@ -21,13 +23,15 @@ FORMAT = "witt-1"
 SHIPPED = Path(__file__).parent / "weights"
 
 
-def _digest(state: dict[str, Tensor]) -> str:
-    """SHA-256 over names, shapes and bytes of the tensors, in the order of their names."""
+def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
+    """SHA-256 over configuration, training and, in the order of their names, the tensors."""
     sha = hashlib.sha256()
+    for entry in ("config", "training"):
+        sha.update(metadata.get(entry, "").encode() + b"\n")
     for name in sorted(state):
-        tensor = state[name].contiguous()
+        tensor = state[name]
         sha.update(f"{name} {tensor.dtype} {tuple(tensor.shape)}\n".encode())
-        sha.update(tensor.view(torch.uint8).numpy().tobytes() if tensor.ndim else b"")
+        sha.update(tensor.reshape(-1).view(torch.uint8).numpy().tobytes())
     return sha.hexdigest()
 
 
@@ -38,14 +42,20 @@ def save_weights(path: str | Path, model: WITT, training: dict[str, Any]) -> Non
         path: the file, ``.safetensors``.
         model: what to store.
         training: how it was trained: plain values, shown by `witt info`.
+
+    Raises:
+        InputError: a weight is not finite in half precision: the training has diverged.
     """
     state = {name: t.detach().cpu().half().contiguous() for name, t in model.state_dict().items()}
+    for name, tensor in state.items():
+        if not tensor.isfinite().all():
+            raise InputError(f"{path}: not written, since {name} is not finite in half precision")
     metadata = {
         "format": FORMAT,
         "config": json.dumps(model.config.to_dict()),
         "training": json.dumps(training),
-        "sha256": _digest(state),
     }
+    metadata["sha256"] = _digest(state, metadata)
     write_bytes(path, safetensors.torch.save(state, metadata))
 
 
@@ -62,7 +72,7 @@ def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
         InputError: missing, cut short, changed, of another format version or no WITT weights.
     """
     path = Path(path)
-    if not path.is_file():
+    if not os.path.isfile(path):  # Path.is_file raises for names that no file can have
         raise InputError(f"{path}: no such weights file")
     try:
         with safetensors.safe_open(path, framework="pt") as file:
@@ -74,7 +84,7 @@ def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
         raise InputError(
             f"{path}: weights of format {metadata.get('format')!r}, this version reads {FORMAT!r}"
         )
-    if metadata.get("sha256") != _digest(state):
+    if metadata.get("sha256") != _digest(state, metadata):
         raise InputError(f"{path}: the weights do not match their hash: the file is damaged")
     try:
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
@@ -82,7 +92,8 @@ def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
         model = WITT(config)
         model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
     except (KeyError, ValueError, RuntimeError) as error:
-        reason = str(error).splitlines()[0]
+        # A wholly different network would list every tensor.
+        reason = shorten(str(error), width=200)
         raise InputError(f"{path}: not the weights of a WITT model ({reason})") from error
     return model.eval(), training
 
@@ -113,7 +124,7 @@ def resolve(name_or_path: str | Path) -> Path:
     files = shipped()
     if str(name_or_path) in files:
         return files[str(name_or_path)]
-    if not Path(name_or_path).is_file():
+    if not os.path.isfile(name_or_path):
         names = ", ".join(files) or "none"
         raise InputError(f"{name_or_path}: no such weights file, nor shipped weights ({names})")
     return Path(name_or_path)

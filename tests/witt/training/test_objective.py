@@ -1,0 +1,128 @@
+"""Conditions are drawn as asked for, and `send` does what the model's own forward does."""
+
+from typing import Any
+
+import pytest
+import scipy.stats
+import torch
+from torch import Tensor
+
+import channels
+import witt
+from witt.model import WITT
+from witt.training.loss import LOSS_SCALE, loss_of
+from witt.training.objective import Conditions, draw_conditions, send
+
+DRAWS = 4000
+
+
+def tiny(name: str, **changes: Any) -> WITT:
+    """The preset with as many stages, narrow ones, and all its abilities."""
+    stages = len(witt.PRESETS[name].dims)
+    sizes = {
+        "dims": (8, 12, 16, 16)[:stages],
+        "depths": (1, 2, 2, 1)[:stages],
+        "heads": (1, 2, 2, 2)[:stages],
+        "window": 2,
+        "channels": 24,
+    }
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(1)
+        return witt.create_model(name, **{**sizes, **changes})
+
+
+def test_a_range_of_snrs_is_uniform() -> None:
+    generator = torch.Generator().manual_seed(0)
+    snr, _ = draw_conditions(DRAWS, (-2, 20), True, [6], generator)
+    uniform = scipy.stats.uniform(loc=-2, scale=22)
+    assert scipy.stats.kstest(snr.numpy(), uniform.cdf).pvalue > 6e-5  # 4 sigma
+
+
+def test_lists_are_drawn_as_often_as_they_are_named() -> None:
+    generator = torch.Generator().manual_seed(0)
+    snr, k = draw_conditions(DRAWS, (1, 4, 13), False, [6, 12, 12, 24], generator)
+    for values, share, of in ((snr, 1 / 3, (1, 4, 13)), (k, 1 / 4, (6, 24)), (k, 1 / 2, (12,))):
+        sigma = (share * (1 - share) / DRAWS) ** 0.5
+        for value in of:
+            assert abs(float((values == value).float().mean()) - share) < 4 * sigma
+    together = ((snr == 1) & (k == 12)).float().mean()
+    assert abs(float(together) - 1 / 6) < 4 * (1 / 6 * 5 / 6 / DRAWS) ** 0.5
+
+
+def injected(model: WITT, image: Tensor) -> tuple[Tensor, Tensor]:
+    generator = torch.Generator().manual_seed(5)
+    size = (image.shape[2], image.shape[3])
+    shape = (len(image), model.tokens(size) * model.config.channels // 2)
+    gain = channels.base.complex_normal(shape, generator=generator)
+    return gain, channels.base.complex_normal(shape, generator=generator)
+
+
+@pytest.mark.parametrize(
+    ("name", "changes"),
+    [
+        ("witt_light", {}),
+        ("witt_light", {"spreads": False}),
+        ("witt_light", {"uses_csi": False}),
+        ("witt_light", {"sends_scale": False, "linear_path": False}),
+        ("witt_cifar", {}),
+        ("witt_base", {"rate_adaptive": True}),
+    ],
+)
+def test_each_image_goes_as_by_forward(name: str, changes: dict[str, Any]) -> None:
+    """Each with its own SNR, rate and channel; noise of symbols that are not sent is unused."""
+    model = tiny(name, cbr_range=None, **changes).eval()
+    over = [channels.AWGN(), channels.Rayleigh(), channels.Rician()]
+    image = torch.rand(4, 3, 32, 48, generator=torch.Generator().manual_seed(2))
+    most = model.config.channels
+    rates = [6, 10, most, 16] if model.config.rate_adaptive else [most] * 4
+    at = Conditions(torch.tensor([0.0, 5.0, 10.0, 15.0]), torch.tensor(rates))
+    h, noise = injected(model, image)
+    h[2] = 1  # AWGN
+    with torch.no_grad():
+        together = send(model, image, at, over, first=1, h=h, noise=noise)
+        for i, k in enumerate(rates):
+            channel = over[(1 + i) % 3]
+            cbr = k / (6 * model.config.stride**2) if model.config.rate_adaptive else None
+            cut = [
+                part[i].reshape(-1, most // 2)[:, : k // 2].reshape(1, -1) for part in (h, noise)
+            ]
+            alone = model(
+                image[i : i + 1], channel, float(at.snr_db[i]), cbr, h=cut[0], noise=cut[1]
+            )
+            # The header holds the power scale as a float16.
+            rtol = 2e-3 if model.sends_scale else 1e-4
+            torch.testing.assert_close(together[i : i + 1], alone.image, rtol=rtol, atol=rtol)
+
+
+def test_images_take_the_channels_in_turn() -> None:
+    """Also when a batch has fewer images than there are channels."""
+    model = tiny("witt_cifar").eval()
+    image = torch.rand(1, 3, 8, 8, generator=torch.Generator().manual_seed(2))
+    at = Conditions(torch.tensor([10.0]), torch.tensor([24]))
+    over = [channels.AWGN(), channels.Rayleigh()]
+    h, noise = injected(model, image)
+    with torch.no_grad():
+        first, second = (send(model, image, at, over, first=n, h=h, noise=noise) for n in (0, 1))
+        plain = send(model, image, at, over[:1], noise=noise, h=h)
+        faded = send(model, image, at, over[1:], noise=noise, h=h)
+    torch.testing.assert_close(first, plain)
+    torch.testing.assert_close(second, faded)
+    assert not torch.allclose(plain, faded)
+
+
+@pytest.mark.parametrize("loss", ["mse", "ms-ssim"])
+@pytest.mark.parametrize("name", list(witt.PRESETS))
+def test_every_parameter_gets_a_finite_gradient(name: str, loss: str) -> None:
+    model = tiny(name, cbr_range=None)
+    generator = torch.Generator().manual_seed(0)
+    for parameter in model.parameters():  # what starts at 0 would hide what is behind it
+        parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
+    image = torch.rand(2, 3, 32, 32, generator=generator)
+    rates = [12, 24] if model.config.rate_adaptive else [24, 24]
+    at = Conditions(torch.tensor([0.0, 10.0]), torch.tensor(rates))
+    received = send(model, image, at, [channels.AWGN(), channels.Rayleigh()], generator)
+    (loss_of(loss, received, image, at, model.config.stride) * LOSS_SCALE[loss]).backward()
+    for key, parameter in model.named_parameters():
+        assert parameter.grad is not None, key
+        assert bool(torch.isfinite(parameter.grad).all()), key
+        assert bool((parameter.grad != 0).any()), key

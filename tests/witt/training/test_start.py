@@ -1,0 +1,91 @@
+"""The model fits what a run asks for, or the run is refused in one line."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import witt
+from witt.errors import InputError
+from witt.training.config import TrainConfig
+from witt.training.start import default_cbr, initial_model, model_config
+
+TWO_STAGES = {"dims": (8, 12), "depths": (1, 1), "heads": (1, 1)}
+
+
+def test_rate_adaptive_presets_cover_the_highest_cbr(settings: Callable[..., TrainConfig]) -> None:
+    config = model_config(settings(cbr=("1/24", "1/12", "1/16"), snr=(-2, 20), snr_is_range=True))
+    assert config.channels == 32  # 3·8²/12 complex symbols a token, two features each
+    assert config.cbr_range == (1 / 24, 1 / 12)
+    assert config.snr_range_db == (-2, 20)
+
+
+def test_one_cbr_sets_the_channels_of_the_others(settings: Callable[..., TrainConfig]) -> None:
+    config = model_config(settings(preset="witt_cifar", cbr=("1/6",), overrides=TWO_STAGES))
+    assert config.channels == 16
+    assert config.served_cbr == (1 / 6, 1 / 6)
+
+
+@pytest.mark.parametrize(
+    ("changes", "named"),
+    [
+        ({"preset": "witt_huge"}, "unknown preset 'witt_huge'"),
+        ({"preset": "witt_cifar", "cbr": ("1/6", "1/3")}, "rate_adaptive=true"),
+        ({"cbr": ("1/5000",)}, "--cbr 1/5000"),
+        ({"cbr": ("1/2",), "overrides": {"channels": 96}}, "at most 0.0625"),
+        ({"crop": 40}, "--crop 40: it must be a multiple of 16"),
+        ({"crop": 8, "preset": "witt_cifar", "cbr": ("1/6",), "loss": "ms-ssim"}, "at least 11"),
+        ({"overrides": {"colour": 3}}, "--set colour"),
+        ({"overrides": {"name": "x"}}, "--set name"),
+        ({"overrides": {"dims": 3}}, "--set dims=3"),
+        ({"overrides": {"window": 2.5}}, "a whole number"),
+        ({"overrides": {"linear_path": 1}}, "true or false"),
+        ({"overrides": {"modnet_ratio": True}}, "a number"),
+        ({"overrides": {"dims": [8, 12]}}, "one entry for each stage"),
+        ({"overrides": {"heads": [5, 5, 5]}}, "cannot have 5 heads"),
+    ],
+)
+def test_what_does_not_fit_is_named(
+    settings: Callable[..., TrainConfig], changes: dict[str, Any], named: str
+) -> None:
+    with pytest.raises(InputError) as caught:
+        model_config(settings(**{"overrides": {}, **changes}))
+    assert named in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_seed_gives_a_model_and_nothing_else(settings: Callable[..., TrainConfig]) -> None:
+    before = torch.get_rng_state()
+    first, again, other = (initial_model(settings(seed=seed)).state_dict() for seed in (1, 1, 2))
+    assert torch.equal(before, torch.get_rng_state())
+    assert all(torch.equal(first[name], again[name]) for name in first)
+    assert not torch.equal(first["encoder.head.weight"], other["encoder.head.weight"])
+
+
+def test_default_cbr() -> None:
+    every = ("1/48", "1/24", "1/16", "1/12", "1/8")
+    assert default_cbr(witt.PRESETS["witt_light"]) == every
+    assert default_cbr(witt.PRESETS["witt_base"]) == ("1/16",)
+    assert default_cbr(witt.PRESETS["witt_cifar"]) == ("1/3",)
+    narrow = witt.create_model("witt_light", channels=96, dims=(8, 8, 8), heads=(1, 1, 1)).config
+    assert default_cbr(narrow) == every[:3]
+
+
+def test_weights_to_start_from(tmp_path: Path, settings: Callable[..., TrainConfig]) -> None:
+    stored = initial_model(settings(seed=5, cbr=("1/48", "1/16")))
+    path = tmp_path / "w.safetensors"
+    witt.save_weights(path, stored, {})
+    started = initial_model(settings(init=str(path), cbr=("1/24",), snr=(3,), overrides={}, seed=0))
+    for name, value in started.state_dict().items():
+        torch.testing.assert_close(value, stored.state_dict()[name], rtol=1e-3, atol=1e-4)
+    assert started.config.channels == 24
+    assert started.config.cbr_range == (1 / 24, 1 / 24)
+    for changes, named in (
+        ({"cbr": ("1/8",), "overrides": {}}, "at most 0.0625"),
+        ({"overrides": {"patch": 2}}, "--set and --init"),
+        ({"preset": "witt_base", "overrides": {}}, "holds witt_light"),
+    ):
+        with pytest.raises(InputError, match=named):
+            initial_model(settings(init=str(path), **changes))

@@ -1,0 +1,235 @@
+"""`witt info`: the presets, the weights that come with witt, and what computes here."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import torch
+from torch.overrides import TorchFunctionMode
+from torch.utils.flop_counter import FlopCounterMode
+
+from witt.config import PRESETS, ModelConfig
+from witt.model import WITT
+from witt.network import condition_vector
+from witt.report import console, file_sha256, plain, table, to_json, version
+from witt.weights import load_weights, resolve, shipped
+
+SIDE = 256
+PURPOSE = {
+    "witt_base": "the paper's model for photographs",
+    "witt_small": "the smaller one of SwinJSCC",
+    "witt_large": "the larger one of SwinJSCC",
+    "witt_cifar": "the paper's model for 32×32 pictures",
+    "witt_light": "ours: trains and runs on a CPU, any CBR of its range",
+}
+
+
+class Cost(NamedTuple):
+    """What a model takes.
+
+    parameters: number of trainable values.
+    flops_per_pixel: of encoder and decoder together, two for each multiply-add.
+    """
+
+    parameters: int
+    flops_per_pixel: float
+
+
+class _NoFilling(TorchFunctionMode):
+    """Leaves out operations in place: to fill weights that have no values takes seconds."""
+
+    def __torch_function__(
+        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
+    ) -> Any:
+        name = getattr(func, "__name__", "")
+        if name.endswith("_") and not name.endswith("__") and name != "requires_grad_":
+            return args[0] if args else kwargs["tensor"]
+        return func(*args, **(kwargs or {}))
+
+
+@cache
+def cost(config: ModelConfig) -> Cost:
+    """Count parameters, and operations on one 256×256 picture with all feature channels.
+
+    Matrix products, convolutions and attention are counted, two operations for each
+    multiply-add; sums, norms and activations are not. Nothing is computed: the tensors are on
+    PyTorch's meta device.
+    """
+    with torch.device("meta"), _NoFilling():
+        model = WITT(config).eval()
+    meta = torch.empty(1, device="meta")
+    condition = condition_vector(config, meta, meta)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        features = model.encoder(meta.new_empty(1, 3, SIDE, SIDE), condition)
+        model.decoder(features, features[..., ::2], meta.new_empty(1, 1, 1, 1), condition)
+    parameters = sum(p.numel() for p in model.parameters())
+    return Cost(parameters, counter.get_total_flops() / SIDE**2)
+
+
+def describe_config(config: ModelConfig) -> dict[str, Any]:
+    """A configuration with what follows from it, as plain values."""
+    costs = cost(config)
+    low, high = config.served_cbr
+    return {
+        **config.to_dict(),
+        "stride": config.stride,
+        "served_cbr": [low, high],
+        "parameters": costs.parameters,
+        "kflop_per_pixel": round(costs.flops_per_pixel / 1e3, 1),
+    }
+
+
+def describe_weights(path: Path) -> dict[str, Any]:
+    """A weights file: its size, hash, configuration and training record.
+
+    Raises:
+        InputError: the file is missing, damaged or of another kind.
+    """
+    model, training = load_weights(path)
+    return {
+        "file": str(path),
+        "megabytes": round(path.stat().st_size / 1e6, 2),
+        "sha256": file_sha256(path),
+        "config": describe_config(model.config),
+        "training": training,
+    }
+
+
+def describe_devices() -> list[str]:
+    """What `--device` can be here."""
+    devices = [f"cpu ({os.cpu_count()} cores, {torch.get_num_threads()} threads)"]
+    for index in range(torch.cuda.device_count()):
+        devices.append(f"cuda ({torch.cuda.get_device_name(index)})")
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return devices
+
+
+@click.command(
+    "info",
+    short_help="Presets, weights and devices.",
+    epilog="Example: witt info runs/try/weights.safetensors",
+)
+@click.argument("weights", required=False, metavar="[NAME|FILE]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def command(weights: str | None, as_json: bool) -> None:
+    """Show the presets, the weights that come with witt and this machine's devices.
+
+    With NAME or FILE: how those weights are configured and how they were trained.
+    """
+    if weights is not None:
+        record = describe_weights(resolve(weights))
+        click.echo(to_json(record)) if as_json else show_weights(weights, record)
+        return
+    presets = {name: describe_config(config) for name, config in PRESETS.items()}
+    files = {name: describe_weights(path) for name, path in shipped().items()}
+    devices = describe_devices()
+    if as_json:
+        versions = {"version": version(), "torch": torch.__version__}
+        click.echo(to_json({**versions, "presets": presets, "weights": files, "devices": devices}))
+        return
+    show_presets(presets)
+    show_shipped(files)
+    click.echo(f"Devices: {', '.join(devices)}; PyTorch {torch.__version__}")
+
+
+def show_presets(presets: dict[str, dict[str, Any]]) -> None:
+    """The table of presets."""
+    rows = table(
+        "Presets",
+        "Name",
+        "Widths",
+        "Blocks",
+        "Stride",
+        "Params\nM",
+        "kFLOP\n/pixel",
+        "CBR",
+    )
+    rows.columns[0].no_wrap = True
+    for name, preset in presets.items():
+        rows.add_row(
+            name,
+            _list(preset["dims"]),
+            _list(preset["depths"]),
+            str(preset["stride"]),
+            f"{preset['parameters'] / 1e6:.1f}",
+            f"{preset['kflop_per_pixel']:.0f}",
+            _range(preset["served_cbr"]),
+        )
+    console().print(rows)
+    for name in presets:
+        click.echo(f"{name}: {PURPOSE[name]}")
+    click.echo(
+        f"kFLOP/pixel: encoder and decoder at {SIDE}×{SIDE}, 2 FLOP a multiply-add. "
+        "Stride: pixels a token covers each way."
+    )
+
+
+def show_shipped(files: dict[str, dict[str, Any]]) -> None:
+    """The table of the weights that come with witt."""
+    if not files:
+        click.echo("Weights: none come with this copy of witt; train some with witt train")
+        return
+    rows = table(
+        "Weights", "Name", "MB", "CBR", "SNR dB", "Channels", "Steps", "Hours", "Trained on"
+    )
+    rows.columns[0].no_wrap, rows.columns[-1].no_wrap = True, False
+    for name, record in files.items():
+        config, training = record["config"], record["training"]
+        settings = training.get("config", {})
+        rows.add_row(
+            name,
+            f"{record['megabytes']:.1f}",
+            _range(config["served_cbr"]),
+            f"{config['snr_range_db'][0]:g} to {config['snr_range_db'][1]:g}",
+            _list(settings.get("channel", ())),
+            str(training.get("steps", "–")),
+            str(training.get("hours", "–")),
+            plain(_list(settings.get("data", ()))),
+        )
+    console().print(rows)
+    click.echo("witt info NAME shows the rest: validation, settings of the training, hash.")
+
+
+def show_weights(name: str, record: dict[str, Any]) -> None:
+    """One weights file, entry by entry."""
+    screen = console()
+    rows = table(None, f"Weights {name}", "")
+    last = rows.columns[-1]
+    last.justify, last.no_wrap = "left", False
+    for key in ("file", "megabytes", "sha256"):
+        rows.add_row(key, plain(record[key]))
+    for part in ("config", "training"):
+        rows.add_section()
+        for key, value in _flat(record[part]):
+            rows.add_row(plain(key), plain(value))
+    screen.print(rows)
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    entries: list[tuple[str, str]] = []
+    for key, value in record.items():
+        if isinstance(value, dict):
+            entries += _flat(value, f"{prefix}{key}: ")
+        else:
+            shown = _list(value) if isinstance(value, (list, tuple)) else str(value)
+            entries.append((f"{prefix}{key}", shown))
+    return entries
+
+
+def _list(values: Sequence[Any]) -> str:
+    return ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def _range(ends: Sequence[float]) -> str:
+    def ratio(value: float) -> str:
+        whole = round(1 / value)
+        return f"1/{whole}" if abs(value * whole - 1) < 1e-6 else f"{value:.4g}"
+
+    low, high = ends
+    return ratio(low) if low == high else f"{ratio(low)}–{ratio(high)}"

@@ -1,0 +1,1 @@
+"""Training: what `witt train` does, for use from Python as well."""

@@ -1,0 +1,151 @@
+"""`witt train`: train a model on folders of pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+from click.core import ParameterSource
+
+from witt.options import (
+    CbrListType,
+    ChannelListType,
+    SnrSpec,
+    SnrType,
+    device_option,
+    output_option,
+)
+
+DEFAULT_MINUTES = 60.0
+
+EPILOG = """\b
+Examples:
+  witt train --data photos --val more-photos --snr 1,4,7,10,13 --cbr 1/16 --minutes 60
+  witt train --data photos --snr=-2:20 --channel awgn,rayleigh --steps 100000 --out runs/wide
+  witt train --resume --out runs/wide --steps 200000
+  witt train --init runs/wide/weights.safetensors --data photos --snr 0:10 --out runs/low
+"""
+
+
+def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> Path | None:
+    """Take a file's settings as defaults, so that the command line wins."""
+    if path is not None:
+        from witt.training.settings import read_settings
+
+        known = {p.name for p in ctx.command.params if p.name} - {"config", "help"}
+        ctx.default_map = {**(ctx.default_map or {}), **read_settings(path, known)}
+    return path
+
+
+@click.command(
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+)
+@click.option(
+    "--config",
+    type=click.Path(path_type=Path),
+    is_eager=True,
+    callback=_read_config,
+    help="TOML or JSON file of these settings; the command line wins.",
+)
+@click.option("--data", multiple=True, metavar="DIR", help="Training pictures; may be repeated.")
+@click.option("--val", multiple=True, metavar="DIR", help="Validation pictures; may be repeated.")
+@click.option("--preset", default="witt_light", help="Model; `witt info` lists them.")
+@click.option("--set", multiple=True, metavar="KEY=VALUE", help="Replace an entry of the preset.")
+@click.option(
+    "--snr", type=SnrType(), default="1,4,7,10,13", help="SNRs in dB, or a range as -2:20."
+)
+@click.option(
+    "--cbr",
+    type=CbrListType(),
+    show_default="1/48 to 1/8, or what the preset has",
+    help="CBRs; one named twice is drawn twice as often.",
+)
+@click.option("--channel", type=ChannelListType(), default="awgn", help="Channels, taken in turn.")
+@click.option(
+    "--loss",
+    type=click.Choice(["mse", "ms-ssim"]),
+    default="mse",
+    help="What is minimised: the squared error, or 1 − MS-SSIM.",
+)
+@click.option("--steps", type=int, help="Length of the run in steps.")
+@click.option(
+    "--minutes", type=float, show_default="60, without --steps", help="Length in minutes."
+)
+@click.option("--batch", type=int, default=8, help="Images a step.")
+@click.option("--crop", type=int, default=128, help="Side of the random crops in pixels.")
+@click.option("--lr", type=float, default=1e-3, help="Peak learning rate of AdamW.")
+@click.option(
+    "--muon-lr", type=float, default=0.015, help="Peak learning rate of Muon; 0: AdamW alone."
+)
+@click.option("--warmup", type=int, default=50, help="Steps until the peak.")
+@click.option("--clip", type=float, default=1.0, help="Largest norm of the gradient.")
+@click.option("--ema", type=float, default=0.999, help="Decay of the average of the weights.")
+@click.option("--seed", type=int, default=0, help="Same seed, same run.")
+@device_option()
+@click.option("--workers", type=int, default=1, help="Processes that read pictures.")
+@click.option("--compile/--no-compile", default=False, help="torch.compile the Swin blocks.")
+@click.option("--val-minutes", type=float, default=10.0, help="Time between validations.")
+@click.option("--save-minutes", type=float, default=5.0, help="Time between checkpoints.")
+@click.option(
+    "--tensorboard/--no-tensorboard",
+    default=None,
+    show_default="where it is installed",
+    help="Write TensorBoard files.",
+)
+@click.option(
+    "--resume",
+    is_flag=True,
+    help="Continue the run in --out with its settings; --steps and --minutes may be raised.",
+)
+@click.option("--init", metavar="WEIGHTS", help="Weights file or shipped weights to start from.")
+@output_option("Folder of the run. [default: runs/PRESET]")
+@click.pass_context
+def train(ctx: click.Context, **options: Any) -> None:
+    """Train a model on folders of pictures (or CIFAR-10 sheets).
+
+    The run's folder gets weights.safetensors (best in validation), checkpoint.pt, log.jsonl,
+    TensorBoard files and config.json. Ctrl-C saves before it ends; --resume goes on from there.
+    """
+    from witt.training.checkpoint import read_checkpoint
+    from witt.training.config import TrainConfig, continued
+    from witt.training.loop import train as run_training
+    from witt.training.start import base_config, default_cbr
+
+    given = {name for name in options if ctx.get_parameter_source(name) != ParameterSource.DEFAULT}
+    resume, output = options["resume"], options["output"]
+    if options["init"] is not None and not resume and "preset" not in given:
+        options["preset"] = base_config("", {}, options["init"]).name
+    out = output if output is not None else Path("runs") / options["preset"]
+    settings = _settings(options)
+    if resume:
+        stored = TrainConfig.from_dict(read_checkpoint(out)["config"])
+        names = {"set": "overrides"}
+        asked = {names.get(name, name) for name in given} & set(settings)
+        if "snr" in asked:
+            asked.add("snr_is_range")
+        config = continued(stored, {name: settings[name] for name in asked})
+    else:
+        if settings["steps"] is None and settings["minutes"] is None:
+            settings["minutes"] = DEFAULT_MINUTES
+        if not settings["cbr"]:
+            base = base_config(settings["preset"], settings["overrides"], settings["init"])
+            settings["cbr"] = default_cbr(base)
+        config = TrainConfig(**settings)
+    ctx.exit(run_training(config, out, resume, tensorboard=options["tensorboard"]))
+
+
+def _settings(options: dict[str, Any]) -> dict[str, Any]:
+    """Options as the entries of `TrainConfig`."""
+    from witt.training.settings import parse_overrides
+
+    snr: SnrSpec = options["snr"]
+    other = ("config", "set", "snr", "tensorboard", "resume", "output", "cbr")
+    return {
+        **{name: value for name, value in options.items() if name not in other},
+        "snr": snr.values,
+        "snr_is_range": snr.is_range,
+        "cbr": tuple(map(str, options["cbr"] or ())),
+        "overrides": parse_overrides(options["set"]),
+    }

@@ -1,0 +1,115 @@
+"""`witt train` as a function: from a configuration to weights, a log and checkpoints."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from witt.config import ModelConfig
+from witt.errors import InputError
+from witt.files import ensure_writable_folder, write_text
+from witt.model import WITT
+from witt.options import pick_device
+from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
+from witt.training.config import TrainConfig
+from witt.training.loss import ms_ssim_scales
+from witt.training.pictures import Sets, open_sets
+from witt.training.progress import Bar, duration
+from witt.training.records import Records
+from witt.training.run import Run
+from witt.training.start import initial_model, start_linear_path
+from witt.training.validation import validation_batches
+
+
+def train(
+    config: TrainConfig,
+    out: str | Path,
+    resume: bool = False,
+    *,
+    tensorboard: bool | None = None,
+    terminal: bool | None = None,
+) -> int:
+    """What `witt train` does.
+
+    Args:
+        config: of the run; when resuming, from `continued`.
+        out: its folder.
+        resume: go on from the checkpoint in it.
+        tensorboard: write TensorBoard files; None does where it is installed.
+        terminal: draw a progress bar; None does on a terminal.
+
+    Returns:
+        Exit code: 0, or 128 and the number of the signal that ended the run.
+
+    Raises:
+        InputError: something given cannot be used, or training diverged.
+    """
+    out = Path(out)
+    device = pick_device(config.device)
+    state = read_checkpoint(out) if resume else None
+    if state is None:
+        refuse_existing_run(out)
+        model = initial_model(config)
+    else:
+        _refuse_finished(config, state, out)
+        model = WITT(ModelConfig.from_dict(state["model_config"]))
+    sets = open_sets(config.data, config.val)
+    ensure_writable_folder(out)
+    if state is None and config.init is None:
+        start_linear_path(model, sets.train, config.seed)
+    model.to(device)
+    val = validation_batches(sets.val) if sets.val is not None else []
+    run = Run(config, out, model, sets.train, val)
+    if state is not None:
+        run.restore(state)
+    bar = Bar("PSNR" if config.loss == "mse" else "MS-SSIM", terminal=terminal)
+    with bar, Records(out, tensorboard, run.step) as records:
+        return _carry_out(run, sets, bar, records)
+
+
+def _refuse_finished(config: TrainConfig, state: dict[str, Any], out: Path) -> None:
+    steps_done = config.steps is not None and state["step"] >= config.steps
+    minutes_done = config.minutes is not None and state["seconds"] >= 60 * config.minutes
+    if steps_done or minutes_done:
+        limit = "--steps" if steps_done else "--minutes"
+        raise InputError(f"{out}: the run is done; raise {limit} to go on")
+
+
+def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records) -> int:
+    write_text(run.out / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
+    for note in (*sets.notes, *_introduction(run), records.note):
+        if note is not None:
+            bar.say(note)
+    if run.step:
+        records.write({"step": run.step, "resumed": True})
+    else:
+        run.checkpoint()  # whatever happens, there is something to resume
+    code = run.fit(bar, records)
+    if code:
+        bar.say(f"stopped at step {run.step:,}; go on with: witt train --resume --out {run.out}")
+    else:
+        bar.say(
+            f"done: {run.step:,} steps, {run.pixels / 1e6:.1f} megapixels, "
+            f"{duration(run.seconds)}; weights in {run.out / WEIGHTS}"
+        )
+    return code
+
+
+def _introduction(run: Run) -> list[str]:
+    config, model = run.config, run.model
+    parameters = sum(p.numel() for p in model.parameters())
+    ends = ":".join if config.snr_is_range else ",".join
+    lines = [
+        f"{model.config.name}, {parameters / 1e6:.1f} M parameters, on "
+        f"{next(model.parameters()).device}; {len(run.train)} training pictures; "
+        f"SNR {ends(f'{value:g}' for value in config.snr)} dB, CBR {','.join(config.cbr)}, "
+        f"{','.join(config.channel)}"
+    ]
+    if run.step:
+        lines.append(f"going on from step {run.step:,} ({run.seconds / 60:.1f} minutes)")
+    if config.loss == "ms-ssim":
+        lines.append(f"loss: 1 − MS-SSIM with {ms_ssim_scales(config.crop)} of its 5 scales")
+    if config.compile and not run.step:
+        lines.append("the first step compiles the network, which takes minutes on a CPU")
+    return lines

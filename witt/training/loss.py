@@ -1,0 +1,105 @@
+"""What is minimised: the mean squared error, or 1 − MS-SSIM."""
+
+from __future__ import annotations
+
+import pytorch_msssim
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from witt.errors import InputError
+from witt.metrics import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
+from witt.training.objective import Conditions
+
+# Losses of 1e-3 meet Adam's epsilon; these bring either loss to about 100.
+LOSS_SCALE = {"mse": 255.0**2, "ms-ssim": 1000.0}
+# A fractional power has an infinite slope at 0.
+LEAST_SIMILARITY = 1e-3
+
+
+def condition_weight(snr_db: Tensor, cbr: Tensor) -> Tensor:
+    """About 1/MSE that a good model has at these conditions, so that none drowns the others.
+
+    PSNR grows by 0.4 dB for each dB of SNR and by 3.7 dB for each doubling of the CBR (the
+    published WITT curves); 1 at 10 dB and CBR 1/16.
+
+    Args:
+        snr_db: (B,) in dB.
+        cbr: (B,).
+    """
+    gain_db = 0.4 * (snr_db - 10) + 3.7 * torch.log2(cbr * 16)
+    return 10 ** (gain_db / 10)
+
+
+def loss_of(name: str, received: Tensor, image: Tensor, at: Conditions, stride: int) -> Tensor:
+    """The loss of a batch, before its scale; −10·log10 of it is what the log shows in dB.
+
+    "mse" weighs each image by its conditions (`condition_weight`). "ms-ssim" does not: how it
+    moves with them has not been measured, and its mean is the published objective.
+
+    Args:
+        name: "mse" or "ms-ssim".
+        received: (B, 3, H, W), not clamped.
+        image: (B, 3, H, W) in [0, 1].
+        at: conditions of each image.
+        stride: of the model, for the CBR.
+    """
+    if name == "ms-ssim":
+        return (1 - ms_ssim(received, image)).mean()
+    mse = (received - image).square().mean(dim=(1, 2, 3))
+    return (mse * condition_weight(at.snr_db, at.k / (6 * stride**2))).mean()
+
+
+def ms_ssim_scales(side: int) -> int:
+    """Scales of the MS-SSIM loss for crops of `side` pixels; 5 from 161 on.
+
+    Raises:
+        InputError: the crop is smaller than the window.
+    """
+    if side < WINDOW:
+        raise InputError(f"--loss ms-ssim needs crops of at least {WINDOW} pixels, not {side}")
+    scales = len(SCALE_WEIGHTS)
+    # The window has to fit into the smallest scale.
+    while side <= (WINDOW - 1) * 2 ** (scales - 1):
+        scales -= 1
+    return scales
+
+
+def ms_ssim(received: Tensor, image: Tensor) -> Tensor:
+    """MS-SSIM for training: differentiable, of pictures that are neither clamped nor rounded.
+
+    As `witt.metrics.ms_ssim`: for each colour plane the product over the scales j of cs_j^w_j,
+    with the luminance term at the last; crops too small for 5 scales take the first ones, with
+    the weights renormalised. Here a scale's mean similarity counts as at least 0.001.
+
+    Args:
+        received: (B, 3, H, W).
+        image: (B, 3, H, W) in [0, 1].
+
+    Returns:
+        (B,).
+
+    Source:
+        Wang, Simoncelli and Bovik, Asilomar 2003, equation 7.
+    """
+    scales = ms_ssim_scales(min(image.shape[2:]))
+    weights = [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
+    x, y = received.flatten(0, 1)[:, None], image.flatten(0, 1)[:, None]
+    product = torch.ones(len(x), dtype=x.dtype, device=x.device)
+    for scale, weight in enumerate(weights, start=1):
+        last = scale == scales
+        # A K1 this large makes the luminance term exactly 1 and leaves contrast and structure.
+        similarity = pytorch_msssim.ssim(
+            x,
+            y,
+            data_range=1,
+            size_average=False,
+            win_size=WINDOW,
+            win_sigma=WINDOW_SIGMA,
+            K=(0.01 if last else 1e9, 0.03),
+        )
+        product = product * similarity.clamp_min(LEAST_SIMILARITY) ** weight
+        if not last:
+            padding = (x.shape[-2] % 2, x.shape[-1] % 2)
+            x, y = F.avg_pool2d(x, 2, padding=padding), F.avg_pool2d(y, 2, padding=padding)
+    return product.reshape(len(image), 3).mean(dim=1)

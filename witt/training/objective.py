@@ -1,0 +1,109 @@
+"""The conditions that are drawn for each image, and its way through them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import channels
+from witt.model import WITT
+from witt.spreading import despread, despread_error, spread
+
+
+class Conditions(NamedTuple):
+    """Of each image of a batch: SNR in dB (B,) and feature channels sent (B,), int64."""
+
+    snr_db: Tensor
+    k: Tensor
+
+
+def draw_conditions(
+    batch: int,
+    snr_db: Sequence[float] | tuple[float, float],
+    is_range: bool,
+    k: Sequence[int],
+    generator: torch.Generator,
+) -> Conditions:
+    """A fresh SNR and rate for each image.
+
+    Args:
+        batch: images.
+        snr_db: choices, or (low, high) of a uniform draw where `is_range`.
+        is_range: see there.
+        k: choices of the number of feature channels; one named twice is drawn twice as often.
+        generator: source of randomness.
+    """
+    if is_range:
+        low, high = snr_db[0], snr_db[-1]
+        snr = low + (high - low) * torch.rand(batch, generator=generator)
+    else:
+        snr = torch.tensor(snr_db)[torch.randint(len(snr_db), (batch,), generator=generator)]
+    rates = torch.tensor(k)[torch.randint(len(k), (batch,), generator=generator)]
+    return Conditions(snr.float(), rates)
+
+
+def send(
+    model: WITT,
+    image: Tensor,
+    at: Conditions,
+    over: Sequence[channels.Channel],
+    generator: torch.Generator | None = None,
+    *,
+    first: int = 0,
+    h: Tensor | None = None,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """Images as received, when each has its own SNR, rate and channel; not clamped.
+
+    As `WITT.forward`, but with one tensor shape for all rates: the symbols that an image does
+    not send are zero. The power scale is not rounded as it is in the header.
+
+    Args:
+        model: both ends.
+        image: (B, 3, H, W) in [0, 1], sides multiples of the stride.
+        at: SNR and rate of each image.
+        over: channels; image i crosses number (first + i) modulo their number.
+        generator: source of the channels' randomness.
+        first: number of the first image among all of a run.
+        h: (B, N) or (B, 1) gains instead of drawn ones, N = symbols at the highest rate.
+        noise: (B, N) CN(0, 1) noise instead of drawn one.
+
+    Returns:
+        (B, 3, H, W).
+    """
+    features = model.features(image, at.snr_db, at.k)
+    batch, height, width, most = features.shape
+    uses = height * width * at.k // 2
+    pairs = torch.view_as_complex(features.reshape(batch, height * width, most // 2, 2))
+    if model.config.spreads:
+        pairs = spread(pairs, at.k // 2)
+    symbols, scale = channels.normalise_power(pairs.flatten(1), uses)
+    received, error = torch.empty_like(symbols), torch.empty_like(symbols.real)
+    looks_at_noise = model.config.uses_csi or model.config.linear_path
+    for i, channel in enumerate(over):
+        mine = slice((i - first) % len(over), None, len(over))
+        if mine.start >= batch:
+            continue
+        out = channel(
+            symbols[mine],
+            at.snr_db[mine],
+            h=None if h is None else h[mine],
+            noise=None if noise is None else noise[mine],
+            generator=generator,
+        )
+        if channel.fading or looks_at_noise:
+            received[mine], error[mine] = channels.mmse(*out)
+        else:
+            received[mine], error[mine] = out.y, 0.0
+    sent = (torch.arange(most, device=image.device) < at.k[:, None])[:, None, None]
+    received, error = received.reshape(pairs.shape), error.reshape(pairs.shape)
+    if model.config.spreads:
+        received = despread(received, at.k // 2)
+        error = despread_error(error, at.k // 2)
+    received_features = torch.view_as_real(received).reshape(features.shape) * sent
+    error = torch.where(sent[..., ::2], error.reshape(batch, height, width, most // 2), 1.0)
+    known = scale if model.sends_scale else torch.ones_like(scale)
+    return model.reconstruct(received_features, error, known, at.snr_db, at.k)

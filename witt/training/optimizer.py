@@ -1,0 +1,91 @@
+"""Muon on the matrices of the network, AdamW on the rest.
+
+Muon: Jordan et al. 2024; the matrix's momentum is replaced by the nearest orthogonal matrix. The
+libraries' versions iterate in bfloat16, which a CPU without it emulates at a fifth of the speed
+of float32 (measured: 20 against 102 GFLOP/s on 192x768), so the iteration here keeps the dtype
+of the parameters and takes all matrices of one shape at once.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+_NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic of Jordan et al.
+
+
+def orthogonalise(stack: Tensor, steps: int = 5) -> Tensor:
+    """Nearly the closest orthogonal matrix of each of ``(n, rows, columns)``.
+
+    Singular values come out between about 0.7 and 1.2; those under about 1e-3 of the norm of
+    the matrix stay smaller.
+
+    Args:
+        stack: matrices, each of any scale.
+        steps: of the Newton-Schulz iteration.
+
+    Returns:
+        (n, rows, columns).
+    """
+    tall = stack.shape[1] > stack.shape[2]
+    x = stack.mT if tall else stack
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    a, b, c = _NEWTON_SCHULZ
+    for _ in range(steps):
+        gram = x @ x.mT
+        x = a * x + torch.baddbmm(b * gram, gram, gram, alpha=c) @ x
+    return x.mT if tall else x
+
+
+class Muon(torch.optim.Optimizer):
+    """Momentum, orthogonalised; the step is lr·√max(1, rows/columns).
+
+    Args:
+        params: matrices.
+        lr: learning rate.
+        momentum: of the moving average of gradients; the update looks ahead (Nesterov).
+    """
+
+    def __init__(self, params: Iterable[Tensor], lr: float = 0.015, momentum: float = 0.95) -> None:
+        super().__init__(params, {"lr": lr, "momentum": momentum})
+
+    @torch.no_grad()
+    def step(self, closure: Callable[[], Any] | None = None) -> Any:
+        """One update of every matrix that has a gradient."""
+        loss = closure() if closure is not None else None
+        for group in self.param_groups:
+            by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
+            for p in group["params"]:
+                if p.grad is not None:
+                    by_shape[p.shape].append((p, p.grad))
+            for shape, pairs in by_shape.items():
+                updates = []
+                for p, gradient in pairs:
+                    state = self.state[p]
+                    if not state:
+                        state["momentum"] = torch.zeros_like(p)
+                    buffer = state["momentum"].lerp_(gradient, 1 - group["momentum"])
+                    updates.append(gradient.lerp(buffer, group["momentum"]))  # Nesterov
+                length = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
+                for (p, _), u in zip(pairs, orthogonalise(torch.stack(updates)), strict=True):
+                    p.sub_(u, alpha=length)
+        return loss
+
+
+def optimizers(model: nn.Module, lr: float, muon_lr: float) -> list[torch.optim.Optimizer]:
+    """Muon for the weights of Swin blocks, merges and ModNets, AdamW for everything else.
+
+    With ``muon_lr`` 0 AdamW takes all parameters.
+    """
+    matrices: list[Tensor] = []
+    rest: list[Tensor] = []
+    for name, p in model.named_parameters():
+        inner = ".blocks." in name or ".downsample." in name or "modnet." in name
+        square = p.ndim == 2 and min(p.shape) > 2 and "bias_table" not in name
+        (matrices if muon_lr and inner and square else rest).append(p)
+    adam = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
+    return [Muon(matrices, lr=muon_lr), adam] if matrices else [adam]

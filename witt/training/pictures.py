@@ -1,0 +1,190 @@
+"""Training and validation pictures: folders of files and CIFAR-10 sheets."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from witt.errors import InputError
+from witt.files import find_images
+from witt.images import Pixels, read_image
+
+CACHE_BYTES = 1_500_000_000  # of decoded pictures, shared with the workers where they are forks
+TILE = 32
+HELD_OUT = 1024  # CIFAR-10 training pictures kept for validation
+NAMED = 20  # skipped files that a warning names
+
+
+class Sets(NamedTuple):
+    """What a run trains and validates on.
+
+    train: pictures to train on.
+    val: pictures to validate on, None where none were asked for.
+    notes: what the user should know about the two.
+    """
+
+    train: Pictures
+    val: Pictures | None
+    notes: tuple[str, ...]
+
+
+class Pictures(Sequence[Pixels]):
+    """The readable pictures of some files, and tiles; uint8 (H, W, 3).
+
+    Files are decoded at once and kept as long as there is room, later ones when asked for. What
+    cannot be read is left out, with one warning that names it.
+
+    Args:
+        paths: picture files.
+        tiles: (n, 32, 32, 3) more pictures.
+        cache_bytes: room for decoded pictures.
+
+    Raises:
+        InputError: not one picture can be read.
+    """
+
+    def __init__(
+        self, paths: Sequence[Path], tiles: Pixels | None = None, cache_bytes: int = CACHE_BYTES
+    ) -> None:
+        self._tiles = np.zeros((0, TILE, TILE, 3), np.uint8) if tiles is None else tiles
+        self._cache: list[Pixels] = []
+        good: list[Path] = []
+        bad: list[InputError] = []
+        for number, path in enumerate(paths):
+            try:
+                pixels = read_image(path).pixels
+            except InputError as error:
+                bad.append(error)
+                continue
+            good.append(path)
+            cache_bytes -= pixels.nbytes
+            if cache_bytes < 0:  # the rest is looked at when its turn comes
+                good += paths[number + 1 :]
+                break
+            self._cache.append(pixels)
+        self.paths = tuple(good)
+        if bad and len(self):
+            shown = "; ".join(map(str, bad[:NAMED]))
+            more = f"; and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+            files = "1 file" if len(bad) == 1 else f"{len(bad)} files"
+            warnings.warn(f"skipped {files}: {shown}{more}", stacklevel=2)
+        if not len(self):
+            reason = f" ({bad[0]})" if bad else ""
+            raise InputError(f"not one of the pictures can be read{reason}")
+
+    def __len__(self) -> int:
+        return len(self.paths) + len(self._tiles)
+
+    def __getitem__(self, index: int) -> Pixels:  # type: ignore[override]
+        """The picture `index`.
+
+        Raises:
+            InputError: the file cannot be read; only where there was no room to look before.
+        """
+        if index < len(self._cache):
+            return self._cache[index]
+        if index < len(self.paths):
+            return read_image(self.paths[index]).pixels
+        return self._tiles[index - len(self.paths)]
+
+    def name(self, index: int) -> str:
+        """The file of a picture, or the number of a tile."""
+        if index < len(self.paths):
+            return str(self.paths[index])
+        return f"tile {index - len(self.paths)}"
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Workers that are not forks get the names and decode for themselves.
+        return {**self.__dict__, "_cache": []}
+
+
+def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
+    """Training and validation pictures of some folders.
+
+    A folder of CIFAR-10 sheets gives its training pictures; as validation folder the last 1,024
+    of them, which are then not trained on. Its test set is for reporting and is never touched.
+
+    Raises:
+        InputError: a folder is missing or holds no readable picture.
+    """
+    notes = []
+    held = {Path(folder).resolve() for folder in val}
+    train_paths, train_tiles = [], []
+    for folder in data:
+        sheets = read_sheets(Path(folder))
+        if sheets is None:
+            train_paths.append(folder)
+        elif Path(folder).resolve() in held:
+            train_tiles.append(sheets[: -_held_out(sheets)])
+        else:
+            train_tiles.append(sheets)
+    val_paths, val_tiles = [], []
+    for folder in val:
+        sheets = read_sheets(Path(folder))
+        if sheets is None:
+            val_paths.append(folder)
+        else:
+            val_tiles.append(sheets[-_held_out(sheets) :])
+            notes.append(
+                f"{folder}: the last {_held_out(sheets)} CIFAR-10 training pictures are held out "
+                "for validation; the test set is not touched"
+            )
+    train = _pictures(train_paths, train_tiles)
+    if not val:
+        return Sets(train, None, tuple(notes))
+    validation = _pictures(val_paths, val_tiles)
+    both = {os.path.realpath(p) for p in train.paths} & {
+        os.path.realpath(p) for p in validation.paths
+    }
+    if both:
+        notes.append(f"{len(both)} validation pictures are also trained on: {sorted(both)[0]} …")
+    return Sets(train, validation, tuple(notes))
+
+
+def _held_out(sheets: Pixels) -> int:
+    return min(HELD_OUT, max(1, len(sheets) // 4))
+
+
+def _pictures(folders: Sequence[str | Path], tiles: Sequence[Pixels]) -> Pictures:
+    paths = [found.path for found in find_images(folders)] if folders else []
+    return Pictures(paths, np.concatenate(tiles) if tiles else None)
+
+
+def read_sheets(folder: Path) -> Pixels | None:
+    """Training pictures (n, 32, 32, 3) of a folder of CIFAR-10 sheets, None where it is none.
+
+    Sheets (``train_00.webp`` …) hold 32x32 tiles in rows, read left to right, top to bottom;
+    the length of ``train_labels.npy`` tells how many of them are pictures.
+
+    Raises:
+        InputError: a sheet or the labels are damaged, or there is only the test set.
+    """
+    labels, sheets = folder / "train_labels.npy", sorted(folder.glob("train_*.webp"))
+    if not labels.is_file() or not sheets:
+        if (folder / "test_labels.npy").is_file():
+            raise InputError(
+                f"{folder}: only the CIFAR-10 test set is here, which is for reporting; "
+                "training needs train_labels.npy and train_*.webp"
+            )
+        return None
+    tiles = []
+    for sheet in sheets:
+        pixels = read_image(sheet).pixels
+        height, width = pixels.shape[:2]
+        if height % TILE or width % TILE:
+            raise InputError(f"{sheet}: {width}x{height} is no sheet of {TILE}x{TILE} tiles")
+        grid = pixels.reshape(height // TILE, TILE, width // TILE, TILE, 3)
+        tiles.append(grid.transpose(0, 2, 1, 3, 4).reshape(-1, TILE, TILE, 3))
+    pictures = np.concatenate(tiles)
+    try:
+        count = len(np.load(labels))
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise InputError(f"{labels}: not a file of labels, or a damaged one") from error
+    if not 2 <= count <= len(pictures):
+        raise InputError(f"{labels}: {count} labels for sheets of {len(pictures)} tiles")
+    return pictures[:count]

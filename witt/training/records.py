@@ -1,0 +1,79 @@
+"""What a run leaves to read: a log of JSON lines, and TensorBoard scalars."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import os
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from witt.errors import InputError
+from witt.training.checkpoint import LOG
+
+NO_TENSORBOARD = "TensorBoard is not installed, so there is only log.jsonl: pip install witt[train]"
+
+
+class Records:
+    """Writes ``log.jsonl`` and, where TensorBoard is installed, its files in ``tensorboard/``.
+
+    Args:
+        out: the run's folder.
+        tensorboard: None writes scalars where it is installed.
+        step: steps done when the run is resumed; what TensorBoard has beyond them is dropped.
+    """
+
+    def __init__(self, out: Path, tensorboard: bool | None, step: int) -> None:
+        self.path = out / LOG
+        self.board: Any = None
+        self.note: str | None = None
+        installed = importlib.util.find_spec("tensorboard") is not None
+        if tensorboard and not installed:
+            self.note = NO_TENSORBOARD
+        if installed and tensorboard is not False:
+            from torch.utils.tensorboard import SummaryWriter
+
+            self.board = SummaryWriter(
+                str(out / "tensorboard"), purge_step=step + 1 if step else None, flush_secs=30
+            )
+
+    def __enter__(self) -> Records:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self.board is not None:
+            self.board.close()
+
+    def write(self, entry: dict[str, Any]) -> None:
+        """Append one line, whole or not at all.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        line = (json.dumps(entry) + "\n").encode()
+        try:
+            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
+            try:
+                size = os.fstat(file).st_size
+                # A line cut short by a power failure must not spoil the next one.
+                if size and os.pread(file, 1, size - 1) != b"\n":
+                    line = b"\n" + line
+                os.write(file, line)
+            finally:
+                os.close(file)
+        except OSError as error:
+            raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
+
+    def scalars(self, group: str, values: dict[str, float], step: int) -> None:
+        """Numbers for TensorBoard."""
+        if self.board is not None:
+            for name, value in values.items():
+                # A slash would start another group.
+                tag = name.replace("/", ":").replace(" ", "_")
+                self.board.add_scalar(f"{group}/{tag}", value, step)

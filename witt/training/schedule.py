@@ -1,0 +1,44 @@
+"""Learning rate and weight average over a run."""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+
+def learning_rate_factor(step: int, progress: float, warmup: int) -> float:
+    """Linear warm-up over `warmup` steps, times a cosine from 1 to 0 over the run.
+
+    Args:
+        step: steps done.
+        progress: share of the run that is done, 0 to 1.
+        warmup: steps of the warm-up.
+    """
+    cosine = 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
+    return min(1.0, (step + 1) / max(warmup, 1)) * cosine
+
+
+class Average:
+    """Exponential moving average of a model's state, faster in the first steps."""
+
+    def __init__(self, model: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self, model: nn.Module, step: int) -> None:
+        """Move towards the model after `step` steps."""
+        keep = min(self.decay, (1 + step) / (10 + step))
+        for name, value in model.state_dict().items():
+            average = self.state[name]
+            if average.is_floating_point():
+                average.lerp_(value, 1 - keep)
+            else:
+                average.copy_(value)
+
+    def load(self, state: dict[str, Tensor]) -> None:
+        """Take over a stored average."""
+        for name, value in state.items():
+            self.state[name].copy_(value)

@@ -1,0 +1,147 @@
+"""The model that a run starts from."""
+
+from __future__ import annotations
+
+from dataclasses import fields, replace
+from fractions import Fraction
+from numbers import Real
+from typing import Any
+
+import torch
+
+from witt.config import PRESETS, ModelConfig, channels_for_cbr, preset
+from witt.errors import InputError
+from witt.linear import start_from_klt
+from witt.model import WITT
+from witt.training.config import TrainConfig
+from witt.training.loss import ms_ssim_scales
+from witt.training.pictures import Pictures
+from witt.training.statistics import block_statistics
+from witt.weights import load_weights, resolve
+
+USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8")
+# Follow from --preset, --snr and --cbr.
+FOLLOWS = ("name", "snr_range_db", "cbr_range")
+
+
+def base_config(name: str, overrides: dict[str, Any], init: str | None) -> ModelConfig:
+    """The preset with its overrides, or what the weights of `init` hold.
+
+    Raises:
+        InputError: unknown preset, an override unknown or of the wrong kind, or no such weights.
+    """
+    if init is not None:
+        return load_weights(resolve(init))[0].config
+    if name not in PRESETS:
+        raise InputError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
+    _check_overrides(name, overrides)
+    return preset(name, **overrides)
+
+
+def default_cbr(base: ModelConfig) -> tuple[str, ...]:
+    """CBRs to train for when none were asked for: all that the model is for, as text."""
+    low, high = base.served_cbr
+    if base.rate_adaptive:
+        high = min(high, base.max_cbr)
+        usual = [text for text in USUAL_CBR if low * 0.999 <= Fraction(text) <= high * 1.001]
+        if usual:
+            return tuple(usual)
+    return (str(Fraction(base.channels, 6 * base.stride**2)),)
+
+
+def model_config(config: TrainConfig) -> ModelConfig:
+    """Sizes and abilities of the model that a run without --init trains.
+
+    A rate-adaptive preset gets the feature channels of the highest CBR asked for, another one
+    those of the only CBR.
+
+    Raises:
+        InputError: as `base_config`, or the CBRs do not fit.
+    """
+    base = base_config(config.preset, config.overrides, None)
+    if "channels" not in config.overrides:
+        base = replace(base, channels=channels_for_cbr(max(config.cbr_values), base.stride))
+    return _serving(base, config)
+
+
+def _check_overrides(name: str, overrides: dict[str, Any]) -> None:
+    known = [entry.name for entry in fields(ModelConfig) if entry.name not in FOLLOWS]
+    for key, value in overrides.items():
+        if key not in known:
+            raise InputError(f"--set {key}: unknown; choose from {', '.join(known)}")
+        like = getattr(PRESETS[name], key)
+        if isinstance(like, bool):
+            fits, kind = isinstance(value, bool), "true or false"
+        elif isinstance(like, int):
+            fits, kind = isinstance(value, int) and not isinstance(value, bool), "a whole number"
+        elif isinstance(like, tuple):
+            fits = isinstance(value, (list, tuple)) and all(type(v) is int for v in value)
+            kind = "whole numbers, as 48,96,192"
+        else:
+            fits, kind = isinstance(value, Real) and not isinstance(value, bool), "a number"
+        if not fits:
+            raise InputError(f"--set {key}={value}: it must be {kind}")
+
+
+def _serving(base: ModelConfig, config: TrainConfig) -> ModelConfig:
+    """The model's configuration with what it is trained for, checked against what it can send."""
+    cbrs = config.cbr_values
+    least, stride = 2 / (6 * base.stride**2), base.stride
+    for text, cbr in zip(config.cbr, cbrs, strict=True):
+        if cbr < least * (1 - 1e-9):
+            raise InputError(
+                f"--cbr {text}: {base.name} sends at least {least:.4g} (one symbol a token)"
+            )
+        if channels_for_cbr(cbr, stride) > base.channels:
+            raise InputError(
+                f"--cbr {text}: {base.name} with {base.channels} feature channels sends at most "
+                f"{base.max_cbr:.4g}"
+            )
+    if config.crop % stride:
+        raise InputError(
+            f"--crop {config.crop}: it must be a multiple of {stride}, the stride of {base.name}"
+        )
+    if config.loss == "ms-ssim":
+        ms_ssim_scales(config.crop)  # refuses crops that are too small
+    trained = replace(base, snr_range_db=(min(config.snr), max(config.snr)))
+    if base.rate_adaptive:
+        return replace(trained, cbr_range=(min(cbrs), max(cbrs)))
+    if len(set(cbrs)) > 1:
+        raise InputError(
+            f"{base.name} has one CBR, and --cbr asks for {len(set(cbrs))}: "
+            "train one model for each, or --set rate_adaptive=true"
+        )
+    if channels_for_cbr(cbrs[0], stride) != base.channels:
+        raise InputError(f"--cbr {config.cbr[0]}: these weights have {base.max_cbr:.4g} only")
+    return trained
+
+
+def initial_model(config: TrainConfig) -> WITT:
+    """The model of a new run, checked against its settings, before any picture is read.
+
+    Raises:
+        InputError: as `model_config`, or the weights of --init cannot be read or do not fit.
+    """
+    if config.init is not None:
+        model, _ = load_weights(resolve(config.init))
+        if config.overrides:
+            raise InputError("--set and --init do not go together: the weights fix the sizes")
+        if config.preset != model.config.name:
+            raise InputError(f"--preset {config.preset}: {config.init} holds {model.config.name}")
+        model.config = _serving(model.config, config)
+        return model
+    sizes = model_config(config)
+    # The layers start themselves from the global generator, whose state is put back after.
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(config.seed)
+        try:
+            return WITT(sizes)
+        except (TypeError, ValueError, RuntimeError) as error:
+            raise InputError(f"no model of these sizes: {str(error).splitlines()[0]}") from error
+
+
+def start_linear_path(model: WITT, pictures: Pictures, seed: int) -> None:
+    """Start the linear path, where there is one, from the KLT of the training pictures."""
+    encoder, decoder = model.encoder.linear, model.decoder.linear
+    if encoder is not None and decoder is not None:
+        start_from_klt(encoder, decoder, *block_statistics(pictures, model.config.stride, seed))

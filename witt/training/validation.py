@@ -1,0 +1,126 @@
+"""Validation: quality over the SNRs, CBRs and channels that a run trains for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from witt.metrics import ms_ssim, psnr
+from witt.model import WITT
+from witt.training.config import CHANNELS, TrainConfig
+from witt.training.pictures import Pictures
+
+CROP = 256  # side of the middle of a picture that is looked at
+PIXELS = 32 * CROP**2  # looked at in all
+BATCH_PIXELS = 4 * CROP**2
+MOST_SNRS = 5
+
+
+class Point(NamedTuple):
+    """Conditions of a validation: channel, SNR in dB, CBR as text."""
+
+    channel: str
+    snr_db: float
+    cbr: str
+
+    def __str__(self) -> str:
+        return f"{self.channel} {self.cbr} {self.snr_db:g} dB"
+
+
+def points(config: TrainConfig) -> list[Point]:
+    """For each channel 5 SNRs at the middle CBR, and each other CBR at the middle SNR.
+
+    Of a range the SNRs are its ends and three between; of a longer list 5 of it.
+    """
+    snrs: list[float]
+    if config.snr_is_range:
+        snrs = [round(float(v), 2) for v in np.linspace(min(config.snr), max(config.snr), 5)]
+    else:
+        snrs = sorted(set(config.snr))
+        if len(snrs) > MOST_SNRS:
+            places = np.linspace(0, len(snrs) - 1, MOST_SNRS).round().astype(int)
+            snrs = [snrs[i] for i in places]
+    cbrs = sorted(dict.fromkeys(config.cbr), key=Fraction)
+    middle, snr = cbrs[len(cbrs) // 2], snrs[len(snrs) // 2]
+    found = []
+    for channel in dict.fromkeys(config.channel):
+        found += [Point(channel, float(value), middle) for value in snrs]
+        found += [Point(channel, float(snr), cbr) for cbr in cbrs if cbr != middle]
+    return found
+
+
+def validation_batches(pictures: Pictures) -> list[Tensor]:
+    """The middles of the pictures as uint8 batches (B, 3, H, W) of equal size.
+
+    Of more pictures than 2.1 megapixels in all, some that lie evenly are taken.
+    """
+    crops: dict[tuple[int, ...], list[Tensor]] = {}
+    middles = []
+    for i in range(len(pictures)):
+        pixels = pictures[i]
+        top, left = (max(0, (side - CROP) // 2) for side in pixels.shape[:2])
+        middles.append(pixels[top : top + CROP, left : left + CROP])
+    most = max(1, PIXELS * len(middles) // max(sum(m[..., 0].size for m in middles), 1))
+    places = np.linspace(0, len(middles) - 1, min(most, len(middles))).round().astype(int)
+    for i in places:
+        crop = torch.from_numpy(middles[i].copy()).permute(2, 0, 1)
+        crops.setdefault(tuple(crop.shape), []).append(crop)
+    return [
+        batch
+        for shape, same in crops.items()
+        for batch in torch.stack(same).split(max(1, BATCH_PIXELS // (shape[1] * shape[2])))
+    ]
+
+
+class Scores(NamedTuple):
+    """Means over the validation pictures, in dB, by the name of the point.
+
+    psnr: PSNR of the 8-bit pictures.
+    ms_ssim: MS-SSIM in dB; empty where it was not asked for.
+    """
+
+    psnr: dict[str, float]
+    ms_ssim: dict[str, float]
+
+
+@torch.inference_mode()
+def validate(
+    model: WITT,
+    batches: Sequence[Tensor],
+    at: Sequence[Point],
+    with_ms_ssim: bool,
+    stop: Callable[[], bool] = lambda: False,
+) -> Scores | None:
+    """Mean quality of a model in evaluation mode at each point, with the same noise every time.
+
+    Args:
+        model: on any device.
+        batches: from `validation_batches`.
+        at: conditions.
+        with_ms_ssim: measure MS-SSIM too, which takes longer than all the rest.
+        stop: asked now and then; where it says so, None is returned.
+    """
+    device = next(model.parameters()).device
+    scores = Scores({}, {})
+    for point in at:
+        generator = torch.Generator().manual_seed(0)
+        channel = CHANNELS[point.channel]()
+        cbr = float(Fraction(point.cbr)) if model.config.rate_adaptive else None
+        quality, similarity = [], []
+        for batch in batches:
+            if stop():
+                return None
+            image = batch.to(device).float() / 255
+            out = model(image, channel, point.snr_db, cbr, generator=generator).image
+            quality.append(psnr(out, image))
+            if with_ms_ssim:
+                similarity.append(ms_ssim(out, image).db)
+        scores.psnr[str(point)] = round(float(torch.cat(quality).mean()), 3)
+        if with_ms_ssim:
+            scores.ms_ssim[str(point)] = round(float(torch.cat(similarity).mean()), 3)
+    return scores
