@@ -41,7 +41,9 @@ def test_error_is_the_mean_over_what_is_sent():
     uses = torch.tensor([8, 5])
     result = despread_error(error, uses)
     torch.testing.assert_close(result[0], error[0].mean(-1, keepdim=True).expand(3, 8))
-    torch.testing.assert_close(result[1, :, :5], error[1, :, :5].mean(-1, keepdim=True).expand(3, 5))
+    torch.testing.assert_close(
+        result[1, :, :5], error[1, :, :5].mean(-1, keepdim=True).expand(3, 5)
+    )
     torch.testing.assert_close(despread_error(error), despread_error(error, torch.tensor([8, 8])))
 
 

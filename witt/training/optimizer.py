@@ -76,16 +76,31 @@ class Muon(torch.optim.Optimizer):
         return loss
 
 
+# The linear path starts at its optimum, from which steps of the full size only lead away
+# (measured: 0.5 dB lost within 100 steps).
+LINEAR_PATH_LR = 0.1
+
+
 def optimizers(model: nn.Module, lr: float, muon_lr: float) -> list[torch.optim.Optimizer]:
     """Muon for the weights of Swin blocks, merges and ModNets, AdamW for everything else.
 
-    With ``muon_lr`` 0 AdamW takes all parameters.
+    With ``muon_lr`` 0 AdamW takes all parameters. The entry ``peak`` of a parameter group is the
+    learning rate that its schedule starts from.
     """
     matrices: list[Tensor] = []
+    linear: list[Tensor] = []
     rest: list[Tensor] = []
     for name, p in model.named_parameters():
         inner = ".blocks." in name or ".downsample." in name or "modnet." in name
         square = p.ndim == 2 and min(p.shape) > 2 and "bias_table" not in name
-        (matrices if muon_lr and inner and square else rest).append(p)
-    adam = torch.optim.AdamW(rest, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
-    return [Muon(matrices, lr=muon_lr), adam] if matrices else [adam]
+        if muon_lr and inner and square:
+            matrices.append(p)
+        else:
+            (linear if ".linear." in name else rest).append(p)
+    groups = [{"params": rest, "lr": lr, "peak": lr}]
+    if linear:
+        groups.append({"params": linear, "lr": lr, "peak": LINEAR_PATH_LR * lr})
+    adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)
+    if not matrices:
+        return [adam]
+    return [Muon([{"params": matrices, "lr": muon_lr, "peak": muon_lr}], lr=muon_lr), adam]

@@ -20,7 +20,7 @@ from witt.training.config import CHANNELS, TrainConfig
 from witt.training.data import batches
 from witt.training.loss import LOSS_SCALE, loss_of
 from witt.training.objective import Conditions, draw_conditions, send
-from witt.training.optimizer import Muon, optimizers
+from witt.training.optimizer import optimizers
 from witt.training.pace import Pace
 from witt.training.pictures import Pictures
 from witt.training.progress import Bar
@@ -154,7 +154,7 @@ class Run:
         at = Conditions(*(value.to(image.device) for value in drawn))
         first = self.step * config.batch
         received = send(self.model, image, at, self.over, generator, first=first)
-        loss = loss_of(config.loss, received, image, at, self.model.config.stride)
+        loss = loss_of(config.loss, received, image)
         (loss * LOSS_SCALE[config.loss]).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         factor = learning_rate_factor(self.step, self.progress, config.warmup)
@@ -162,9 +162,8 @@ class Run:
         usable = math.isfinite(value) and bool(torch.isfinite(norm))
         if usable:
             for optimizer in self.optimizers:
-                peak = config.muon_lr if isinstance(optimizer, Muon) else config.lr
                 for group in optimizer.param_groups:
-                    group["lr"] = factor * peak
+                    group["lr"] = factor * group["peak"]
                 optimizer.step()
         self.model.zero_grad(set_to_none=True)
         self.step += 1

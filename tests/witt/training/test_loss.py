@@ -5,8 +5,7 @@ import torch
 
 from witt.errors import InputError
 from witt.metrics import ms_ssim as metric
-from witt.training.loss import condition_weight, loss_of, ms_ssim, ms_ssim_scales
-from witt.training.objective import Conditions
+from witt.training.loss import loss_of, ms_ssim, ms_ssim_scales
 
 
 def eight_bit(shape: tuple[int, ...], seed: int) -> torch.Tensor:
@@ -54,13 +53,17 @@ def test_small_crops_are_refused() -> None:
         ms_ssim_scales(8)
 
 
-def test_mse_weighs_the_conditions() -> None:
-    """One image at 10 dB and CBR 1/16 (weight 1), one at 20 dB and 1/8 (4 + 3.7 dB)."""
+def test_mse_is_the_mean_psnr() -> None:
+    """Of images at 20 and 14 dB the loss is that of 17 dB: neither drowns the other."""
     image = torch.zeros(2, 3, 4, 4)
     received = image.clone()
-    received[0], received[1] = 0.1, 0.2
-    at = Conditions(torch.tensor([10.0, 20.0]), torch.tensor([96, 192]))
-    expected = (0.01 + 0.04 * 10**0.77) / 2
-    assert float(loss_of("mse", received, image, at, 16)) == pytest.approx(expected, rel=1e-5)
-    weight = condition_weight(torch.tensor([10.0, 0.0]), torch.tensor([1 / 16, 1 / 32]))
-    torch.testing.assert_close(weight, torch.tensor([1.0, 10**-0.77]))
+    received[0], received[1] = 0.1, 10**-0.7
+    assert float(-10 * torch.log10(loss_of("mse", received, image))) == pytest.approx(17, abs=1e-4)
+
+
+def test_mse_gradient_is_finite_without_an_error() -> None:
+    image = torch.rand(1, 3, 4, 4, generator=torch.Generator().manual_seed(0))
+    received = image.clone().requires_grad_()
+    loss_of("mse", received, image).backward()
+    assert received.grad is not None
+    assert not received.grad.any()

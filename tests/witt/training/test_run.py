@@ -201,7 +201,7 @@ def test_a_stall_is_told(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Nothing is learnt at a learning rate of 0, and the network's first picture is constant."""
-    monkeypatch.setattr(run_module, "StallWatch", lambda: StallWatch(steps=8, share=0, every=2))
+    monkeypatch.setattr(run_module, "StallWatch", lambda: StallWatch(steps=4, share=0, every=2))
     config = settings(
         preset="witt_cifar",
         overrides={"dims": [8, 8], "depths": [1, 1], "heads": [1, 1]},

@@ -61,7 +61,7 @@ def test_a_seed_gives_a_model_and_nothing_else(settings: Callable[..., TrainConf
     first, again, other = (initial_model(settings(seed=seed)).state_dict() for seed in (1, 1, 2))
     assert torch.equal(before, torch.get_rng_state())
     assert all(torch.equal(first[name], again[name]) for name in first)
-    assert not torch.equal(first["encoder.head.weight"], other["encoder.head.weight"])
+    assert not torch.equal(first["decoder.head.weight"], other["decoder.head.weight"])
 
 
 def test_default_cbr() -> None:
