@@ -50,7 +50,12 @@ class Muon(torch.optim.Optimizer):
         momentum: of the moving average of gradients; the update looks ahead (Nesterov).
     """
 
-    def __init__(self, params: Iterable[Tensor], lr: float = 0.015, momentum: float = 0.95) -> None:
+    def __init__(
+        self,
+        params: Iterable[Tensor] | Iterable[dict[str, Any]],
+        lr: float = 0.015,
+        momentum: float = 0.95,
+    ) -> None:
         super().__init__(params, {"lr": lr, "momentum": momentum})
 
     @torch.no_grad()
@@ -97,7 +102,7 @@ def optimizers(model: nn.Module, lr: float, muon_lr: float) -> list[torch.optim.
             matrices.append(p)
         else:
             (linear if ".linear." in name else rest).append(p)
-    groups = [{"params": rest, "lr": lr, "peak": lr}]
+    groups: list[dict[str, Any]] = [{"params": rest, "lr": lr, "peak": lr}]
     if linear:
         groups.append({"params": linear, "lr": lr, "peak": LINEAR_PATH_LR * lr})
     adam = torch.optim.AdamW(groups, lr=lr, betas=(0.9, 0.99), weight_decay=0.0)

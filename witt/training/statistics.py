@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -42,7 +44,8 @@ def block_statistics(
         height, width = (side - block + 1 for side in pixels.shape[:2])
         here = min(each, height * width)  # more would be the same blocks again
         tops, lefts = rng.integers(height, size=here), rng.integers(width, size=here)
-        windows = np.lib.stride_tricks.sliding_window_view(pixels, (block, block), axis=(0, 1))  # type: ignore[call-overload]
+        axes: Any = (0, 1)  # the stubs of numpy 1 know one axis only
+        windows = np.lib.stride_tricks.sliding_window_view(pixels, (block, block), axis=axes)
         rows = windows[tops, lefts].reshape(here, size).astype(np.float32) / 255 - 0.5
         total += rows.sum(0, dtype=np.float64)
         outer += rows.T @ rows
