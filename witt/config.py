@@ -26,6 +26,8 @@ class ModelConfig:
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
         rate_adaptive: serve several CBRs by sending the first k feature channels.
         linear_path: add the linear transmitter beside the network (`witt.linear`).
+        smooth_channels: how many of the first features of the linear path have a gain for each
+            spatial frequency (`witt.spectrum`); with fewer `channels`, all have.
         uses_csi: the decoder is given the reliability of each received symbol.
         spreads: a unitary DFT spreads the features of a token over its symbols.
         sends_scale: the power scale travels in the header (16 bits) and is undone.
@@ -44,6 +46,7 @@ class ModelConfig:
     modnet_ratio: float = 1.5
     rate_adaptive: bool = False
     linear_path: bool = False
+    smooth_channels: int = 0
     uses_csi: bool = False
     spreads: bool = False
     sends_scale: bool = False
@@ -68,6 +71,8 @@ class ModelConfig:
         # The rate takes 8 bits of the header.
         if not 2 <= self.channels <= 512 or self.channels % 2:
             raise InputError(f"channels must be even, from 2 to 512, not {self.channels}")
+        if self.smooth_channels < 0:
+            raise InputError(f"smooth_channels must be 0 or more, not {self.smooth_channels}")
         if int(min(self.dims) * self.modnet_ratio) < 1:
             raise InputError(f"modnet_ratio {self.modnet_ratio} leaves the ModNet no hidden width")
         _check_range("snr_range_db", self.snr_range_db, -math.inf)
@@ -139,6 +144,7 @@ PRESETS: dict[str, ModelConfig] = {
         modnet_ratio=1.0,
         rate_adaptive=True,
         linear_path=True,
+        smooth_channels=6,
         uses_csi=True,
         spreads=True,
         sends_scale=True,

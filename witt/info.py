@@ -188,8 +188,7 @@ def show_shipped(files: dict[str, dict[str, Any]]) -> None:
             _range(config["served_cbr"]),
             f"{config['snr_range_db'][0]:g} to {config['snr_range_db'][1]:g}",
             _list(settings.get("channel", ())),
-            str(training.get("steps", "–")),
-            str(training.get("hours", "–")),
+            *(str(training.get(f"total_{n}", training.get(n, "–"))) for n in ("steps", "hours")),
             plain(_list(settings.get("data", ()))),
         )
     console().print(rows)

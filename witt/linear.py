@@ -2,8 +2,9 @@
 
 Each 16×16 block (one token) goes to C coefficients by a KLT with gains λ^(−1/4), which is the
 optimal linear code for a Gaussian source under a power limit (Lee & Petersen 1976; SoftCast,
-Jakubczak & Katabi 2011), and comes back by the LMMSE estimate. The network adds what a linear
-code cannot do. All of it is trained further.
+Jakubczak & Katabi 2011), and comes back by the LMMSE estimate. The first coefficients, which are
+smooth over the picture, have a gain and an estimate for each spatial frequency. The network adds
+what a linear code cannot do. All of it is trained further.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
+
+from witt.spectrum import Spectrum, dct, inverse_dct
 
 
 class ConditionalGain(nn.Module):
@@ -30,18 +33,31 @@ class ConditionalGain(nn.Module):
 
 
 class LinearEncoder(nn.Module):
-    """Blocks of pixels to coefficients, with gains that follow SNR and rate."""
+    """Blocks of pixels to coefficients, with gains that follow SNR and rate.
 
-    def __init__(self, block: int, channels: int, conditions: int) -> None:
+    Args:
+        block: side of a block in pixels.
+        channels: coefficients of a block.
+        conditions: numbers in the condition.
+        smooth: how many of the first coefficients have a gain for each spatial frequency.
+    """
+
+    def __init__(self, block: int, channels: int, conditions: int, smooth: int = 0) -> None:
         super().__init__()
-        self.block = block
+        self.block, self.smooth = block, smooth
         self.analysis = nn.Linear(3 * block**2, channels)
         self.gain = ConditionalGain(conditions, channels)
+        self.whitening = Spectrum(smooth) if smooth else None
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         """`image` (B, 3, H, W), centred on 0, to (B, H/block, W/block, channels)."""
         blocks = F.pixel_unshuffle(image, self.block).permute(0, 2, 3, 1)
-        return self.analysis(blocks) * self.gain(condition)
+        features = self.analysis(blocks) * self.gain(condition)
+        if self.whitening is None:
+            return features
+        smooth, rest = features[..., : self.smooth], features[..., self.smooth :]
+        gains = self.whitening(*features.shape[1:3])
+        return torch.cat((inverse_dct(dct(smooth) * gains), rest), dim=-1)
 
 
 class LinearDecoder(nn.Module):
@@ -49,15 +65,21 @@ class LinearDecoder(nn.Module):
 
     A symbol after the MMSE equaliser is (1−e)·f + noise of variance (1−e)·e, where e is its
     error variance for unit power. For a feature of power p the LMMSE estimate is
-    f̂·p / (p(1−e) + e).
+    f̂·p / (p(1−e) + e); for a smooth one p is that of a spatial frequency, and e the mean over
+    the picture.
+
+    Args:
+        block, channels, conditions, smooth: as the encoder's.
     """
 
-    def __init__(self, block: int, channels: int, conditions: int) -> None:
+    def __init__(self, block: int, channels: int, conditions: int, smooth: int = 0) -> None:
         super().__init__()
-        self.block = block
+        self.block, self.smooth = block, smooth
         self.log_power = nn.Parameter(torch.zeros(channels))
         self.trust = ConditionalGain(conditions, channels)
         self.synthesis = nn.Linear(channels, 3 * block**2)
+        self.spectrum = Spectrum(smooth) if smooth else None  # power of a frequency / log_power
+        self.colouring = Spectrum(smooth) if smooth else None  # undoes the encoder's whitening
 
     def forward(
         self, features: Tensor, error: Tensor, amplitude: Tensor, condition: Tensor
@@ -72,9 +94,27 @@ class LinearDecoder(nn.Module):
         """
         # Twice, since two features share the unit power of a symbol.
         power = 2 * torch.exp(self.log_power) * self.trust(condition) / amplitude**2
-        estimate = features * power / (power * (1 - error) + error)
+        estimate = _lmmse(features, power, error)
+        if self.spectrum is not None and self.colouring is not None:
+            m, grid = self.smooth, features.shape[1:3]
+            e = error[..., :m].mean(dim=(1, 2), keepdim=True)
+            waves = _lmmse(dct(features[..., :m]), power[..., :m] * self.spectrum(*grid), e)
+            smooth = inverse_dct(waves * self.colouring(*grid))
+            estimate = torch.cat((smooth, estimate[..., m:]), dim=-1)
         blocks = self.synthesis(estimate * amplitude)
         return F.pixel_shuffle(blocks.permute(0, 3, 1, 2), self.block)
+
+    def mean_power(self, height: int, width: int, sent: int) -> Tensor:
+        """Mean power of the first `sent` features of a map of an average picture, a scalar."""
+        power = torch.exp(self.log_power)
+        if self.spectrum is not None:
+            smooth = power[: self.smooth] * self.spectrum(height, width).mean(dim=(0, 1))
+            power = torch.cat((smooth, power[self.smooth :]))
+        return power[:sent].mean()
+
+
+def _lmmse(features: Tensor, power: Tensor, error: Tensor) -> Tensor:
+    return features * power / (power * (1 - error) + error)
 
 
 @torch.no_grad()
@@ -101,3 +141,20 @@ def start_from_klt(
     decoder.log_power.copy_(torch.log(gains**2 * values))
     decoder.synthesis.weight.copy_((basis / gains[:, None]).T)
     decoder.synthesis.bias.copy_(mean)
+
+
+@torch.no_grad()
+def start_spectrum(encoder: LinearEncoder, decoder: LinearDecoder, log_ratio: Tensor) -> None:
+    """Set the gains of spatial frequencies, after `start_from_klt`.
+
+    Args:
+        encoder: gets gains ρ^(−1/4).
+        decoder: gets the powers √ρ that follow, and the gains ρ^(1/4) back.
+        log_ratio: (knots, smooth) ln ρ, the power of a coefficient at a frequency over its mean
+            power, at the knots of `witt.spectrum`.
+    """
+    if encoder.whitening is None or decoder.spectrum is None or decoder.colouring is None:
+        raise ValueError("these ends have no smooth coefficients")
+    encoder.whitening.log.copy_(-log_ratio / 4)
+    decoder.spectrum.log.copy_(log_ratio / 2)
+    decoder.colouring.log.copy_(log_ratio / 4)

@@ -226,7 +226,7 @@ class WITT(nn.Module):
             )
         snr = self._snr(snr_db, symbols)
         if scale is None:
-            scale = self._typical_scale(symbols, k)
+            scale = self._typical_scale(symbols, size, k)
         if noise_var is None and (self.config.uses_csi or self.config.linear_path):
             n0 = 10 ** (-snr[:, None] / 10)
             symbols, noise_var = channels.mmse(symbols, torch.ones_like(symbols[:, :1]), n0)
@@ -250,7 +250,7 @@ class WITT(nn.Module):
         )
         return image[:, :, : size[0], : size[1]]
 
-    def _typical_scale(self, symbols: Tensor, k: int) -> Tensor:
+    def _typical_scale(self, symbols: Tensor, size: tuple[int, int], k: int) -> Tensor:
         scale = symbols.real.new_ones(len(symbols), 1)
         if not self.sends_scale:
             return scale
@@ -261,7 +261,8 @@ class WITT(nn.Module):
         )
         if self.decoder.linear is None:
             return scale
-        return scale / (2 * torch.exp(self.decoder.linear.log_power[:k]).mean()).sqrt()
+        grid = (math.ceil(side / self.config.stride) for side in size)
+        return scale / (2 * self.decoder.linear.mean_power(*grid, k)).sqrt()
 
     def forward(
         self,

@@ -18,6 +18,10 @@ def _conditions(config: ModelConfig) -> int:
     return 2 if config.rate_adaptive else 1
 
 
+def _smooth(config: ModelConfig) -> int:
+    return min(config.smooth_channels, config.channels)
+
+
 def condition_vector(config: ModelConfig, snr_db: Tensor, channels: Tensor) -> Tensor:
     """What the ModNet is told: (B, 1) SNR in dB as published, or (B, 2) scaled SNR and rate."""
     if not config.rate_adaptive:
@@ -85,7 +89,9 @@ class Encoder(nn.Module):
         self.linear = None
         if config.linear_path:
             _init_beside_linear_path(self, self.head)
-            self.linear = LinearEncoder(config.stride, config.channels, _conditions(config))
+            self.linear = LinearEncoder(
+                config.stride, config.channels, _conditions(config), _smooth(config)
+            )
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         """`image` (B, 3, H, W) in [0, 1], sides multiples of the stride; to (B, h, w, C)."""
@@ -136,7 +142,9 @@ class Decoder(nn.Module):
         self.linear = None
         if config.linear_path:
             _init_beside_linear_path(self, stages[-1].upsample.increment)
-            self.linear = LinearDecoder(config.stride, config.channels, _conditions(config))
+            self.linear = LinearDecoder(
+                config.stride, config.channels, _conditions(config), _smooth(config)
+            )
             self.sketches = nn.ModuleList(
                 PatchEmbed(config.patch * 2 ** (last - i), dims[i]) for i in range(1, last + 1)
             )

@@ -18,7 +18,7 @@ from witt.training.pictures import Sets, open_sets
 from witt.training.progress import Bar, duration
 from witt.training.records import Records
 from witt.training.run import Run
-from witt.training.start import initial_model, start_linear_path
+from witt.training.start import initial_model, start_linear_path, training_before
 from witt.training.validation import validation_batches
 
 
@@ -60,7 +60,8 @@ def train(
         start_linear_path(model, sets.train, config.seed)
     model.to(device)
     val = validation_batches(sets.val) if sets.val is not None else []
-    run = Run(config, out, model, sets.train, val)
+    before = training_before(config) if state is None else None
+    run = Run(config, out, model, sets.train, val, before)
     if state is not None:
         run.restore(state)
     bar = Bar("PSNR" if config.loss == "mse" else "MS-SSIM", terminal=terminal)

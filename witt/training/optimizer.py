@@ -35,9 +35,22 @@ def orthogonalise(stack: Tensor, steps: int = 5) -> Tensor:
     x = stack.mT if tall else stack
     x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
     a, b, c = _NEWTON_SCHULZ
-    for _ in range(steps):
-        gram = x @ x.mT
-        x = a * x + torch.baddbmm(b * gram, gram, gram, alpha=c) @ x
+    gram = x @ x.mT
+    if x.shape[2] < 2 * x.shape[1]:
+        for step in range(steps):
+            gram = x @ x.mT if step else gram
+            x = a * x + torch.baddbmm(b * gram, gram, gram, alpha=c) @ x
+        return x.mT if tall else x
+    # A wide matrix is only ever multiplied from the left, by polynomials of its Gram matrix, so
+    # the iteration can stay with the small square one (0.6 of the operations at 1:4).
+    whole = None
+    for step in range(steps):
+        factor = torch.baddbmm(b * gram, gram, gram, alpha=c)
+        factor.diagonal(dim1=1, dim2=2).add_(a)
+        whole = factor if whole is None else factor @ whole
+        if step + 1 < steps:
+            gram = factor @ gram @ factor
+    x = x if whole is None else whole @ x
     return x.mT if tall else x
 
 

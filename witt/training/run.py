@@ -47,8 +47,10 @@ class Run:
         model: WITT,
         train: Pictures,
         val: Sequence[Tensor] = (),
+        before: dict[str, Any] | None = None,
     ) -> None:
         self.config, self.out, self.model, self.train, self.val = config, out, model, train, val
+        self.before = before  # the training record of the weights it started from
         self.step, self.seconds, self.pixels = 0, 0.0, 0
         self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
         self.over = [CHANNELS[name]() for name in config.channel]
@@ -82,6 +84,7 @@ class Run:
                 "pixels": self.pixels,
                 "history": self.history,
                 "pictures": len(self.train),
+                "before": self.before,
             },
         )
         if not self.val:
@@ -110,6 +113,7 @@ class Run:
             )
         self.step, self.seconds, self.pixels = state["step"], state["seconds"], state["pixels"]
         self.history = state["history"]
+        self.before = state.get("before")
 
     @property
     def progress(self) -> float:
@@ -124,12 +128,18 @@ class Run:
     def _save_weights(self, validation: dict[str, float]) -> None:
         live = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.state)
-        training = {
+        training: dict[str, Any] = {
             "steps": self.step,
             "hours": round(self.seconds / 3600, 3),
             "config": self.config.to_dict(),
             "validation": validation,
         }
+        if self.before is not None:
+            for figure in ("steps", "hours"):
+                total = f"total_{figure}"
+                earlier = self.before.get(total, self.before.get(figure, 0))
+                training[total] = round(training[figure] + earlier, 3)
+            training["before"] = self.before
         save_weights(self.out / WEIGHTS, self.model, training)
         self.model.load_state_dict(live)
 

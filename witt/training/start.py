@@ -11,12 +11,12 @@ import torch
 
 from witt.config import PRESETS, ModelConfig, channels_for_cbr, preset
 from witt.errors import InputError
-from witt.linear import start_from_klt
+from witt.linear import start_from_klt, start_spectrum
 from witt.model import WITT
 from witt.training.config import TrainConfig
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
-from witt.training.statistics import block_statistics
+from witt.training.statistics import block_statistics, smooth_spectrum
 from witt.weights import load_weights, resolve
 
 USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8")
@@ -140,8 +140,15 @@ def initial_model(config: TrainConfig) -> WITT:
             raise InputError(f"no model of these sizes: {str(error).splitlines()[0]}") from error
 
 
+def training_before(config: TrainConfig) -> dict[str, Any] | None:
+    """Training record of the weights that a run starts from, if any."""
+    return None if config.init is None else load_weights(resolve(config.init))[1]
+
+
 def start_linear_path(model: WITT, pictures: Pictures, seed: int) -> None:
     """Start the linear path, where there is one, from the KLT of the training pictures."""
     encoder, decoder = model.encoder.linear, model.decoder.linear
     if encoder is not None and decoder is not None:
         start_from_klt(encoder, decoder, *block_statistics(pictures, model.config.stride, seed))
+        if encoder.smooth:
+            start_spectrum(encoder, decoder, smooth_spectrum(pictures, encoder, seed))

@@ -9,6 +9,7 @@ import pytest
 import cli
 import witt
 from witt.training.checkpoint import read_checkpoint
+from witt.weights import load_weights
 
 TINY = [
     *("--set", "dims=8,12,16", "--set", "depths=1,1,1", "--set", "heads=1,1,1", "--set", "patch=2"),
@@ -52,7 +53,11 @@ def test_a_run_from_the_command_line(
     weights = out / "weights.safetensors"
     more = ["--crop", 32, "--batch", 2, "--workers", 0, "--cbr", "1/16", "--no-tensorboard"]
     assert run("--init", weights, "--data", photos, *more, "--steps", 2, "-o", tmp_path / "b") == 0
-    assert witt.load(tmp_path / "b" / "weights.safetensors").config.dims == (8, 12, 16)
+    assert run("--resume", "-o", tmp_path / "b", "--steps", 3) == 0
+    further, training = load_weights(tmp_path / "b" / "weights.safetensors")
+    assert further.config.dims == (8, 12, 16)
+    steps = training["steps"] + training["before"]["steps"]
+    assert training["total_steps"] == steps
 
 
 def test_the_command_line_wins_over_the_file(photos: Path, tmp_path: Path) -> None:

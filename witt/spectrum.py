@@ -1,0 +1,70 @@
+"""Smooth features over the tokens of a picture: their spatial spectrum, and filters from it.
+
+The lowest features of a block code (its means, above all) are alike in neighbouring tokens: most
+of their power lies at low spatial frequencies. A linear transmitter that sends each frequency
+with a gain λ^(−1/4), as it does with the components of a block, needs much less power for them
+(Lee & Petersen 1976; SoftCast, Jakubczak & Katabi 2011, transforms whole frames for this reason).
+"""
+
+from __future__ import annotations
+
+import math
+
+import torch
+from torch import Tensor, nn
+
+# Radial frequencies, as powers of 2 in cycles a token, between which a spectrum is interpolated.
+# The lowest is half a cycle over 64 tokens; sampling ends at 2^(−1/2), on the diagonal.
+KNOTS = tuple(range(-7, 1))
+
+
+def dct_matrix(n: int, like: Tensor) -> Tensor:
+    """Orthonormal DCT-II (n, n): frequencies by samples."""
+    steps = torch.arange(n, dtype=like.dtype, device=like.device)
+    matrix = torch.cos(math.pi / n * steps[:, None] * (steps + 0.5)) * math.sqrt(2 / n)
+    matrix[0] *= math.sqrt(0.5)
+    return matrix
+
+
+def dct(x: Tensor) -> Tensor:
+    """Orthonormal two-dimensional DCT-II over the tokens of ``(B, h, w, C)``."""
+    rows, columns = dct_matrix(x.shape[1], x), dct_matrix(x.shape[2], x)
+    return torch.einsum("uh,vw,bhwc->buvc", rows, columns, x)
+
+
+def inverse_dct(x: Tensor) -> Tensor:
+    """Inverse of `dct`."""
+    rows, columns = dct_matrix(x.shape[1], x), dct_matrix(x.shape[2], x)
+    return torch.einsum("uh,vw,buvc->bhwc", rows, columns, x)
+
+
+def knot_weights(height: int, width: int, like: Tensor) -> Tensor:
+    """(h, w, knots) weights of the interpolation at each frequency of a map; they sum to 1.
+
+    The radial frequency is that of the bin's corner half a bin in, so that the mean of the map
+    stands for the frequencies below the first, as few as they are on a large map.
+    """
+    axes = [
+        (torch.arange(n, dtype=like.dtype, device=like.device).square() + 0.25) / (2 * n) ** 2
+        for n in (height, width)
+    ]
+    octave = torch.log2(axes[0][:, None] + axes[1]) / 2
+    place = (octave - KNOTS[0]).clamp(0, len(KNOTS) - 1)
+    knots = torch.arange(len(KNOTS), dtype=like.dtype, device=like.device)
+    return (1 - (place[..., None] - knots).abs()).clamp_min(0)
+
+
+class Spectrum(nn.Module):
+    """A function of the radial frequency for each of some channels, piecewise linear in log-log.
+
+    Args:
+        channels: m, how many.
+    """
+
+    def __init__(self, channels: int) -> None:
+        super().__init__()
+        self.log = nn.Parameter(torch.zeros(len(KNOTS), channels))
+
+    def forward(self, height: int, width: int) -> Tensor:
+        """(h, w, m) positive values at the frequencies of an orthonormal DCT of the map."""
+        return torch.exp(knot_weights(height, width, self.log) @ self.log)
