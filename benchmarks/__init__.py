@@ -1,0 +1,1 @@
+"""Comparison of transmission schemes: baselines, sweeps, results and plots."""

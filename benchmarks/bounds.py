@@ -1,0 +1,84 @@
+"""A source codec at the capacity of the channel: what no separate code can do better."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from benchmarks.codecs.search import Searched
+from benchmarks.scheme import Sent, channel_uses
+from channels import theory
+from witt.errors import InputError
+from witt.images import Pixels
+from witt.link import Link
+
+OUTAGE = 0.01  # of pictures, where one gain holds for a picture
+
+
+def capacity(link: Link, snr_db: float) -> float:
+    """Bits for each channel use that the channel carries.
+
+    AWGN: Shannon. Fast fading: ergodic, known to the receiver. One Rayleigh gain a picture: the
+    rate that all but `OUTAGE` of the gains support.
+
+    Raises:
+        InputError: there is no closed form here for this fading.
+    """
+    if not link.fades:
+        return float(theory.awgn_capacity(snr_db))
+    if link.fading == "fast":
+        if link.channel == "rician":
+            return float(theory.rician_ergodic_capacity(snr_db, link.k_factor_db))
+        return float(theory.rayleigh_ergodic_capacity(snr_db))
+    if link.channel == "rayleigh" and link.coherence is None:
+        return float(theory.rayleigh_outage_capacity(snr_db, OUTAGE))
+    raise InputError(
+        f"no capacity for {link}: choose awgn, fast fading, or Rayleigh with one gain an image"
+    )
+
+
+class AtCapacity:
+    """A codec whose bits arrive at the capacity of the channel.
+
+    Args:
+        codec: its name.
+        searched: it, where other schemes may share what was encoded.
+    """
+
+    def __init__(self, codec: str, searched: Searched) -> None:
+        self.name, self.family = f"{codec}+capacity", codec
+        self.searched = searched
+
+    def send(
+        self,
+        pictures: Sequence[Pixels],
+        link: Link,
+        snr_db: float,
+        cbr: float,
+        seeds: Sequence[int],
+    ) -> list[Sent]:
+        """See `Scheme.send`."""
+        rate = capacity(link, snr_db)
+        pairs = zip(pictures, seeds, strict=True)
+        return [self._send(pixels, rate, cbr, seed, link) for pixels, seed in pairs]
+
+    def _send(self, pixels: Pixels, rate: float, cbr: float, seed: int, link: Link) -> Sent:
+        uses = channel_uses(pixels, cbr)
+        coded = self.searched.best(pixels, int(uses * rate / 8))
+        if coded is None:
+            least = f"{self.family} needs more than {int(uses * rate / 8)} bytes"
+            return Sent(None, uses, {"reason": least})
+        info = {
+            "header_bits": 0,  # size and quality are in the payload
+            "payload_bytes": coded.payload_bytes,
+            "file_bytes": coded.file_bytes,
+            "bits_per_use": rate,
+        }
+        lost = link.fades and link.fading == "block" and _drawn(seed) < OUTAGE
+        received = np.full_like(coded.pixels, 128) if lost else coded.pixels
+        return Sent(received, uses, {**info, "lost": bool(lost)})
+
+
+def _drawn(seed: int) -> float:
+    return float(np.random.default_rng([seed, 0x0017]).random())
