@@ -54,7 +54,7 @@ class Plan(NamedTuple):
 def analyse(pixels: Pixels) -> NDArray[np.float64]:
     """Coefficients (3, H, W) of an orthonormal transform of the picture, less mid-grey."""
     planes = np.einsum("kc,hwc->khw", _COLOURS, pixels / 255 - 0.5)
-    return scipy.fft.dctn(planes, axes=(1, 2), norm="ortho")  # type: ignore[no-any-return]
+    return scipy.fft.dctn(planes, axes=(1, 2), norm="ortho")
 
 
 def synthesise(coefficients: NDArray[np.float64]) -> Pixels:

@@ -261,8 +261,8 @@ class WITT(nn.Module):
         )
         if self.decoder.linear is None:
             return scale
-        grid = (math.ceil(side / self.config.stride) for side in size)
-        return scale / (2 * self.decoder.linear.mean_power(*grid, k)).sqrt()
+        height, width = (math.ceil(side / self.config.stride) for side in size)
+        return scale / (2 * self.decoder.linear.mean_power(height, width, k)).sqrt()
 
     def forward(
         self,

@@ -81,7 +81,8 @@ def smooth_spectrum(pictures: Pictures, encoder: LinearEncoder, seed: int) -> Te
     """
     m, block = encoder.smooth, encoder.block
     weight, bias = encoder.analysis.weight[:m].cpu(), encoder.analysis.bias[:m].cpu()
-    power, weights, total, count = torch.zeros(len(KNOTS), m), torch.zeros(len(KNOTS), 1), 0.0, 0
+    power, weights = torch.zeros(len(KNOTS), m), torch.zeros(len(KNOTS), 1)
+    total, count = torch.zeros(m), 0
     for index in _chosen(pictures, np.random.default_rng([seed, 0x5EC7])):
         try:
             pixels = torch.from_numpy(mirrored(pictures[index], block).copy())

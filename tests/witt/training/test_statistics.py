@@ -7,10 +7,11 @@ from torch.nn import functional as F
 
 import channels
 import witt
-from witt.linear import start_from_klt
+from witt.linear import LinearEncoder, start_from_klt
+from witt.spectrum import KNOTS, inverse_dct, knot_weights
 from witt.training.objective import Conditions, send
 from witt.training.pictures import Pictures
-from witt.training.statistics import block_statistics
+from witt.training.statistics import block_statistics, smooth_spectrum
 
 
 def test_covariance_is_that_of_the_blocks() -> None:
@@ -91,3 +92,33 @@ def test_start_reaches_the_lmmse_distortion(snr_db: float, spreads: bool) -> Non
     sigma = float(errors.std()) / len(errors) ** 0.5
     assert abs(float(errors.mean()) - float(expected)) < 4 * sigma
     assert sigma < 0.02 * float(expected)
+
+
+@pytest.mark.parametrize("slope", [0.0, -2.0])
+def test_spectrum_is_that_of_the_pictures(slope: float) -> None:
+    """Grey fields of blocks with a power law over the frequency, each block of one level."""
+    count, side, block = 200, 16, 2
+    log = slope * np.log(2) * torch.tensor(KNOTS, dtype=torch.float64)
+    weights = knot_weights(side, side, log)
+    power = torch.exp(weights @ log)
+    power = power / power.mean()
+    generator = torch.Generator().manual_seed(3)
+    waves = torch.randn(count, side, side, 1, generator=generator, dtype=torch.float64)
+    fields = inverse_dct(waves * power.sqrt()[..., None])
+    tiles = (128 + 20 * fields).round().clamp(0, 255).to(torch.uint8)
+    tiles = tiles.repeat_interleave(block, 1).repeat_interleave(block, 2).expand(-1, -1, -1, 3)
+
+    encoder = LinearEncoder(block, 2, 1, smooth=2)
+    torch.nn.init.constant_(encoder.analysis.weight, 1.0)
+    torch.nn.init.zeros_(encoder.analysis.bias)
+    measured = smooth_spectrum(Pictures([], tiles.numpy()), encoder, seed=0)
+    torch.testing.assert_close(measured[:, 0], measured[:, 1])
+    # Of the knots with bins near them, the mean power as weighted there.
+    total = weights.sum((0, 1))
+    expected = (weights * power[..., None]).sum((0, 1)) / total.clamp_min(1e-9)
+    near = total > 1
+    # A mean over n bins of count pictures each has a relative error of √(2 / n·count).
+    sigma = (2 / (total[near] * count)).sqrt()
+    overall = (2 * power.square().sum() / count).sqrt() / power.sum()
+    ratio = (measured[:, 0].exp().double() / expected)[near]
+    assert bool(((ratio - 1).abs() < 4 * (sigma.square() + overall**2).sqrt() + 0.02).all()), ratio
