@@ -34,6 +34,19 @@ COMMANDS = (
         "train",
         "Train a model on folders of pictures (or CIFAR-10 sheets).",
     ),
+    Entry(
+        "benchmark",
+        "benchmarks.benchmark",
+        "command",
+        "Compare schemes over a channel, at the same channel uses.",
+    ),
+    Entry("plot", "benchmarks.plot_command", "command", "Draw the results of witt benchmark."),
+    Entry(
+        "reproduce",
+        "benchmarks.reproduce",
+        "command",
+        "Redraw the figures of the paper, computed here.",
+    ),
     Entry("info", "witt.info", "command", "Presets, weights and devices."),
 )
 

@@ -1,0 +1,45 @@
+"""Schemes and ratios as a reader of a figure wants them named."""
+
+from __future__ import annotations
+
+import math
+from fractions import Fraction
+
+WORDS = {
+    "witt": "WITT",
+    "deepjscc": "DeepJSCC",
+    "linear": "Linear",
+    "hevc": "HEVC",
+    "hevc-420": "HEVC 4:2:0",
+    "jpeg": "JPEG",
+    "jpeg2000": "JPEG 2000",
+    "webp": "WebP",
+    "avif": "AVIF",
+    "bpg": "BPG",
+    "vtm": "VTM",
+    "hm": "HM",
+    "ldpc": "LDPC",
+    "capacity": "capacity",
+}
+
+
+def scheme_label(name: str) -> str:
+    """ "hevc+ldpc:16qam-1/2" as "HEVC + LDPC, 16QAM 1/2"."""
+    chain, _, mode = name.partition(":")
+    label = " + ".join(WORDS.get(part, part) for part in chain.split("+"))
+    if not mode:
+        return label
+    return f"{label}, {mode.replace('-', ' ', 1).replace('qam', 'QAM')}"
+
+
+def cbr_label(cbr: float) -> str:
+    """A ratio as it is written: 1/16, or 0.07 where it is no simple fraction."""
+    fraction = Fraction(cbr).limit_denominator(1000)
+    simple = fraction.numerator == 1 and math.isclose(fraction, cbr, rel_tol=1e-6)
+    return str(fraction) if simple else f"{cbr:.4g}"
+
+
+def is_fixed_mode(name: str) -> bool:
+    """Whether a scheme keeps one LDPC mode: its curve is a cliff, drawn thin."""
+    chain, _, mode = name.partition(":")
+    return bool(mode) and chain.endswith("+ldpc")

@@ -1,0 +1,252 @@
+"""`witt reproduce`: the figures of the paper, every curve computed."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from benchmarks.benchmark import (
+    cells_of,
+    maker,
+    missing_lines,
+    split_names,
+    weights_option,
+    worker_options,
+)
+from benchmarks.figures import FIGURES, TRAINED, Figure, Sweep, Visual, pick, quick
+from benchmarks.scheme import Scheme
+from benchmarks.sweep import Maker, Plan
+from witt.errors import InputError
+from witt.link import seed_option
+from witt.options import output_option
+from witt.report import console, plain, table
+from witt.training.progress import duration
+
+DATA = ("data", "../shared/data")
+LIST = "\n".join(f"  {figure.name:<21} {figure.about}" for figure in FIGURES)
+EXAMPLE = "witt reproduce kodak-awgn-snr --data ../shared/data --quick -o out"
+EPILOG = f"\b\nFigures:\n{LIST}\n\n\b\nExample:\n  {EXAMPLE}"
+
+
+class Settings:
+    """What the options say for every figure of a call."""
+
+    def __init__(
+        self,
+        make: Maker,
+        data: Path,
+        out: Path,
+        schemes: tuple[str, ...] | None,
+        weights: dict[str, str],
+        seed: int,
+    ) -> None:
+        self.make, self.data, self.out = make, data, out
+        self.schemes, self.weights, self.seed = schemes, weights, seed
+
+    def chosen(self, schemes: Sequence[str]) -> tuple[str, ...]:
+        """Those of the figure that were asked for; all that there are where none was."""
+        if self.schemes is not None:
+            return tuple(name for name in schemes if name in self.schemes)
+        absent = self.absent()
+        return tuple(name for name in schemes if name not in absent)
+
+    def absent(self) -> set[str]:
+        """Trained schemes whose weights neither come with witt nor were given."""
+        from witt.weights import shipped
+
+        return {name for name in TRAINED if name not in {*shipped(), *self.weights}}
+
+    def own_weights(self, names: Sequence[str]) -> dict[str, str]:
+        """Weights of these schemes."""
+        return {name: file for name, file in self.weights.items() if name in names}
+
+    def folder(self, dataset: str) -> Path:
+        """Where a data set is.
+
+        Raises:
+            InputError: it is not there.
+        """
+        path = self.data / dataset
+        if not path.is_dir():
+            raise InputError(f"{path}: no such folder; --data is the folder that holds {dataset}/")
+        return path
+
+
+@click.command(
+    "reproduce",
+    short_help="Redraw the figures of the paper, computed here.",
+    epilog=EPILOG,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+@click.argument("names", nargs=-1, metavar="[FIGURE]...")
+@click.option(
+    "--data",
+    metavar="DIR",
+    type=click.Path(path_type=Path),
+    help="Folder that holds kodak/ and cifar10/.  [default: data, or ../shared/data]",
+)
+@click.option(
+    "--quick",
+    "few",
+    is_flag=True,
+    help="4 photographs (256 CIFAR-10 pictures): minutes, not hours.",
+)
+@click.option("--schemes", metavar="NAME[,NAME…]", help="Only these of a figure's schemes.")
+@worker_options
+@weights_option
+@seed_option("the channel")
+@output_option("Folder for figures and results; what is there is continued.", "reproduced")
+@click.pass_obj
+def command(
+    obj: object,
+    names: tuple[str, ...],
+    data: Path | None,
+    few: bool,
+    schemes: str | None,
+    jobs: int,
+    scheduler: str | None,
+    weights: Sequence[tuple[str, str]],
+    seed: int,
+    output: Path,
+) -> None:
+    """Compute and draw figures of the paper, all of them where none is named.
+
+    Says how long it will take, from two conditions of each scheme, then computes. Ctrl-C loses
+    nothing that is finished: the same command goes on. The published curves are drawn dashed.
+    """
+    from benchmarks.execute import begin, estimate, run
+
+    figures = [quick(figure) if few else figure for figure in pick(names)]
+    settings = Settings(
+        maker(obj),
+        find_data(data),
+        output,
+        None if schemes is None else split_names(schemes),
+        dict(weights),
+        seed,
+    )
+    if schemes is None and settings.absent():
+        names_absent = ", ".join(sorted(settings.absent()))
+        click.echo(f"Note: {names_absent} is left out: no weights; --weights NAME=FILE", err=True)
+    for figure in figures:  # what is missing is said before hours of work, not after
+        if figure.visual is not None:
+            visual_schemes(figure.visual, settings)
+    sweeps = dict.fromkeys(sweep for figure in figures for sweep in figure.sweeps)
+    plans = {sweep: plan for sweep in sweeps if (plan := plan_of(sweep, settings)) is not None}
+    if not plans and not any(figure.visual for figure in figures):
+        raise InputError(f"--schemes {schemes}: none of them is in these figures")
+    started = {sweep: begin(plan, output / f"{sweep.name}.json") for sweep, plan in plans.items()}
+    if plans:
+        click.echo("Timing two conditions of each scheme …", err=True)
+    workers = jobs if scheduler is None else 1
+    times = {sweep: estimate(plan, started[sweep], workers) for sweep, plan in plans.items()}
+    if plans:
+        announce(figures, times, scheduler)
+    for figure in figures:
+        files = []
+        for sweep in figure.sweeps:
+            if sweep in plans:
+                run(plans[sweep], started[sweep], jobs, scheduler)
+                files.append(sweep)
+                for line in missing_lines(started[sweep], plans[sweep].cells):
+                    click.echo(f"Note: {line}", err=True)
+        if figure.visual is not None:
+            draw_comparison(figure, figure.visual, settings)
+        elif files:
+            draw_figure(figure, files, output)
+
+
+def find_data(data: Path | None) -> Path:
+    """The folder of the data sets.
+
+    Raises:
+        InputError: there is none.
+    """
+    if data is not None:
+        if not data.is_dir():
+            raise InputError(f"{data}: no such folder; --data is the one that holds kodak/")
+        return data
+    for place in map(Path, DATA):
+        if (place / "kodak").is_dir() or (place / "cifar10").is_dir():
+            return place
+    raise InputError(f"no data: neither {' nor '.join(DATA)} holds kodak/ or cifar10/; give --data")
+
+
+def plan_of(sweep: Sweep, settings: Settings) -> Plan | None:
+    """What is computed for a sweep; None where none of its schemes is wanted."""
+    from benchmarks.dataset import open_dataset
+
+    names = settings.chosen(sweep.schemes)
+    if not names:
+        return None
+    dataset = open_dataset(settings.folder(sweep.dataset), sweep.limit)
+    cells = cells_of(names, [sweep.link], sweep.cbrs, sweep.snrs_db)
+    own = settings.own_weights(names)
+    return Plan(dataset, names, own, cells, settings.make, settings.seed, sweep.with_ms_ssim)
+
+
+def announce(figures: Sequence[Figure], times: dict[Sweep, float], scheduler: str | None) -> None:
+    """A table of the time that each figure will take, each sweep counted once."""
+    rows = table("Time that is left to compute, estimated", "Figure", "h:mm:ss")
+    counted: set[Sweep] = set()
+    total = 0.0
+    for figure in figures:
+        fresh = [sweep for sweep in figure.sweeps if sweep in times and sweep not in counted]
+        seconds = sum(times[sweep] for sweep in fresh)
+        counted.update(fresh)
+        total += seconds
+        rows.add_row(plain(figure.name), "–" if figure.visual else duration(seconds))
+    if len(figures) > 1:
+        rows.add_row("all", duration(total))
+    console(err=True).print(rows)
+    if scheduler is not None:
+        click.echo("This is for one worker as fast as this machine.", err=True)
+
+
+def draw_figure(figure: Figure, sweeps: Sequence[Sweep], output: Path) -> None:
+    """Draw the chart of a figure from its result files."""
+    from benchmarks.curves import charts
+    from benchmarks.plot import draw, paper_style, save
+    from benchmarks.results import read_results
+
+    files = [read_results(output / f"{sweep.name}.json") for sweep in sweeps]
+    for chart in charts(files):
+        if (chart.axis, chart.metric) == (figure.axis, figure.metric):
+            with paper_style():
+                for path in save(draw(chart), output, figure.name):
+                    click.echo(path)
+
+
+def visual_schemes(visual: Visual, settings: Settings) -> Sequence[Scheme]:
+    """The schemes of a comparison.
+
+    Raises:
+        InputError: none of them is wanted, or something is missing.
+    """
+    settings.folder(visual.dataset)
+    names = settings.chosen(visual.schemes)
+    if not names:
+        raise InputError("--schemes: none of them is in the visual comparison")
+    return settings.make(names, settings.own_weights(names))
+
+
+def draw_comparison(figure: Figure, visual: Visual, settings: Settings) -> None:
+    """Send the one photograph and draw its crops."""
+    from benchmarks.plot import paper_style, save
+    from benchmarks.visual import compare, draw_visual, record_text
+    from witt.files import ensure_writable_folder, write_text
+    from witt.images import read_image
+
+    pixels = read_image(settings.folder(visual.dataset) / visual.picture).pixels
+    schemes = visual_schemes(visual, settings)
+    names = [scheme.name for scheme in schemes]
+    cells = cells_of(names, [visual.link], [visual.cbr], visual.snrs_db)
+    record = compare(visual.picture, pixels, visual.crop, schemes, cells, settings.seed)
+    ensure_writable_folder(settings.out)
+    path = settings.out / f"{figure.name}.json"
+    write_text(path, record_text(record))
+    with paper_style():
+        for written in save(draw_visual(record), settings.out, figure.name):
+            click.echo(written)

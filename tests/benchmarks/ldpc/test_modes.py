@@ -1,0 +1,89 @@
+"""Names of modes, and the cutting of channel uses into code blocks."""
+
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from benchmarks.ldpc.modes import (
+    BITS_PER_SYMBOL,
+    MODES,
+    RATED_LENGTHS,
+    Blocks,
+    Mode,
+    cut,
+    parse_mode,
+    rated_length,
+)
+from witt.errors import InputError
+
+
+@pytest.mark.parametrize("name", MODES)
+def test_names_come_back(name: str) -> None:
+    assert parse_mode(name).name == name
+
+
+def test_a_mode_that_is_not_in_the_list() -> None:
+    mode = parse_mode(" 256QAM-6/8 ")
+    assert mode == Mode(256, Fraction(3, 4))
+    assert (mode.name, mode.bits_per_symbol) == ("256qam-3/4", 8)
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["", "qpsk", "4qam", "8qam-1/2", "4qam-0.5", "4qam-1/0", "4qam-1/6", "64qam-1", "4qam-1/1"],
+)
+def test_unknown_modes_list_the_known(name: str) -> None:
+    with pytest.raises(InputError, match="not a mode") as caught:
+        parse_mode(name)
+    assert all(mode in str(caught.value) for mode in MODES)
+    assert "\n" not in str(caught.value)
+
+
+def test_kodak_at_one_sixteenth_is_whole_blocks() -> None:
+    """768 · 512 · 3 / 16 uses: what the block length of the published comparison is made for."""
+    assert cut(73728, parse_mode("4qam-1/2")) == Blocks(24, 6144, 3072, 6144)
+    assert cut(73728, parse_mode("64qam-1/2")) == Blocks(72, 6144, 3072, 6144)
+
+
+def test_one_use_more_makes_all_blocks_shorter() -> None:
+    assert cut(3072, parse_mode("4qam-2/3")) == Blocks(1, 6144, 4096, 6144)
+    # 6146 bits: two blocks of 1536 symbols, and one symbol empty.
+    assert cut(3073, parse_mode("4qam-2/3")) == Blocks(2, 3072, 2048, 3072)
+
+
+def test_too_few_uses_for_a_block() -> None:
+    assert cut(0, parse_mode("4qam-1/2")) is None
+    assert cut(42, parse_mode("4qam-1/2")) is None
+    assert cut(48, parse_mode("4qam-1/3")) == Blocks(1, 96, 32, 96)
+
+
+@given(st.integers(0, 400_000), st.sampled_from(MODES))
+def test_blocks_fit_into_the_uses(uses: int, name: str) -> None:
+    mode = parse_mode(name)
+    blocks = cut(uses, mode)
+    if blocks is None:
+        assert uses * mode.bits_per_symbol < 96
+        return
+    symbols, odd = divmod(blocks.length, mode.bits_per_symbol)
+    assert odd == 0
+    assert blocks.length <= 6144
+    assert 0 <= uses - blocks.count * symbols < blocks.count
+    assert blocks.information_bits <= blocks.length * mode.rate
+    # One block fewer would have to be longer than the longest.
+    assert (blocks.count - 1) * 6144 < uses * mode.bits_per_symbol
+
+
+@given(st.integers(87, 6144))
+def test_rated_length_is_a_tenth_longer_at_most(length: int) -> None:
+    rated = rated_length(length)
+    assert rated in RATED_LENGTHS
+    assert rated <= length / 0.9
+    longer = [other for other in RATED_LENGTHS if other > rated]
+    assert all(other * 0.9 > length for other in longer)
+
+
+def test_rated_lengths_are_whole_symbols() -> None:
+    for bits in BITS_PER_SYMBOL.values():
+        assert all(length % bits == 0 for length in RATED_LENGTHS)

@@ -1,0 +1,71 @@
+"""Bjøntegaard differences of curves whose difference is known."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.bd import Curve, Delta, delta, show_deltas
+from benchmarks.measure import Row
+from benchmarks.results import Cell, Results, open_results
+from witt.errors import InputError
+from witt.link import Link
+
+pytest.importorskip("bjontegaard")
+
+RATE = np.array([0.01, 0.02, 0.04, 0.08])
+QUALITY = 40 + 6 * np.log2(RATE)
+
+
+def test_the_same_quality_at_half_the_rate() -> None:
+    found = delta(Curve(RATE, QUALITY), Curve(RATE / 2, QUALITY))
+    assert found.rate_percent == pytest.approx(-50)
+    assert found.rate_db == pytest.approx(-10 * math.log10(2))
+    assert found.quality_db == pytest.approx(6)
+
+
+def test_a_constant_gain_and_a_curve_against_itself() -> None:
+    found = delta(Curve(RATE, QUALITY), Curve(RATE[::-1], QUALITY[::-1] + 1.5))
+    assert found.quality_db == pytest.approx(1.5)
+    assert found.rate_percent == pytest.approx(100 * (2 ** (-1.5 / 6) - 1))
+    assert delta(Curve(RATE, QUALITY), Curve(RATE, QUALITY)) == pytest.approx((0, 0))
+
+
+def test_where_curves_do_not_tell() -> None:
+    apart = delta(Curve(RATE, QUALITY), Curve(RATE, QUALITY + 100))
+    assert math.isnan(apart.rate_percent)
+    assert apart.quality_db == pytest.approx(100)
+    falling = delta(Curve(RATE, QUALITY), Curve(RATE, [30, 31, 30.5, 32]))
+    assert math.isnan(falling.rate_percent)
+    assert math.isfinite(falling.quality_db)
+    few = delta(Curve(RATE, QUALITY), Curve(RATE, [30, math.nan, math.nan, 32]))
+    assert all(map(math.isnan, few))
+    assert math.isnan(Delta(-100.0, 0.0).rate_db)
+
+
+@pytest.fixture
+def results(tmp_path: Path) -> Results:
+    """Scheme b needs 2 dB more SNR than a, over SNRs of 0 to 12 dB."""
+    dataset = {"name": "x", "pictures": 1, "sha256": "", "names": None, "sizes": []}
+    results = open_results(tmp_path / "r.json", dataset, 0, True)
+    for scheme, shift in (("a", 0), ("b", 2)):
+        for snr in (0.0, 4.0, 8.0, 12.0):
+            cell = Cell(scheme, Link(), snr, 1 / 16)
+            results.prepare([cell])
+            quality = 30 + 0.5 * (snr - shift)
+            results.add(cell, 0, [Row(quality, 0.9, math.nan, math.nan, 5, 1 / 16)], [{}])
+    return results
+
+
+def test_table_over_snr_is_in_db(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
+    show_deltas([results], "a")
+    out = capsys.readouterr().out
+    assert "BD-SNR dB" in out
+    (row,) = [line.split() for line in out.splitlines() if line.split()[:1] == ["b"]]
+    assert row == ["b", "2.00", "-1.00", "–", "–"]
+
+
+def test_unknown_reference_lists_the_schemes(results: Results) -> None:
+    with pytest.raises(InputError, match="choose from a, b"):
+        show_deltas([results], "c")

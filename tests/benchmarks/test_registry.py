@@ -1,0 +1,105 @@
+"""Schemes by name, and the bounds against closed forms."""
+
+import math
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from benchmarks.bounds import OUTAGE, AtCapacity, capacity
+from benchmarks.codecs import codec
+from benchmarks.codecs.search import Searched
+from benchmarks.jscc import Jscc
+from benchmarks.registry import make_schemes
+from witt.errors import InputError
+from witt.images import read_image
+from witt.link import Link
+
+SAMPLE = Path(__file__).parents[2] / "witt" / "samples" / "kodim23.png"
+
+
+def test_names_make_their_schemes(weights: Path) -> None:
+    names = ["witt", "mine", "linear", "jpeg+capacity", "jpeg+ldpc", "jpeg+ldpc:16qam-1/2"]
+    schemes = make_schemes(names, {"mine": weights})
+    assert [scheme.name for scheme in schemes] == names
+    assert [s.family for s in schemes] == ["witt", "mine", "linear", "jpeg", "jpeg", "jpeg"]
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [("bitt", "'bitt'.*linear"), ("gif+ldpc", "'gif'.*jpeg2000"), ("jpeg+magic", "jpeg.magic")],
+)
+def test_unknown_names_list_the_choices(name: str, said: str) -> None:
+    with pytest.raises(InputError, match=said):
+        make_schemes([name], {})
+
+
+def test_capacity_of_each_channel() -> None:
+    assert capacity(Link(), 10.0) == pytest.approx(math.log2(11))
+    # Monte Carlo over the gains, 4 sigma.
+    power = np.random.default_rng(0).exponential(size=200_000)
+    rates = np.log2(1 + 10 * power)
+    sigma = rates.std() / math.sqrt(len(rates))
+    assert capacity(Link("rayleigh"), 10.0) == pytest.approx(rates.mean(), abs=4 * sigma)
+    rate = capacity(Link("rayleigh", fading="block"), 10.0)
+    outages = (rates < rate).mean()
+    assert outages == pytest.approx(OUTAGE, abs=4 * math.sqrt(OUTAGE / len(rates)))
+    with pytest.raises(InputError, match="no capacity"):
+        capacity(Link("rayleigh", fading="block", coherence=100), 10.0)
+
+
+def test_at_capacity_sends_the_best_that_fits() -> None:
+    pixels = read_image(SAMPLE).pixels[:128, :128]
+    searched = Searched(codec("jpeg"))
+    scheme = AtCapacity("jpeg", searched)
+    few, many = (scheme.send([pixels], Link(), snr, 1 / 6, [0])[0] for snr in (5.0, 15.0))
+    assert few.pixels is not None
+    assert many.pixels is not None
+    errors = [((s.astype(float) - pixels) ** 2).mean() for s in (few.pixels, many.pixels)]
+    assert errors[1] < errors[0]
+    uses = int(128 * 128 * 3 / 6)
+    assert few.channel_uses == many.channel_uses == uses
+    assert 8 * few.info["payload_bytes"] <= uses * math.log2(1 + 10**0.5)
+    lost = scheme.send([pixels], Link(), -20.0, 1 / 48, [0])[0]
+    assert lost.pixels is None
+    assert "bytes" in lost.info["reason"]
+
+
+def test_lost_pictures_of_block_fading_are_as_many_as_the_outage() -> None:
+    pixels = np.full((16, 16, 3), 200, np.uint8)
+    count = 3000
+    link = Link("rayleigh", fading="block")
+    scheme = AtCapacity("jpeg", Searched(codec("jpeg")))
+    sent = scheme.send([pixels] * count, link, 40.0, 8.0, list(range(count)))
+    lost = sum(one.info["lost"] for one in sent)
+    assert abs(lost - count * OUTAGE) < 4 * math.sqrt(count * OUTAGE)
+
+
+def test_a_model_gives_what_transmit_gives(weights: Path) -> None:
+    import torch
+
+    import witt
+    from witt.link import send
+
+    pixels = read_image(SAMPLE).pixels[:64, :48]
+    (got,) = Jscc("mine", weights).send([pixels], Link("rayleigh"), 5.0, 1 / 16, [7])
+    generator = torch.Generator().manual_seed(7)
+    model, channel = witt.load(weights), Link("rayleigh").module()
+    draw = send(model, witt.to_tensor(pixels), channel, 5.0, 1 / 16, generator, with_ms_ssim=False)
+    assert got.pixels is not None
+    np.testing.assert_array_equal(got.pixels, draw.pixels)
+    assert got.channel_uses == draw.sent.symbols.shape[1]
+    assert got.info["header_bits"] == draw.sent.header_bits
+
+
+@pytest.mark.parametrize(
+    ("side", "cbr", "said"),
+    [(32, 1 / 2, "not served"), (3, 1 / 48, "cannot be sent at CBR")],
+)
+def test_what_a_model_cannot_send_has_a_reason(
+    weights: Path, side: int, cbr: float, said: str
+) -> None:
+    pixels = np.zeros((side, side, 3), np.uint8)
+    (got,) = Jscc("mine", weights).send([pixels], Link(), 5.0, cbr, [7])
+    assert got.pixels is None
+    assert said in got.info["reason"]
