@@ -14,6 +14,7 @@ from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
 from witt.link import Link
 from witt.model import WITT
+from witt.report import file_sha256
 from witt.weights import load_weights
 
 
@@ -35,6 +36,10 @@ class Jscc:
     def family(self) -> str:
         """Every model works by itself."""
         return self.name
+
+    def record(self) -> dict[str, object]:
+        """Plain values for the result file."""
+        return {"weights_sha256": file_sha256(self.weights)}
 
     @cached_property
     def model(self) -> WITT:

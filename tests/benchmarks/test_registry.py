@@ -89,6 +89,7 @@ def test_a_model_gives_what_transmit_gives(weights: Path) -> None:
     assert got.pixels is not None
     np.testing.assert_array_equal(got.pixels, draw.pixels)
     assert got.channel_uses == draw.sent.symbols.shape[1]
+    assert Jscc("mine", weights).record() != Jscc("mine", SAMPLE).record()
     assert got.info["header_bits"] == draw.sent.header_bits
 
 
