@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from benchmarks.codecs.search import Searched
-from benchmarks.scheme import Sent, channel_uses
+from benchmarks.scheme import OneByOne, Sent, channel_uses
 from channels import theory
 from witt.errors import InputError
 from witt.images import Pixels
@@ -38,7 +36,7 @@ def capacity(link: Link, snr_db: float) -> float:
     )
 
 
-class AtCapacity:
+class AtCapacity(OneByOne):
     """A codec whose bits arrive at the capacity of the channel.
 
     Args:
@@ -50,21 +48,9 @@ class AtCapacity:
         self.name, self.family = f"{codec}+capacity", codec
         self.searched = searched
 
-    def send(
-        self,
-        pictures: Sequence[Pixels],
-        link: Link,
-        snr_db: float,
-        cbr: float,
-        seeds: Sequence[int],
-    ) -> list[Sent]:
+    def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
         """See `Scheme.send`."""
-        rate = capacity(link, snr_db)
-        pairs = zip(pictures, seeds, strict=True)
-        return [self._send(pixels, rate, cbr, seed, link) for pixels, seed in pairs]
-
-    def _send(self, pixels: Pixels, rate: float, cbr: float, seed: int, link: Link) -> Sent:
-        uses = channel_uses(pixels, cbr)
+        rate, uses = capacity(link, snr_db), channel_uses(pixels, cbr)
         coded = self.searched.best(pixels, int(uses * rate / 8))
         if coded is None:
             least = f"{self.family} needs more than {int(uses * rate / 8)} bytes"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
 import torch
 
-from benchmarks.scheme import Sent
+from benchmarks.scheme import OneByOne, Sent
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
 from witt.link import Link
@@ -18,7 +17,7 @@ from witt.report import file_sha256
 from witt.weights import load_weights
 
 
-class Jscc:
+class Jscc(OneByOne):
     """A trained model, loaded when it is first used (a sweep sends schemes to its workers).
 
     Args:
@@ -47,19 +46,8 @@ class Jscc:
         return load_weights(self.weights)[0]
 
     @torch.inference_mode()
-    def send(
-        self,
-        pictures: Sequence[Pixels],
-        link: Link,
-        snr_db: float,
-        cbr: float,
-        seeds: Sequence[int],
-    ) -> list[Sent]:
+    def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
         """See `Scheme.send`."""
-        pairs = zip(pictures, seeds, strict=True)
-        return [self._send(pixels, link, snr_db, cbr, seed) for pixels, seed in pairs]
-
-    def _send(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
         try:
             with warnings.catch_warnings():  # more uses than asked for would be unfair
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")

@@ -14,7 +14,7 @@ Source: Jakubczak & Katabi, A cross-layer design for scalable mobile video, Mobi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 import channels
-from benchmarks.scheme import Sent, channel_uses
+from benchmarks.scheme import OneByOne, Sent, channel_uses
 from witt.images import Pixels, to_pixels
 from witt.link import Link
 
@@ -87,24 +87,13 @@ def _edges(side: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, side, min(GRID, side) + 1).round().astype(np.int64))
 
 
-class Linear:
+class Linear(OneByOne):
     """The scheme; see the module."""
 
     name = family = "linear"
 
-    def send(
-        self,
-        pictures: Sequence[Pixels],
-        link: Link,
-        snr_db: float,
-        cbr: float,
-        seeds: Sequence[int],
-    ) -> list[Sent]:
+    def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
         """See `Scheme.send`."""
-        pairs = zip(pictures, seeds, strict=True)
-        return [self._send(pixels, link, snr_db, cbr, seed) for pixels, seed in pairs]
-
-    def _send(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
         uses = channel_uses(pixels, cbr)
         if not uses:
             reason = "not one channel use at this CBR"
@@ -114,27 +103,23 @@ class Linear:
         power = known.power.flat[known.order]
         features = np.zeros(2 * uses)
         features[: len(power)] = coefficients.flat[known.order] * power**-0.25
-        # As every receiver here knows it: the power of the sum is that of the header's powers.
-        scale = np.sqrt(uses / np.sqrt(power).sum())
-        x = torch.view_as_complex(torch.from_numpy(features * scale).reshape(uses, 2))
-        symbols, own = channels.normalise_power(_blocks(x, torch.fft.fft)[None])
+        x = torch.view_as_complex(torch.from_numpy(features).reshape(uses, 2))
+        symbols, scale = channels.normalise_power(_blocks(x, torch.fft.fft)[None])
         out = link.module()(symbols, snr_db, generator=torch.Generator().manual_seed(seed))
         y, error = channels.mmse(*out)
         received = torch.view_as_real(_blocks(y[0], torch.fft.ifft)).flatten().numpy()
         e = _block_means(error.expand(1, uses)[0]).repeat_interleave(2).numpy()[: len(power)]
         # Two features share the unit power of a symbol, as in `witt.linear`.
-        p = 2 * np.sqrt(power) * scale**2 * own.item() ** 2
-        amplitude = scale * own.item()
-        estimate = received[: len(power)] * p / (p * (1 - e) + e) * power**0.25 / amplitude
+        p = 2 * np.sqrt(power) * scale.item() ** 2
+        estimate = received[: len(power)] * p / (p * (1 - e) + e) * power**0.25 / scale.item()
         back = np.zeros(coefficients.size)
         back[known.order] = estimate
         info = {"header_bits": known.header_bits + 16}  # and the power scale, a float16
         return Sent(synthesise(back.reshape(coefficients.shape)), uses, info)
 
 
-def _blocks(x: torch.Tensor, transform: object) -> torch.Tensor:
-    parts = [transform(part, norm="ortho") for part in x.split(SPREAD)]  # type: ignore[operator]
-    return torch.cat(parts)
+def _blocks(x: torch.Tensor, transform: Callable[..., torch.Tensor]) -> torch.Tensor:
+    return torch.cat([transform(part, norm="ortho") for part in x.split(SPREAD)])
 
 
 def _block_means(error: torch.Tensor) -> torch.Tensor:

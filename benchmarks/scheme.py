@@ -61,3 +61,23 @@ class Scheme(Protocol):
 def channel_uses(pixels: Pixels, cbr: float) -> int:
     """Complex symbols that a picture may take at a CBR."""
     return int(cbr * pixels.size * (1 + 1e-9))
+
+
+class OneByOne:
+    """A scheme that sends each picture by itself."""
+
+    def send(
+        self,
+        pictures: Sequence[Pixels],
+        link: Link,
+        snr_db: float,
+        cbr: float,
+        seeds: Sequence[int],
+    ) -> list[Sent]:
+        """See `Scheme.send`."""
+        pairs = zip(pictures, seeds, strict=True)
+        return [self.send_one(pixels, link, snr_db, cbr, seed) for pixels, seed in pairs]
+
+    def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
+        """Send one picture; arguments as of `Scheme.send`."""
+        raise NotImplementedError
