@@ -19,10 +19,8 @@ from witt.errors import InputError
 from witt.link import Link, fading_options, make_links, seed_option
 from witt.options import (
     Cbr,
-    CbrListType,
-    ChannelListType,
     SnrSpec,
-    SnrType,
+    condition_options,
     output_option,
 )
 from witt.report import console, number, plain, table
@@ -103,28 +101,7 @@ def worker_options(command: Any) -> Any:
     help="What to compare: witt, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, hevc+capacity, …; an "
     "unknown name lists them all.",
 )
-@click.option(
-    "--snr",
-    type=SnrType(),
-    default="1,4,7,10,13",
-    show_default=True,
-    help="Signal-to-noise ratios of a channel symbol (Es/N0) in dB: a list, 0:20 for every 1 dB, "
-    "or -2:20:2 for every 2 dB.",
-)
-@click.option(
-    "--cbr",
-    type=CbrListType(),
-    default="1/16",
-    show_default=True,
-    help="Channel bandwidth ratios: complex channel symbols for each of the 3·H·W pixel values.",
-)
-@click.option(
-    "--channel",
-    type=ChannelListType(),
-    default="awgn",
-    show_default=True,
-    help="Channels, of awgn, rayleigh and rician.",
-)
+@condition_options
 @fading_options
 @worker_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures.")

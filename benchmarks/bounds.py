@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from benchmarks.codecs.search import Searched
-from benchmarks.scheme import OneByOne, Sent, channel_uses
+from benchmarks.scheme import GREY, OneByOne, Sent, channel_uses
 from channels import theory
 from witt.errors import InputError
 from witt.images import Pixels
@@ -62,7 +62,7 @@ class AtCapacity(OneByOne):
             "bits_per_use": rate,
         }
         lost = link.fades and link.fading == "block" and _drawn(seed) < OUTAGE
-        received = np.full_like(coded.pixels, 128) if lost else coded.pixels
+        received = np.full_like(coded.pixels, GREY) if lost else coded.pixels
         return Sent(received, uses, {**info, "lost": bool(lost)})
 
 

@@ -23,12 +23,11 @@ from benchmarks.ldpc.error_rates import block_error_rate
 from benchmarks.ldpc.losses import Losses, RateOf
 from benchmarks.ldpc.modes import BLOCK_LENGTH, MODES, Blocks, Mode, cut, parse_mode
 from benchmarks.ldpc.sionna_adapter import CHECK_NODES, DEMAPPER, ITERATIONS
-from benchmarks.scheme import Sent, channel_uses
+from benchmarks.scheme import GREY, Sent, channel_uses
 from witt.images import Pixels, to_tensor
 from witt.link import Link
 from witt.metrics import psnr
 
-GREY = 128
 # Pictures that would not fill one code block in 4QAM share blocks with the others of a call.
 SMALL_USES = BLOCK_LENGTH // 2
 

@@ -10,6 +10,7 @@ from witt.link import Link
 
 MODES = ("4qam-1/3", "4qam-1/2", "4qam-2/3", "16qam-1/2", "16qam-2/3", "64qam-1/2")
 TRAINED = ("deepjscc",)  # left out where there are no weights
+CIFAR_WEIGHTS = (("witt", "witt_cifar_light"), ("deepjscc", "deepjscc_cifar"))
 LEARNED = ("witt", *TRAINED, "linear")
 DIGITAL = ("hevc+ldpc", "hevc+capacity")
 FIXED = tuple(f"hevc+ldpc:{mode}" for mode in MODES)
@@ -27,6 +28,7 @@ class Sweep(NamedTuple):
     dataset: folder in the data folder.
     limit: the first pictures only.
     with_ms_ssim: whether it is measured.
+    weights: of schemes that are not called as their weights.
     """
 
     name: str
@@ -37,6 +39,7 @@ class Sweep(NamedTuple):
     cbrs: tuple[float, ...]
     limit: int | None = None
     with_ms_ssim: bool = True
+    weights: tuple[tuple[str, str], ...] = ()
 
 
 class Visual(NamedTuple):
@@ -49,6 +52,7 @@ class Visual(NamedTuple):
     link: Link
     snrs_db: tuple[float, ...]
     cbr: float
+    weights: tuple[tuple[str, str], ...] = ()
 
 
 class Figure(NamedTuple):
@@ -73,10 +77,11 @@ def _kodak(
     link: Link,
     snrs_db: tuple[float, ...] = SNRS,
     cbrs: tuple[float, ...] = (1 / 16,),
+    with_ms_ssim: bool = False,
 ) -> Sweep:
     """Over the SNR with each fixed mode: their cliffs are the point of that figure."""
     schemes = LEARNED + DIGITAL + (FIXED if len(snrs_db) > 1 else ())
-    return Sweep(name, "kodak", schemes, link, snrs_db, cbrs)
+    return Sweep(name, "kodak", schemes, link, snrs_db, cbrs, with_ms_ssim=with_ms_ssim)
 
 
 def _cifar(
@@ -88,11 +93,11 @@ def _cifar(
     """JSCC on all pictures; digital chains on the first 1,000, since their codec is slow."""
     base = Sweep(name, "cifar10", LEARNED, link, snrs_db, cbrs, with_ms_ssim=False)
     digital = base._replace(name=f"{name}-digital", schemes=DIGITAL, limit=DIGITAL_CIFAR)
-    return base, digital
+    return base._replace(weights=CIFAR_WEIGHTS), digital
 
 
 AWGN, RAYLEIGH = Link(), Link("rayleigh")
-KODAK_AWGN = _kodak("kodak-awgn-snr", AWGN)
+KODAK_AWGN = _kodak("kodak-awgn-snr", AWGN, with_ms_ssim=True)
 
 FIGURES = (
     Figure("kodak-awgn-snr", "Kodak, PSNR over SNR, AWGN, CBR 1/16", (KODAK_AWGN,)),

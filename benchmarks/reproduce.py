@@ -45,22 +45,30 @@ class Settings:
         self.make, self.data, self.out = make, data, out
         self.schemes, self.weights, self.seed = schemes, weights, seed
 
-    def chosen(self, schemes: Sequence[str]) -> tuple[str, ...]:
+    def chosen(self, part: Sweep | Visual) -> tuple[str, ...]:
         """Those of the figure that were asked for; all that there are where none was."""
         if self.schemes is not None:
-            return tuple(name for name in schemes if name in self.schemes)
-        absent = self.absent()
-        return tuple(name for name in schemes if name not in absent)
+            return tuple(name for name in part.schemes if name in self.schemes)
+        absent = self.absent(part)
+        return tuple(name for name in part.schemes if name not in absent)
 
-    def absent(self) -> set[str]:
+    def absent(self, part: Sweep | Visual) -> set[str]:
         """Trained schemes whose weights neither come with witt nor were given."""
         from witt.weights import shipped
 
-        return {name for name in TRAINED if name not in {*shipped(), *self.weights}}
+        usual = dict(part.weights)
+        return {
+            name
+            for name in part.schemes
+            if name in TRAINED
+            and name not in self.weights
+            and usual.get(name, name) not in shipped()
+        }
 
-    def own_weights(self, names: Sequence[str]) -> dict[str, str]:
-        """Weights of these schemes."""
-        return {name: file for name, file in self.weights.items() if name in names}
+    def own_weights(self, part: Sweep | Visual) -> dict[str, str]:
+        """Weights of the chosen schemes that are not called as the scheme."""
+        named = {**dict(part.weights), **self.weights}
+        return {name: named[name] for name in self.chosen(part) if name in named}
 
     def folder(self, dataset: str) -> Path:
         """Where a data set is.
@@ -127,10 +135,17 @@ def command(
         dict(weights),
         seed,
     )
-    if schemes is None and settings.absent():
-        names_absent = ", ".join(sorted(settings.absent()))
-        click.echo(f"Note: {names_absent} is left out: no weights; --weights NAME=FILE", err=True)
     for figure in figures:  # what is missing is said before hours of work, not after
+        parts: list[Sweep | Visual] = list(figure.sweeps)
+        if figure.visual is not None:
+            parts.append(figure.visual)
+        absent = {name for part in parts for name in settings.absent(part)}
+        if schemes is None and absent:
+            click.echo(
+                f"Note: {', '.join(sorted(absent))} is left out of {figure.name}: no weights; "
+                "--weights NAME=FILE",
+                err=True,
+            )
         if figure.visual is not None:
             visual_schemes(figure.visual, settings)
     sweeps = dict.fromkeys(sweep for figure in figures for sweep in figure.sweeps)
@@ -178,12 +193,12 @@ def plan_of(sweep: Sweep, settings: Settings) -> Plan | None:
     """What is computed for a sweep; None where none of its schemes is wanted."""
     from benchmarks.dataset import open_dataset
 
-    names = settings.chosen(sweep.schemes)
+    names = settings.chosen(sweep)
     if not names:
         return None
     dataset = open_dataset(settings.folder(sweep.dataset), sweep.limit)
     cells = cells_of(names, [sweep.link], sweep.cbrs, sweep.snrs_db)
-    own = settings.own_weights(names)
+    own = settings.own_weights(sweep)
     return Plan(dataset, names, own, cells, settings.make, settings.seed, sweep.with_ms_ssim)
 
 
@@ -226,10 +241,10 @@ def visual_schemes(visual: Visual, settings: Settings) -> Sequence[Scheme]:
         InputError: none of them is wanted, or something is missing.
     """
     settings.folder(visual.dataset)
-    names = settings.chosen(visual.schemes)
+    names = settings.chosen(visual)
     if not names:
         raise InputError("--schemes: none of them is in the visual comparison")
-    return settings.make(names, settings.own_weights(names))
+    return settings.make(names, settings.own_weights(visual))
 
 
 def draw_comparison(figure: Figure, visual: Visual, settings: Settings) -> None:

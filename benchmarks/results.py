@@ -160,12 +160,11 @@ class Results:
 
     def _records(self) -> Iterator[dict[str, Any]]:
         for cell, values in self._cells.items():
-            info = dict(sorted(values.info.items()))
             yield {
                 **cell.record(),
                 "done": sorted(values.done),
-                "images": values.images,
-                "info": info,
+                "images": {name: _packed(column) for name, column in values.images.items()},
+                "info": {name: _packed(column) for name, column in sorted(values.info.items())},
             }
 
 
@@ -251,6 +250,17 @@ def _stored(name: str, value: float) -> float | None:
     return round(float(value), DIGITS.get(name, 4)) if math.isfinite(value) else None
 
 
+def _packed(column: list[Any]) -> list[Any] | dict[str, Any]:
+    first = column[0]
+    # 1 == 1.0 == True, and only one of them would come back.
+    same = all(type(value) is type(first) and value == first for value in column)
+    return {"all": first} if same and len(column) > 1 else column
+
+
+def _unpacked(column: list[Any] | dict[str, Any], pictures: int) -> list[Any]:
+    return [column["all"]] * pictures if isinstance(column, dict) else list(column)
+
+
 def _check_head(head: dict[str, Any]) -> None:
     kinds = {
         "version": str,
@@ -276,8 +286,8 @@ def _read_cell(record: dict[str, Any], pictures: int) -> tuple[Cell, Values]:
     )
     values = Values(pictures)
     values.done = set(map(int, record["done"]))
-    values.images = {name: list(record["images"][name]) for name in Row._fields}
-    values.info = {name: list(column) for name, column in record["info"].items()}
+    values.images = {n: _unpacked(record["images"][n], pictures) for n in Row._fields}
+    values.info = {name: _unpacked(c, pictures) for name, c in record["info"].items()}
     for name, column in (*values.images.items(), *values.info.items()):
         if len(column) != pictures:
             raise ValueError(f"{len(column)} values of {name} for {pictures} pictures")

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple, Protocol
 from witt.images import Pixels
 from witt.link import Link
 
+GREY = 128  # all over a picture that was lost
+
 
 class Sent(NamedTuple):
     """A picture as it was received.

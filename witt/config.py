@@ -19,7 +19,9 @@ class ModelConfig:
         dims: feature width of each stage.
         depths: Swin blocks of each stage (the decoder mirrors them).
         heads: attention heads of each stage.
-        window: side of the attention window, in tokens.
+        network: "swin", or "cnn" for DeepJSCC's convolutions, where `depths` counts convolutions
+            and `heads` and the ModNet's sizes mean nothing.
+        window: side of the attention window, in tokens; for a CNN that of its kernels.
         patch: side of the first patch, in pixels; every later stage halves the map.
         channels: most real feature channels a token sends; two make one complex symbol.
         modnet_layers: factors in the Channel ModNet (7 in the paper).
@@ -39,6 +41,7 @@ class ModelConfig:
     dims: tuple[int, ...]
     depths: tuple[int, ...]
     heads: tuple[int, ...]
+    network: str = "swin"
     window: int = 8
     patch: int = 2
     channels: int = 96
@@ -66,6 +69,10 @@ class ModelConfig:
         for dim, heads in zip(self.dims, self.heads, strict=True):
             if heads < 1 or dim < 1 or dim % heads:
                 raise InputError(f"a stage of width {dim} cannot have {heads} heads")
+        if self.network not in ("swin", "cnn"):
+            raise InputError(f"network must be swin or cnn, not {self.network!r}")
+        if self.network == "cnn":
+            self._check_cnn()
         if min(self.depths) < 1 or self.window < 1 or self.patch < 1 or self.modnet_layers < 1:
             raise InputError("depths, window, patch and modnet_layers must be at least 1")
         # The rate takes 8 bits of the header.
@@ -78,6 +85,12 @@ class ModelConfig:
         _check_range("snr_range_db", self.snr_range_db, -math.inf)
         if self.cbr_range is not None:
             _check_range("cbr_range", self.cbr_range, 0.0)
+
+    def _check_cnn(self) -> None:
+        if self.rate_adaptive or self.linear_path or self.uses_csi:
+            raise InputError("a CNN has no rate_adaptive, linear_path or uses_csi")
+        if self.window % 2 == 0:
+            raise InputError(f"the kernels of a CNN have an odd side, not window {self.window}")
 
     @property
     def stride(self) -> int:
@@ -125,6 +138,17 @@ def channels_for_cbr(cbr: float, stride: int) -> int:
 
 
 _PAPER = {"dims": (128, 192, 256, 320), "heads": (4, 6, 8, 10), "window": 8}
+_OURS = {
+    "channels": 192,
+    "modnet_layers": 3,
+    "modnet_ratio": 1.0,
+    "rate_adaptive": True,
+    "linear_path": True,
+    "smooth_channels": 6,
+    "uses_csi": True,
+    "spreads": True,
+    "sends_scale": True,
+}
 
 PRESETS: dict[str, ModelConfig] = {
     "witt_base": ModelConfig("witt_base", depths=(2, 2, 6, 2), **_PAPER),  # type: ignore[arg-type]
@@ -139,16 +163,27 @@ PRESETS: dict[str, ModelConfig] = {
         depths=(2, 2, 6),
         heads=(2, 4, 6),
         patch=4,
-        channels=192,
-        modnet_layers=3,
-        modnet_ratio=1.0,
-        rate_adaptive=True,
-        linear_path=True,
-        smooth_channels=6,
-        uses_csi=True,
-        spreads=True,
-        sends_scale=True,
         cbr_range=(1 / 48, 1 / 8),
+        **_OURS,  # type: ignore[arg-type]
+    ),
+    "witt_cifar_light": ModelConfig(
+        "witt_cifar_light",
+        dims=(96, 192),
+        depths=(2, 4),
+        heads=(4, 6),
+        window=4,
+        patch=4,
+        cbr_range=(1 / 12, 1 / 2),
+        **_OURS,  # type: ignore[arg-type]
+    ),
+    "deepjscc": ModelConfig(
+        "deepjscc",
+        dims=(16, 32),
+        depths=(1, 3),
+        heads=(1, 1),
+        network="cnn",
+        window=5,
+        channels=6,
     ),
 }
 

@@ -25,10 +25,8 @@ from witt.link import Link, check_request, fading_options, make_links, seed_opti
 from witt.model import WITT
 from witt.options import (
     Cbr,
-    CbrListType,
-    ChannelListType,
     SnrSpec,
-    SnrType,
+    condition_options,
     device_option,
     output_option,
     pick_device,
@@ -124,28 +122,7 @@ def evaluate(
 @click.argument(
     "images", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path)
 )
-@click.option(
-    "--snr",
-    type=SnrType(),
-    default="1,4,7,10,13",
-    show_default=True,
-    help="Signal-to-noise ratios of a channel symbol (Es/N0) in dB: a list, 0:20 for every 1 dB, "
-    "or -2:20:2 for every 2 dB.",
-)
-@click.option(
-    "--cbr",
-    type=CbrListType(),
-    default="1/16",
-    show_default=True,
-    help="Channel bandwidth ratios: complex channel symbols for each of the 3·H·W pixel values.",
-)
-@click.option(
-    "--channel",
-    type=ChannelListType(),
-    default="awgn",
-    show_default=True,
-    help="Channels, of awgn, rayleigh and rician.",
-)
+@condition_options
 @fading_options
 @seed_option("the channel")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures.")

@@ -26,6 +26,8 @@ PURPOSE = {
     "witt_large": "the larger one of SwinJSCC",
     "witt_cifar": "the paper's model for 32×32 pictures",
     "witt_light": "ours: trains and runs on a CPU, any CBR of its range",
+    "witt_cifar_light": "ours for 32×32 pictures",
+    "deepjscc": "the CNN of Bourtsoulatze et al. 2019, to compare with",
 }
 
 

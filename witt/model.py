@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import channels
+from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
 from witt.network import Decoder, Encoder, condition_vector
@@ -50,7 +51,7 @@ class Transmission(NamedTuple):
 
 
 class WITT(nn.Module):
-    """Swin joint source-channel code.
+    """Joint source-channel code, with a Swin or a convolutional network at each end.
 
         image ─► encoder ─► power norm ─► channel ─► (equaliser) ─► decoder ─► image
                     ▲ ModNet                 ▲ snr_db                  ▲ ModNet
@@ -63,8 +64,9 @@ class WITT(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = Encoder(config)
-        self.decoder = Decoder(config)
+        cnn = config.network == "cnn"
+        self.encoder = CnnEncoder(config) if cnn else Encoder(config)
+        self.decoder = CnnDecoder(config) if cnn else Decoder(config)
 
     # Rates
 

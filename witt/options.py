@@ -181,6 +181,34 @@ def output_option(help: str, default: str | Path | None = None) -> Callable[[F],
     )
 
 
+def condition_options(command: F) -> F:
+    """``--snr``, ``--cbr`` and ``--channel`` as lists: an SnrSpec, Cbrs and names of channels."""
+    snr = click.option(
+        "--snr",
+        type=SnrType(),
+        default="1,4,7,10,13",
+        show_default=True,
+        help="Signal-to-noise ratios of a channel symbol (Es/N0) in dB: a list, 0:20 for every "
+        "1 dB, or -2:20:2 for every 2 dB.",
+    )
+    cbr = click.option(
+        "--cbr",
+        type=CbrListType(),
+        default="1/16",
+        show_default=True,
+        help="Channel bandwidth ratios: complex channel symbols for each of the 3·H·W pixel "
+        "values.",
+    )
+    channel = click.option(
+        "--channel",
+        type=ChannelListType(),
+        default="awgn",
+        show_default=True,
+        help="Channels, of awgn, rayleigh and rician.",
+    )
+    return snr(cbr(channel(command)))
+
+
 def device_option() -> Callable[[F], F]:
     """``--device``: the parameter ``device``, a name for `pick_device`."""
     return click.option(

@@ -22,6 +22,7 @@ from witt.errors import InputError
 from witt.images import Pixels, check_pixels
 
 LARGEST_QP = 51
+SMALLEST_SIDE, SMALLEST_BLOCK = 64, 8
 SETTINGS = {
     "preset": "slow",
     "tune": "psnr",
@@ -41,8 +42,9 @@ SETTINGS = {
 class Hevc:
     """HEVC intra.
 
-    x265 takes no side below 64: libheif repeats the last row and column of a smaller picture up
-    to that, and those are sent too, so small pictures are better joined first.
+    x265 takes no side below 64, so a smaller picture is extended, and what that costs is counted:
+    for 32×32 pictures (CIFAR-10) 16 % of the bits at 25 dB and 3 % at 44 dB, against four of them
+    coded as one picture.
     """
 
     qualities: Sequence[int] = range(LARGEST_QP + 1)
@@ -73,14 +75,36 @@ class Hevc:
         settings = {**SETTINGS, "chroma": self.chroma, "x265:qp": str(LARGEST_QP - quality)}
         buffer = BytesIO()
         try:
-            picture = pillow_heif.from_pillow(Image.fromarray(pixels))
+            picture = pillow_heif.from_pillow(Image.fromarray(extended(pixels)))
             picture.save(buffer, enc_params=settings)
             decoded = pillow_heif.open_heif(buffer.getvalue()).to_pillow().convert("RGB")
         except (OSError, RuntimeError, ValueError) as error:
             raise refusal(self, pixels, error) from error
         data = buffer.getvalue()
         payload = heif_bytes(data) + SIZE_AND_QUALITY_BYTES
-        return Encoded(np.array(decoded), payload, len(data), quality)
+        height, width = pixels.shape[:2]
+        return Encoded(np.array(decoded)[:height, :width].copy(), payload, len(data), quality)
+
+
+def extended(pixels: Pixels) -> Pixels:
+    """The picture with sides of at least 64, in colours that take few bits.
+
+    What is added has the mean colour of the edge it meets, which HEVC predicts: repeated edge
+    pixels, as libheif adds them, take 8 to 23 % more bits for the whole of a 32×32 picture.
+    """
+    if min(pixels.shape[:2]) >= SMALLEST_SIDE:
+        return pixels
+    # First to whole blocks by repeating the edge: there the codec takes no flat colour apart.
+    rows, columns = (-side % SMALLEST_BLOCK for side in pixels.shape[:2])
+    pixels = np.pad(pixels, ((0, rows), (0, columns), (0, 0)), mode="edge")
+    height, width = pixels.shape[:2]
+    right, below = pixels[:, -1].mean(0), pixels[-1].mean(0)
+    larger = np.empty((max(height, SMALLEST_SIDE), max(width, SMALLEST_SIDE), 3))
+    larger[:height, :width] = pixels
+    larger[:height, width:] = right
+    larger[height:, :width] = below
+    larger[height:, width:] = (right + below) / 2
+    return np.rint(larger).astype(np.uint8)
 
 
 def _pillow_heif(name: str) -> ModuleType:

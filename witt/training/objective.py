@@ -77,7 +77,8 @@ def send(
     features = model.features(image, at.snr_db, at.k)
     batch, height, width, most = features.shape
     uses = height * width * at.k // 2
-    pairs = torch.view_as_complex(features.reshape(batch, height * width, most // 2, 2))
+    flat = features.reshape(batch, height * width, most // 2, 2)
+    pairs = torch.view_as_complex(flat.contiguous())
     if model.config.spreads:
         pairs = spread(pairs, at.k // 2)
     symbols, scale = channels.normalise_power(pairs.flatten(1), uses)

@@ -19,9 +19,9 @@ from witt.training.pictures import Pictures
 from witt.training.statistics import block_statistics, smooth_spectrum
 from witt.weights import load_weights, resolve
 
-USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8")
+USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
 # Follow from --preset, --snr and --cbr.
-FOLLOWS = ("name", "snr_range_db", "cbr_range")
+FOLLOWS = ("name", "network", "snr_range_db", "cbr_range")
 
 
 def base_config(name: str, overrides: dict[str, Any], init: str | None) -> ModelConfig:

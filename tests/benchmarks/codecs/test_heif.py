@@ -2,16 +2,20 @@
 
 import sys
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+import witt
 from benchmarks.codecs import codec
 from benchmarks.codecs.payload import boxes
 from witt.errors import InputError
-from witt.images import Pixels
+from witt.images import Pixels, read_image
+
+SAMPLE = Path(witt.__file__).parent / "samples" / "kodim23.png"
 
 pillow_heif = pytest.importorskip("pillow_heif")
 
@@ -84,6 +88,22 @@ def test_any_size(name: str, size: tuple[int, int], pixels: Pixels) -> None:
     assert small.pixels.shape == large.pixels.shape == patch.shape
     assert 4 < small.payload_bytes <= large.payload_bytes
     assert psnr(large.pixels, patch) > 32
+
+
+def test_small_pictures_are_extended_in_few_bits() -> None:
+    """Against libheif's own way, which repeats the edge up to 64 pixels."""
+    own, small = codec("hevc"), read_image(SAMPLE).pixels[::8, ::8]
+    corners = [(y, x) for y in (0, 32) for x in (0, 32, 64)]
+    for quality in (12, 24, 36):
+        bytes_, errors = np.zeros(2), np.zeros(2)
+        for y, x in corners:
+            patch = np.ascontiguousarray(small[y : y + 32, x : x + 32])
+            repeated = np.pad(patch, ((0, 32), (0, 32), (0, 0)), mode="edge")
+            encoded = [own.encode(one, quality) for one in (patch, repeated)]
+            bytes_ += [one.payload_bytes for one in encoded]
+            errors += [psnr(one.pixels[:32, :32], patch) / len(corners) for one in encoded]
+        assert bytes_[0] < 0.95 * bytes_[1]
+        assert errors[0] > errors[1] - 0.3
 
 
 def test_the_same_picture_gives_the_same_bytes(pixels: Pixels, saved: list[bytes]) -> None:

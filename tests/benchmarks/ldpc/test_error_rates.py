@@ -238,7 +238,6 @@ REFERENCE = [
 ]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("channel", ["awgn", "rayleigh-fast"])
 @pytest.mark.parametrize("mode", MODES)
 def test_shipped_rates_fall_with_the_snr(channel: str, mode: str) -> None:
@@ -252,7 +251,6 @@ def test_shipped_rates_fall_with_the_snr(channel: str, mode: str) -> None:
     assert all(rate.errors >= 100 or rate.blocks == 2000 for _, rate in points)
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(("channel", "mode", "reference_db"), REFERENCE)
 def test_shipped_rates_meet_the_reference_points(
     channel: str, mode: str, reference_db: float
@@ -262,7 +260,6 @@ def test_shipped_rates_meet_the_reference_points(
     assert abs(threshold - reference_db) <= 0.5
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("mode", MODES)
 def test_no_shipped_rate_beats_capacity(mode: str) -> None:
     bits = float(parse_mode(mode).rate * parse_mode(mode).bits_per_symbol)

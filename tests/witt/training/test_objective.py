@@ -23,7 +23,7 @@ def tiny(name: str, **changes: Any) -> WITT:
         "dims": (8, 12, 16, 16)[:stages],
         "depths": (1, 2, 2, 1)[:stages],
         "heads": (1, 2, 2, 2)[:stages],
-        "window": 2,
+        "window": 2 if witt.PRESETS[name].network == "swin" else 3,
         "channels": 24,
     }
     with torch.random.fork_rng(devices=[]):
@@ -66,6 +66,7 @@ def injected(model: WITT, image: Tensor) -> tuple[Tensor, Tensor]:
         ("witt_light", {"sends_scale": False, "linear_path": False}),
         ("witt_cifar", {}),
         ("witt_base", {"rate_adaptive": True}),
+        ("deepjscc", {}),
     ],
 )
 def test_each_image_goes_as_by_forward(name: str, changes: dict[str, Any]) -> None:

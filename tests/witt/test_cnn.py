@@ -1,0 +1,65 @@
+"""DeepJSCC's convolutional network, against the layers of its paper."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+
+import channels
+import witt
+from witt.config import preset
+from witt.errors import InputError
+
+
+def test_layers_are_those_of_the_paper() -> None:
+    """Bourtsoulatze et al. 2019, figure 2: 5x5 kernels; strides 2, 2, 1, 1, 1 and mirrored."""
+    model = witt.create_model("deepjscc")
+    convolutions = [
+        [
+            (layer.in_channels, layer.out_channels, layer.kernel_size[0], layer.stride[0])
+            for layer in end.layers
+            if hasattr(layer, "kernel_size")
+        ]
+        for end in (model.encoder, model.decoder)
+    ]
+    assert convolutions[0] == [
+        (3, 16, 5, 2),
+        (16, 32, 5, 2),
+        (32, 32, 5, 1),
+        (32, 32, 5, 1),
+        (32, 6, 5, 1),
+    ]
+    assert convolutions[1] == [
+        (6, 32, 5, 1),
+        (32, 32, 5, 1),
+        (32, 32, 5, 1),
+        (32, 16, 5, 2),
+        (16, 3, 5, 2),
+    ]
+
+
+@pytest.mark.parametrize("size", [(1, 1), (32, 32), (37, 50)])
+def test_any_size_crosses_and_counts_its_padding(size: tuple[int, int]) -> None:
+    model = witt.create_model("deepjscc").eval()
+    image = torch.rand(2, 3, *size, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        sent = model(image, channels.Rayleigh(), 10.0)
+    tokens = -(-size[0] // 4) * -(-size[1] // 4)
+    assert sent.image.shape == image.shape
+    assert sent.symbols.shape == (2, 3 * tokens)
+    assert sent.cbr == pytest.approx(tokens / size[0] / size[1])
+    assert sent.symbols.abs().square().mean(1) == pytest.approx([1.0, 1.0], rel=1e-5)
+    assert sent.header_bits == 56  # no power scale
+
+
+def test_its_cbr_is_the_paper_s() -> None:
+    assert preset("deepjscc").max_cbr == pytest.approx(1 / 16)
+    assert witt.create_model("deepjscc", cbr="1/6").config.channels == 16  # k/n of the paper
+
+
+@pytest.mark.parametrize(
+    "change", [{"rate_adaptive": True}, {"linear_path": True}, {"uses_csi": True}, {"window": 4}]
+)
+def test_what_a_cnn_has_not_is_refused(change: dict[str, object]) -> None:
+    with pytest.raises(InputError, match="CNN"):
+        witt.create_model("deepjscc", **change)
