@@ -9,12 +9,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
-from witt.errors import InputError
 from witt.images import Pixels, read_image
 from witt.inputs import conversions, gather
-from witt.training.pictures import TILE
+from witt.sheets import TILE, read_sheets
 
 SMALL, CHUNK = 64, 256
 
@@ -95,7 +92,7 @@ def open_dataset(folder: Path, limit: int | None = None) -> Dataset:
         InputError: there is no picture, or a sheet is damaged.
     """
     name = folder.resolve().name
-    tiles = read_test_sheets(folder, limit)
+    tiles = read_sheets(folder, "test", limit)
     if tiles is not None:
         return Dataset(name, None, ((TILE, TILE),) * len(tiles), tiles=tiles)
     pictures = gather([folder], limit=limit)
@@ -106,41 +103,6 @@ def open_dataset(folder: Path, limit: int | None = None) -> Dataset:
         tuple(picture.path for picture in pictures),
         notes=tuple(conversions(pictures)),
     )
-
-
-def read_test_sheets(folder: Path, limit: int | None = None) -> Pixels | None:
-    """The first `limit` CIFAR-10 test pictures (n, 32, 32, 3); None where there are no sheets.
-
-    Sheets are lossless; 32×32 tiles in rows, left to right, top to bottom; the length of
-    ``test_labels.npy`` says how many of them are pictures.
-
-    Raises:
-        InputError: a sheet or the labels are damaged.
-    """
-    labels, sheets = folder / "test_labels.npy", sorted(folder.glob("test_*.webp"))
-    if not labels.is_file() or not sheets:
-        return None
-    try:
-        count = len(np.load(labels))
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError(f"{labels}: not a file of labels, or a damaged one") from error
-    wanted = count if limit is None else min(limit, count)
-    parts: list[Pixels] = []
-    for sheet in sheets:
-        if sum(map(len, parts)) < wanted:
-            parts.append(_tiles(sheet))
-    if not 0 < wanted <= sum(map(len, parts)):
-        raise InputError(f"{labels}: {count} labels for sheets of {sum(map(len, parts))} tiles")
-    return np.concatenate(parts)[:wanted]
-
-
-def _tiles(sheet: Path) -> Pixels:
-    pixels = read_image(sheet).pixels
-    height, width = pixels.shape[:2]
-    if height % TILE or width % TILE:
-        raise InputError(f"{sheet}: {width}x{height} is no sheet of {TILE}x{TILE} tiles")
-    grid = pixels.reshape(height // TILE, TILE, width // TILE, TILE, 3)
-    return grid.transpose(0, 2, 1, 3, 4).reshape(-1, TILE, TILE, 3)
 
 
 def read_chunk(dataset: Dataset, chunk: Sequence[int]) -> list[Pixels]:

@@ -13,9 +13,9 @@ import numpy as np
 from witt.errors import InputError
 from witt.files import find_images
 from witt.images import Pixels, read_image
+from witt.sheets import TILE, read_sheets
 
 CACHE_BYTES = 1_500_000_000  # of decoded pictures, shared with the workers where they are forks
-TILE = 32
 HELD_OUT = 1024  # CIFAR-10 training pictures kept for validation
 NAMED = 20  # skipped files that a warning names
 
@@ -116,7 +116,7 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
     held = {Path(folder).resolve() for folder in val}
     train_paths, train_tiles = [], []
     for folder in data:
-        sheets = read_sheets(Path(folder))
+        sheets = _training_sheets(Path(folder))
         if sheets is None:
             train_paths.append(folder)
         elif Path(folder).resolve() in held:
@@ -125,7 +125,7 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
             train_tiles.append(sheets)
     val_paths, val_tiles = [], []
     for folder in val:
-        sheets = read_sheets(Path(folder))
+        sheets = _training_sheets(Path(folder))
         if sheets is None:
             val_paths.append(folder)
         else:
@@ -155,36 +155,18 @@ def _pictures(folders: Sequence[str | Path], tiles: Sequence[Pixels]) -> Picture
     return Pictures(paths, np.concatenate(tiles) if tiles else None)
 
 
-def read_sheets(folder: Path) -> Pixels | None:
-    """Training pictures (n, 32, 32, 3) of a folder of CIFAR-10 sheets, None where it is none.
-
-    Sheets (``train_00.webp`` …) hold 32x32 tiles in rows, read left to right, top to bottom;
-    the length of ``train_labels.npy`` tells how many of them are pictures.
+def _training_sheets(folder: Path) -> Pixels | None:
+    """Training pictures of a folder of CIFAR-10 sheets, None where it is none.
 
     Raises:
-        InputError: a sheet or the labels are damaged, or there is only the test set.
+        InputError: damaged, fewer than 2, or there is only the test set.
     """
-    labels, sheets = folder / "train_labels.npy", sorted(folder.glob("train_*.webp"))
-    if not labels.is_file() or not sheets:
-        if (folder / "test_labels.npy").is_file():
-            raise InputError(
-                f"{folder}: only the CIFAR-10 test set is here, which is for reporting; "
-                "training needs train_labels.npy and train_*.webp"
-            )
-        return None
-    tiles = []
-    for sheet in sheets:
-        pixels = read_image(sheet).pixels
-        height, width = pixels.shape[:2]
-        if height % TILE or width % TILE:
-            raise InputError(f"{sheet}: {width}x{height} is no sheet of {TILE}x{TILE} tiles")
-        grid = pixels.reshape(height // TILE, TILE, width // TILE, TILE, 3)
-        tiles.append(grid.transpose(0, 2, 1, 3, 4).reshape(-1, TILE, TILE, 3))
-    pictures = np.concatenate(tiles)
-    try:
-        count = len(np.load(labels))
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError(f"{labels}: not a file of labels, or a damaged one") from error
-    if not 2 <= count <= len(pictures):
-        raise InputError(f"{labels}: {count} labels for sheets of {len(pictures)} tiles")
-    return pictures[:count]
+    tiles = read_sheets(folder, "train")
+    if tiles is None and (folder / "test_labels.npy").is_file():
+        raise InputError(
+            f"{folder}: only the CIFAR-10 test set is here, which is for reporting; "
+            "training needs train_labels.npy and train_*.webp"
+        )
+    if tiles is not None and len(tiles) < 2:
+        raise InputError(f"{folder}: one CIFAR-10 training picture, which is too few")
+    return tiles

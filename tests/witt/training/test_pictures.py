@@ -11,7 +11,8 @@ from PIL import Image
 
 from witt.errors import InputError
 from witt.files import find_images
-from witt.training.pictures import Pictures, open_sets, read_sheets
+from witt.sheets import read_sheets
+from witt.training.pictures import Pictures, open_sets
 
 
 def paths_of(folder: Path) -> list[Path]:
@@ -71,7 +72,9 @@ def test_pickled_pictures_are_decoded_again(
 
 def test_sheets_are_cut_in_order(sheets: tuple[Path, np.ndarray]) -> None:
     folder, tiles = sheets
-    np.testing.assert_array_equal(read_sheets(folder), tiles)  # the black filling is dropped
+    np.testing.assert_array_equal(
+        read_sheets(folder, "train"), tiles
+    )  # the black filling is dropped
 
 
 def test_validation_holds_out_training_pictures(sheets: tuple[Path, np.ndarray]) -> None:
@@ -104,13 +107,13 @@ def test_damaged_sheets_are_refused(sheets: tuple[Path, np.ndarray]) -> None:
     folder, _ = sheets
     np.save(folder / "train_labels.npy", np.zeros(1000, np.uint8))
     with pytest.raises(InputError, match="1000 labels for sheets of 64 tiles"):
-        read_sheets(folder)
-    (folder / "train_labels.npy").write_bytes(b"x")
-    with pytest.raises(InputError, match="labels"):
-        read_sheets(folder)
+        read_sheets(folder, "train")
     Image.new("RGB", (100, 64)).save(folder / "train_00.webp", lossless=True)
     with pytest.raises(InputError, match="100x64"):
-        read_sheets(folder)
+        read_sheets(folder, "train")
+    (folder / "train_labels.npy").write_bytes(b"x")
+    with pytest.raises(InputError, match="not a file of labels"):
+        read_sheets(folder, "train")
 
 
 def test_validating_on_training_pictures_is_said(photos: Path) -> None:
