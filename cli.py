@@ -35,6 +35,9 @@ COMMANDS = (
         "Train a model on folders of pictures (or CIFAR-10 sheets).",
     ),
     Entry(
+        "scaling", "witt.training.scaling", "command", "What more hours of training should give."
+    ),
+    Entry(
         "benchmark",
         "benchmarks.benchmark",
         "command",

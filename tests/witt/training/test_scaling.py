@@ -1,0 +1,106 @@
+"""Fits of validation curves, against laws that are known."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from click.testing import CliRunner
+
+from witt.errors import InputError
+from witt.training.scaling import Curve, Law, command, fit, fit_law, read_log
+
+HOURS = np.geomspace(0.1, 4, 16)
+
+
+def write_log(path: Path, entries: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(entry) + "\n" for entry in entries))
+    return path
+
+
+def validations(seconds: list[float], kind: str = "awgn 1/16 9 dB") -> list[dict[str, Any]]:
+    return [
+        {"step": i, "seconds": s, "validation": {kind: 20.0}, "score_db": 20.0 + i}
+        for i, s in enumerate(seconds)
+    ]
+
+
+def test_a_power_law_is_found_and_extrapolated() -> None:
+    """With noise of 0.01 dB; 40 hours are ten times as far as the points go."""
+    law = Law(30.0, 2.0, 0.6)
+    noise = np.random.default_rng(0).normal(0, 0.01, HOURS.shape)
+    found = fit_law(HOURS, law.at(HOURS) + noise)
+    assert float(found.at(40.0)) == pytest.approx(float(law.at(40.0)), abs=0.1)
+
+
+def test_a_break_is_found_where_there_is_one() -> None:
+    law = Law(32.0, 4.0, 0.05, 0.9, 0.8, 0.3)
+    found = fit_law(HOURS, law.at(HOURS))
+    assert found.c > 0
+    np.testing.assert_allclose(found.at(HOURS), law.at(HOURS), atol=0.02)
+    straight = Law(32.0, 4.0, 0.5)
+    assert fit_law(HOURS, straight.at(HOURS)).c == 0
+
+
+def test_missed_is_against_the_last_point() -> None:
+    """A curve that jumps at its end, as with a falling learning rate, is not foreseen."""
+    score = Law(30.0, 2.0, 0.6).at(HOURS)
+    score[-1] += 0.5
+    assert fit(Curve("jump", HOURS, score)).missed_db == pytest.approx(-0.5, abs=0.02)
+
+
+def test_runs_in_one_log_follow_each_other(tmp_path: Path) -> None:
+    entries = [
+        *validations([600, 1200, 1800]),
+        {"note": "second run"},
+        {"step": 1, "seconds": 5.0, "psnr_db": 20.0},
+        *validations([600, 1200]),
+    ]
+    curve = read_log(write_log(tmp_path / "log.jsonl", entries))
+    np.testing.assert_allclose(curve.hours * 3600, [600, 1200, 1800, 2400, 3000])
+    assert curve.name == tmp_path.name
+
+
+def test_scores_of_other_conditions_are_left_out(tmp_path: Path) -> None:
+    entries = [*validations([1.0, 2.0], "awgn 1/8 9 dB"), *validations([3, 4, 5, 6, 7])]
+    curve = read_log(write_log(tmp_path / "log.jsonl", entries))
+    np.testing.assert_allclose(curve.hours * 3600, [3, 4, 5, 6, 7])
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("{", "no training log"), ("", "holds 0 validations"), ('{"seconds": 1}\n[]', "holds 0")],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "log.jsonl"
+    path.write_text(text)
+    with pytest.raises(InputError, match=message) as caught:
+        read_log(path)
+    assert str(path) in str(caught.value)
+
+
+def test_command_tells_and_draws(tmp_path: Path) -> None:
+    law = Law(30.0, 2.0, 0.6)
+    entries = [
+        {"seconds": 3600 * h, "validation": {"a": 1.0}, "score_db": float(law.at(h))} for h in HOURS
+    ]
+    write_log(tmp_path / "log.jsonl", entries)
+    picture = tmp_path / "new" / "scaling.png"
+    args = [str(tmp_path), "--hours", "12", "-o", str(picture), "--json"]
+    done = CliRunner().invoke(command, args)
+    assert done.exit_code == 0, done.exception
+    (record,) = json.loads(done.output)
+    assert record["predicted_db"]["12"] == pytest.approx(float(law.at(12.0)), abs=0.02)
+    assert picture.read_bytes().startswith(b"\x89PNG")
+
+
+@pytest.mark.parametrize(
+    "args", [["--hours", "0"], ["--hours", "x"], ["--hours", ""], ["-o", "scaling.txt"]]
+)
+def test_bad_options(tmp_path: Path, args: list[str]) -> None:
+    write_log(tmp_path / "log.jsonl", validations([1, 2, 3, 4, 5]))
+    done = CliRunner().invoke(command, [str(tmp_path), *args])
+    assert isinstance(done.exception, InputError)
