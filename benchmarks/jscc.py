@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import warnings
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
 import torch
+from torch import Tensor
 
-from benchmarks.scheme import OneByOne, Sent
+import channels
+from benchmarks.scheme import Sent
+from channels.base import complex_normal
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
 from witt.link import Link
@@ -16,8 +20,10 @@ from witt.model import WITT
 from witt.report import file_sha256
 from witt.weights import load_weights
 
+BATCH_PIXELS = 64 * 32 * 32
 
-class Jscc(OneByOne):
+
+class Jscc:
     """A trained model, loaded when it is first used (a sweep sends schemes to its workers).
 
     Args:
@@ -46,19 +52,62 @@ class Jscc(OneByOne):
         return load_weights(self.weights)[0]
 
     @torch.inference_mode()
-    def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
-        """See `Scheme.send`."""
+    def send(
+        self,
+        pictures: Sequence[Pixels],
+        link: Link,
+        snr_db: float,
+        cbr: float,
+        seeds: Sequence[int],
+    ) -> list[Sent]:
+        """See `Scheme.send`; small pictures of one size go through the networks together."""
+        sent: list[Sent] = []
+        for batch in _batches(pictures):
+            pixels = [pictures[index] for index in batch]
+            sent += self._send_batch(pixels, link, snr_db, cbr, [seeds[index] for index in batch])
+        return sent
+
+    def _send_batch(
+        self, pictures: list[Pixels], link: Link, snr_db: float, cbr: float, seeds: list[int]
+    ) -> list[Sent]:
+        """Pictures of one size; each has its own noise, from its own seed."""
+        image = torch.cat([to_tensor(pixels) for pixels in pictures])
+        channel = link.module()
         try:
             with warnings.catch_warnings():  # more uses than asked for would be unfair
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
-                sent = self.model(
-                    to_tensor(pixels),
-                    link.module(),
-                    snr_db,
-                    cbr,
-                    generator=torch.Generator().manual_seed(seed),
-                )
+                uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
+                h, noise = _draw(channel, uses, seeds)
+                sent = self.model(image, channel, snr_db, cbr, h=h, noise=noise)
         except (InputError, UserWarning) as reason:
-            return Sent(None, 0, {"reason": str(reason)})
+            return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]
         info = {"header_bits": sent.header_bits}
-        return Sent(to_pixels(sent.image), sent.symbols.shape[1], info)
+        return [Sent(to_pixels(one[None]), uses, dict(info)) for one in sent.image]
+
+
+def _draw(
+    channel: channels.Channel, uses: int, seeds: Sequence[int]
+) -> tuple[Tensor | None, Tensor]:
+    """Gains, where the channel fades, and noise of each picture, as the channel draws them."""
+    gains, noises = [], []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        if channel.fading:
+            gain = channel.sample_gain(1, uses, dtype=torch.complex64, generator=generator)
+            gains.append(gain.expand(1, uses))
+        noises.append(complex_normal((1, uses), generator=generator))
+    return torch.cat(gains) if gains else None, torch.cat(noises)
+
+
+def _batches(pictures: Sequence[Pixels]) -> Iterator[range]:
+    """Neighbours of one size, as many as make `BATCH_PIXELS`."""
+    start = 0
+    for end in range(1, len(pictures) + 1):
+        pixels = pictures[start].size // 3
+        if (
+            end == len(pictures)
+            or pictures[end].shape != pictures[start].shape
+            or (end - start + 1) * pixels > BATCH_PIXELS
+        ):
+            yield range(start, end)
+            start = end

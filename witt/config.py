@@ -23,6 +23,8 @@ class ModelConfig:
             and `heads` and the ModNet's sizes mean nothing.
         window: side of the attention window, in tokens; for a CNN that of its kernels.
         patch: side of the first patch, in pixels; every later stage halves the map.
+        stem: channels between the two strided 5×5 convolutions that stand in the place of the
+            linear patches at both ends (`patch` is then 4); 0 for the paper's linear ones.
         channels: most real feature channels a token sends; two make one complex symbol.
         modnet_layers: factors in the Channel ModNet (7 in the paper).
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
@@ -44,6 +46,7 @@ class ModelConfig:
     network: str = "swin"
     window: int = 8
     patch: int = 2
+    stem: int = 0
     channels: int = 96
     modnet_layers: int = 7
     modnet_ratio: float = 1.5
@@ -78,6 +81,10 @@ class ModelConfig:
         # The rate takes 8 bits of the header.
         if not 2 <= self.channels <= 512 or self.channels % 2:
             raise InputError(f"channels must be even, from 2 to 512, not {self.channels}")
+        if self.stem < 0 or (self.stem and self.patch != 4):
+            raise InputError(f"a stem of {self.stem} goes with patch 4, not {self.patch}")
+        if self.stem and self.linear_path:
+            raise InputError("a stem does not go with linear_path")
         if self.smooth_channels < 0:
             raise InputError(f"smooth_channels must be 0 or more, not {self.smooth_channels}")
         if int(min(self.dims) * self.modnet_ratio) < 1:
@@ -168,13 +175,19 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "witt_cifar_light": ModelConfig(
         "witt_cifar_light",
-        dims=(96, 192),
-        depths=(2, 4),
-        heads=(4, 6),
+        dims=(64,),
+        depths=(4,),
+        heads=(4,),
         window=4,
         patch=4,
+        stem=32,
+        channels=48,
+        modnet_layers=3,
+        modnet_ratio=1.0,
+        rate_adaptive=True,
+        uses_csi=True,
+        spreads=True,
         cbr_range=(1 / 12, 1 / 2),
-        **_OURS,  # type: ignore[arg-type]
     ),
     "deepjscc": ModelConfig(
         "deepjscc",

@@ -54,6 +54,47 @@ def _init_beside_linear_path(network: nn.Module, last: nn.Linear) -> None:
     nn.init.zeros_(last.weight)
 
 
+def _init_from_scratch(network: nn.Module) -> None:
+    """Weights for a network that has no linear path to lean on: features keep their size."""
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear):
+            branch = name.endswith(("attn.proj", "mlp.fc2"))
+            nn.init.normal_(module.weight, std=(0.3 if branch else 1.0) * module.in_features**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
+class ConvEmbed(nn.Module):
+    """Two strided convolutions from pixels to the first map, ``(B, 3, H, W)`` to ``(B, H/4, …)``.
+
+    They overlap, and have a nonlinearity, where linear patches have neither; DeepJSCC begins so.
+    """
+
+    def __init__(self, stem: int, dim: int) -> None:
+        super().__init__()
+        self.first = nn.Conv2d(3, stem, 5, 2, 2)
+        self.act = nn.PReLU(stem)
+        self.second = nn.Conv2d(stem, dim, 5, 2, 2)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.second(self.act(self.first(image - 0.5))).permute(0, 2, 3, 1)
+
+
+class ConvUnembed(nn.Module):
+    """The mirror of `ConvEmbed`: ``(B, h, w, dim)`` to ``(B, 4·h, 4·w, 3)``."""
+
+    def __init__(self, dim: int, stem: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(dim)
+        self.first = nn.ConvTranspose2d(dim, stem, 5, 2, 2, output_padding=1)
+        self.act = nn.PReLU(stem)
+        self.second = nn.ConvTranspose2d(stem, 3, 5, 2, 2, output_padding=1)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.first(self.norm(x).permute(0, 3, 1, 2))
+        return self.second(self.act(x)).permute(0, 2, 3, 1) + 0.5
+
+
 class PatchEmbed(nn.Module):
     """Strided convolution from pixels to the first map, ``(B, 3, H, W)`` to ``(B, h, w, C)``."""
 
@@ -75,7 +116,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         dims = config.dims
-        self.patch_embed = PatchEmbed(config.patch, dims[0])
+        self.patch_embed: nn.Module = PatchEmbed(config.patch, dims[0])
         self.layers = nn.ModuleList(
             EncoderStage(dims[i - 1] if i else None, dims[i], depth, heads, config.window)
             for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True))
@@ -86,6 +127,9 @@ class Encoder(nn.Module):
         )
         self.head = nn.Linear(dims[-1], config.channels)
         self.apply(_init_as_published)
+        if config.stem:
+            _init_from_scratch(self)
+            self.patch_embed = ConvEmbed(config.stem, dims[0])
         self.linear = None
         if config.linear_path:
             _init_beside_linear_path(self, self.head)
@@ -139,6 +183,9 @@ class Decoder(nn.Module):
         ]
         self.layers = nn.ModuleList(stages)
         self.apply(_init_as_published)
+        if config.stem:
+            _init_from_scratch(self)
+            stages[-1].upsample = ConvUnembed(dims[-1], config.stem)  # type: ignore[assignment]
         self.linear = None
         if config.linear_path:
             _init_beside_linear_path(self, stages[-1].upsample.increment)

@@ -93,6 +93,25 @@ def test_a_model_gives_what_transmit_gives(weights: Path) -> None:
     assert got.info["header_bits"] == draw.sent.header_bits
 
 
+@pytest.mark.parametrize("link", [Link(), Link("rayleigh"), Link("rician", "block")])
+def test_pictures_of_a_call_do_not_touch_each_other(weights: Path, link: Link) -> None:
+    """Small ones go through the model together, each with the noise of its own seed."""
+    random = np.random.default_rng(0)
+    sizes = [(32, 32)] * 3 + [(16, 48)] + [(32, 32)]
+    pictures = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
+    seeds = [5, 6, 7, 8, 9]
+    scheme = Jscc("mine", weights)
+    together = scheme.send(pictures, link, 5.0, 1 / 16, seeds)
+    for pixels, seed, got in zip(pictures, seeds, together, strict=True):
+        (alone,) = scheme.send([pixels], link, 5.0, 1 / 16, [seed])
+        assert got.pixels is not None
+        assert alone.pixels is not None
+        assert got.channel_uses == alone.channel_uses
+        # Sums of another order may round the other way.
+        assert int(np.abs(got.pixels.astype(int) - alone.pixels).max()) <= 1
+        assert float((got.pixels != alone.pixels).mean()) < 0.001
+
+
 @pytest.mark.parametrize(
     ("side", "cbr", "said"),
     [(32, 1 / 2, "not served"), (3, 1 / 48, "cannot be sent at CBR")],

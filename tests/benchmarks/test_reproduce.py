@@ -113,7 +113,10 @@ def test_damaged_comparison(make: Maker, data: Path) -> None:
         read_visual(path)
 
 
-def test_weights_that_are_not_there_are_left_out(make: Maker, data: Path) -> None:
+def test_weights_that_are_not_there_are_left_out(
+    make: Maker, data: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("witt.weights.shipped", lambda: {"witt_light": Path("unread")})
     done = reproduce(make, data, "visual")
     assert done.exit_code == 0, done.exception
     assert "deepjscc is left out" in done.stderr
