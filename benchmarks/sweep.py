@@ -6,6 +6,7 @@ them. Every picture has its own seed, so neither the order nor who does it chang
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import time
 from collections import Counter
@@ -59,6 +60,14 @@ class Outcome(NamedTuple):
     seconds: float
 
 
+@functools.lru_cache(maxsize=2)
+def made(
+    make: Maker, names: tuple[str, ...], weights: tuple[tuple[str, str], ...]
+) -> dict[str, Scheme]:
+    """The schemes by name; sweeps that follow each other share them, and what they encoded."""
+    return {scheme.name: scheme for scheme in make(names, dict(weights))}
+
+
 @dataclass(frozen=True)
 class Plan:
     """What to compute.
@@ -84,7 +93,7 @@ class Plan:
         Raises:
             InputError: unknown, or something they need is not there.
         """
-        return {scheme.name: scheme for scheme in self.make(self.names, self.weights)}
+        return made(self.make, self.names, tuple(self.weights.items()))
 
     def family(self, scheme: str) -> tuple[str, ...]:
         """Names of the schemes that share work with one, itself among them."""

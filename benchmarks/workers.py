@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import functools
 import logging
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
 from benchmarks.results import Results
-from benchmarks.scheme import Scheme
-from benchmarks.sweep import Maker, Outcome, Plan, Unit, compute
+from benchmarks.sweep import Maker, Outcome, Plan, Unit, compute, made
 from witt.errors import InputError
 
 CONNECT_SECONDS = "15s"
@@ -33,19 +31,13 @@ class Recipe(NamedTuple):
     threads: int | None
 
 
-@functools.lru_cache(maxsize=1)
-def _schemes(make: Maker, names: tuple[str, ...], weights: tuple[tuple[str, str], ...]) -> Any:
-    """The schemes of a worker; it keeps those of the family it works on."""
-    return {scheme.name: scheme for scheme in make(names, dict(weights))}
-
-
 def work(unit: Unit, recipe: Recipe) -> list[Outcome]:
     """What a worker does with a unit."""
     if recipe.threads is not None:
         import torch
 
         torch.set_num_threads(recipe.threads)
-    schemes: Mapping[str, Scheme] = _schemes(recipe.make, recipe.names, recipe.weights)
+    schemes = made(recipe.make, recipe.names, recipe.weights)
     return list(compute(unit, schemes, recipe.with_ms_ssim))
 
 
