@@ -75,9 +75,17 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 )
 @click.option("--batch", type=int, default=8, help="Images a step.")
 @click.option("--crop", type=int, default=128, help="Side of the random crops in pixels.")
-@click.option("--lr", type=float, default=1e-3, help="Peak learning rate of AdamW.")
 @click.option(
-    "--muon-lr", type=float, default=0.015, help="Peak learning rate of Muon; 0: AdamW alone."
+    "--lr",
+    type=float,
+    show_default="1e-4 beside a linear path, else 1e-3",
+    help="Peak learning rate of AdamW.",
+)
+@click.option(
+    "--muon-lr",
+    type=float,
+    show_default="0.003 beside a linear path, else 0.01",
+    help="Peak learning rate of Muon; 0: AdamW alone.",
 )
 @click.option("--warmup", type=int, default=50, help="Steps until the peak.")
 @click.option("--clip", type=float, default=1.0, help="Largest norm of the gradient.")
@@ -111,7 +119,7 @@ def train(ctx: click.Context, **options: Any) -> None:
     from witt.training.checkpoint import read_checkpoint
     from witt.training.config import TrainConfig, continued
     from witt.training.loop import train as run_training
-    from witt.training.start import base_config, default_cbr
+    from witt.training.start import base_config, default_cbr, default_rates
 
     given = {name for name in options if ctx.get_parameter_source(name) != ParameterSource.DEFAULT}
     resume, output = options["resume"], options["output"]
@@ -129,9 +137,12 @@ def train(ctx: click.Context, **options: Any) -> None:
     else:
         if settings["steps"] is None and settings["minutes"] is None:
             settings["minutes"] = DEFAULT_MINUTES
+        base = base_config(settings["preset"], settings["overrides"], settings["init"])
         if not settings["cbr"]:
-            base = base_config(settings["preset"], settings["overrides"], settings["init"])
             settings["cbr"] = default_cbr(base)
+        for name, rate in default_rates(base).items():
+            if settings[name] is None:
+                settings[name] = rate
         config = TrainConfig(**settings)
     ctx.exit(run_training(config, out, resume, tensorboard=options["tensorboard"]))
 

@@ -72,7 +72,7 @@ class TrainConfig:
     batch: int = 8
     crop: int = 128
     lr: float = 1e-3
-    muon_lr: float = 0.015
+    muon_lr: float = 0.01
     warmup: int = 50
     clip: float = 1.0
     ema: float = 0.999

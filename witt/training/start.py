@@ -49,6 +49,18 @@ def default_cbr(base: ModelConfig) -> tuple[str, ...]:
     return (str(Fraction(base.channels, 6 * base.stride**2)),)
 
 
+def default_rates(base: ModelConfig) -> dict[str, float]:
+    """Learning rates of AdamW and Muon when none were asked for.
+
+    A network beside a linear path has an output that starts at 0 and stays small. At the rates
+    of one from scratch each step shakes it by as much as it holds, the layers behind it learn to
+    drown their features in a constant, and from there the run stalls (docs/trials.md).
+    """
+    if base.linear_path:
+        return {"lr": 1e-4, "muon_lr": 0.003}
+    return {"lr": 1e-3, "muon_lr": 0.01}
+
+
 def model_config(config: TrainConfig) -> ModelConfig:
     """Sizes and abilities of the model that a run without --init trains.
 
