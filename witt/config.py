@@ -145,18 +145,6 @@ def channels_for_cbr(cbr: float, stride: int) -> int:
 
 
 _PAPER = {"dims": (128, 192, 256, 320), "heads": (4, 6, 8, 10), "window": 8}
-_OURS = {
-    "channels": 192,
-    "modnet_layers": 3,
-    "modnet_ratio": 1.0,
-    "rate_adaptive": True,
-    "linear_path": True,
-    "smooth_channels": 6,
-    "uses_csi": True,
-    "spreads": True,
-    "sends_scale": True,
-}
-
 PRESETS: dict[str, ModelConfig] = {
     "witt_base": ModelConfig("witt_base", depths=(2, 2, 6, 2), **_PAPER),  # type: ignore[arg-type]
     "witt_small": ModelConfig("witt_small", depths=(2, 2, 2, 2), **_PAPER),  # type: ignore[arg-type]
@@ -170,8 +158,16 @@ PRESETS: dict[str, ModelConfig] = {
         depths=(2, 2, 6),
         heads=(2, 4, 6),
         patch=4,
+        channels=192,
+        modnet_layers=3,
+        modnet_ratio=1.0,
+        rate_adaptive=True,
+        linear_path=True,
+        smooth_channels=6,
+        uses_csi=True,
+        spreads=True,
+        sends_scale=True,
         cbr_range=(1 / 48, 1 / 8),
-        **_OURS,  # type: ignore[arg-type]
     ),
     "witt_cifar_light": ModelConfig(
         "witt_cifar_light",

@@ -37,31 +37,28 @@ def _init_as_published(module: nn.Module) -> None:
             nn.init.zeros_(module.bias)
 
 
+def _init_steady(network: nn.Module, branches: float) -> None:
+    """Weights at which features keep their size whatever the width.
+
+    The residual branches start small, by the factor `branches`, so that the signal comes through.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear):
+            factor = branches if name.endswith(("attn.proj", "mlp.fc2")) else 1.0
+            nn.init.normal_(module.weight, std=factor * module.in_features**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 def _init_beside_linear_path(network: nn.Module, last: nn.Linear) -> None:
     """Weights for a network that adds to a linear path, which works from the first step.
 
     The last layer starts at 0: an output that only disturbs is unlearnt fastest by making the
     features constant, from where it hardly comes back (measured at 10 dB: no gain over the
-    linear path in 900 steps). Inside, features keep their size whatever the width, and the
-    residual branches start small, so that the signal comes through.
+    linear path in 900 steps).
     """
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Linear):
-            branch = name.endswith(("attn.proj", "mlp.fc2"))
-            nn.init.normal_(module.weight, std=(0.2 if branch else 1.0) * module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    _init_steady(network, branches=0.2)
     nn.init.zeros_(last.weight)
-
-
-def _init_from_scratch(network: nn.Module) -> None:
-    """Weights for a network that has no linear path to lean on: features keep their size."""
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Linear):
-            branch = name.endswith(("attn.proj", "mlp.fc2"))
-            nn.init.normal_(module.weight, std=(0.3 if branch else 1.0) * module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
 
 
 class ConvEmbed(nn.Module):
@@ -128,7 +125,7 @@ class Encoder(nn.Module):
         self.head = nn.Linear(dims[-1], config.channels)
         self.apply(_init_as_published)
         if config.stem:
-            _init_from_scratch(self)
+            _init_steady(self, branches=0.3)
             self.patch_embed = ConvEmbed(config.stem, dims[0])
         self.linear = None
         if config.linear_path:
@@ -184,7 +181,7 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(stages)
         self.apply(_init_as_published)
         if config.stem:
-            _init_from_scratch(self)
+            _init_steady(self, branches=0.3)
             stages[-1].upsample = ConvUnembed(dims[-1], config.stem)  # type: ignore[assignment]
         self.linear = None
         if config.linear_path:
