@@ -29,7 +29,9 @@ class ModelConfig:
         modnet_layers: factors in the Channel ModNet (7 in the paper).
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
         rate_adaptive: serve several CBRs by sending the first k feature channels.
-        linear_path: add the linear transmitter beside the network (`witt.linear`).
+        linear_path: add the linear transmitter beside the network (`witt.linear`); the decoder is
+            then `witt.refiner`'s.
+        refiner_blocks: Swin blocks of that decoder, as wide as the first stage.
         smooth_channels: how many of the first features of the linear path have a gain for each
             spatial frequency (`witt.spectrum`); with fewer `channels`, all have.
         uses_csi: the decoder is given the reliability of each received symbol.
@@ -52,6 +54,7 @@ class ModelConfig:
     modnet_ratio: float = 1.5
     rate_adaptive: bool = False
     linear_path: bool = False
+    refiner_blocks: int = 6
     smooth_channels: int = 0
     uses_csi: bool = False
     spreads: bool = False
@@ -85,6 +88,8 @@ class ModelConfig:
             raise InputError(f"a stem of {self.stem} goes with patch 4, not {self.patch}")
         if self.stem and self.linear_path:
             raise InputError("a stem does not go with linear_path")
+        if self.refiner_blocks < 1:
+            raise InputError(f"refiner_blocks must be at least 1, not {self.refiner_blocks}")
         if self.smooth_channels < 0:
             raise InputError(f"smooth_channels must be 0 or more, not {self.smooth_channels}")
         if int(min(self.dims) * self.modnet_ratio) < 1:
@@ -154,9 +159,9 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "witt_light": ModelConfig(
         "witt_light",
-        dims=(48, 96, 192),
-        depths=(2, 2, 6),
-        heads=(2, 4, 6),
+        dims=(64, 96, 192),
+        depths=(1, 1, 2),
+        heads=(4, 6, 8),
         patch=4,
         channels=192,
         modnet_layers=3,

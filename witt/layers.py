@@ -50,6 +50,24 @@ def swin_blocks(dim: int, depth: int, heads: int, window: int) -> nn.Sequential:
     )
 
 
+# Of the last layer of a network beside a linear path, which starts at 0 and ends at small numbers:
+# at the learning rate of the other layers an optimiser's step would be as large as what it holds.
+OUTPUT_SCALE = 0.1
+
+
+def init_steady(network: nn.Module, branches: float) -> None:
+    """Weights at which features keep their size whatever the width.
+
+    The residual branches start small, by the factor `branches`, so that the signal comes through.
+    """
+    for name, module in network.named_modules():
+        if isinstance(module, nn.Linear):
+            factor = branches if name.endswith(("attn.proj", "mlp.fc2")) else 1.0
+            nn.init.normal_(module.weight, std=factor * module.in_features**-0.5)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)
+
+
 class EncoderStage(nn.Module):
     """Patch merging (but for the first stage), then Swin blocks."""
 

@@ -15,6 +15,7 @@ from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
 from witt.network import Decoder, Encoder, condition_vector
+from witt.refiner import RefiningDecoder
 from witt.spreading import despread, despread_error, spread
 
 # What the receiver must know beside the symbols, in bits for an image.
@@ -65,8 +66,9 @@ class WITT(nn.Module):
         super().__init__()
         self.config = config
         cnn = config.network == "cnn"
+        swin_decoder = RefiningDecoder if config.linear_path else Decoder
         self.encoder = CnnEncoder(config) if cnn else Encoder(config)
-        self.decoder = CnnDecoder(config) if cnn else Decoder(config)
+        self.decoder = CnnDecoder(config) if cnn else swin_decoder(config)
 
     # Rates
 

@@ -78,6 +78,7 @@ def test_is_frozen() -> None:
         ({"modnet_ratio": 0.1}, "modnet_ratio 0.1"),
         ({"stem": 8}, "patch 4, not 2"),
         ({"stem": 8, "patch": 4, "linear_path": True}, "does not go with linear_path"),
+        ({"linear_path": True, "refiner_blocks": 0}, "refiner_blocks must be at least 1, not 0"),
         ({"network": "mlp"}, "swin or cnn"),
         ({"channels": 7}, "even, from 2 to 512, not 7"),
         ({"channels": 0}, "even, from 2 to 512, not 0"),

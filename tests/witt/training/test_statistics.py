@@ -71,7 +71,8 @@ def test_start_reaches_the_lmmse_distortion(snr_db: float, spreads: bool) -> Non
     with torch.no_grad():
         model.encoder.head.weight.zero_()
         model.encoder.head.bias.zero_()
-        model.decoder.layers[-1].upsample.increment.weight.zero_()
+        model.decoder.out.weight.zero_()
+        model.decoder.out.bias.zero_()
 
     generator = torch.Generator().manual_seed(0)
     batch, side = 4, 32  # tokens each way
