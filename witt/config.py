@@ -26,7 +26,7 @@ class ModelConfig:
         stem: channels between the two strided 5×5 convolutions that stand in the place of the
             linear patches at both ends (`patch` is then 4); 0 for the paper's linear ones.
         channels: most real feature channels a token sends; two make one complex symbol.
-        modnet_layers: factors in the Channel ModNet (7 in the paper).
+        modnet_layers: factors in the Channel ModNet (7 in the paper); 0 for a network without.
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
         rate_adaptive: serve several CBRs by sending the first k feature channels.
         linear_path: add the linear transmitter beside the network (`witt.linear`).
@@ -76,8 +76,10 @@ class ModelConfig:
             raise InputError(f"network must be swin or cnn, not {self.network!r}")
         if self.network == "cnn":
             self._check_cnn()
-        if min(self.depths) < 1 or self.window < 1 or self.patch < 1 or self.modnet_layers < 1:
-            raise InputError("depths, window, patch and modnet_layers must be at least 1")
+        if min(self.depths) < 1 or self.window < 1 or self.patch < 1:
+            raise InputError("depths, window and patch must be at least 1")
+        if self.modnet_layers < 0:
+            raise InputError(f"modnet_layers must be 0 or more, not {self.modnet_layers}")
         # The rate takes 8 bits of the header.
         if not 2 <= self.channels <= 512 or self.channels % 2:
             raise InputError(f"channels must be even, from 2 to 512, not {self.channels}")

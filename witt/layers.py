@@ -91,7 +91,13 @@ class ModNet(nn.Module):
         layers: n.
         ratio: hidden width over `dim`.
         conditions: numbers in the condition.
+
+    Attributes:
+        detached: whether the gates learn without a gradient to what they look at, as in the
+            published training; the result is the same.
     """
+
+    detached = False
 
     def __init__(self, dim: int, layers: int, ratio: float, conditions: int) -> None:
         super().__init__()
@@ -114,7 +120,7 @@ class ModNet(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """`x` (B, H, W, dim), `condition` (B, conditions)."""
-        t = x
+        t = x.detach() if self.detached else x
         for linear, factor in zip(list(self.sm_list)[:-1], self.bm_list, strict=True):
             t = linear(t) * factor(condition)[:, None, None]
         return x * torch.sigmoid(self.sm_list[-1](t))

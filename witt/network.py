@@ -22,6 +22,13 @@ def _smooth(config: ModelConfig) -> int:
     return min(config.smooth_channels, config.channels)
 
 
+def _modnet(dim: int, config: ModelConfig) -> ModNet | None:
+    """The Channel ModNet of one end; None for a network that does not adapt to the channel."""
+    if not config.modnet_layers:
+        return None
+    return ModNet(dim, config.modnet_layers, config.modnet_ratio, _conditions(config))
+
+
 def condition_vector(config: ModelConfig, snr_db: Tensor, channels: Tensor) -> Tensor:
     """What the ModNet is told: (B, 1) SNR in dB as published, or (B, 2) scaled SNR and rate."""
     if not config.rate_adaptive:
@@ -119,9 +126,7 @@ class Encoder(nn.Module):
             for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True))
         )
         self.norm = nn.LayerNorm(dims[-1])
-        self.modnet = ModNet(
-            dims[-1], config.modnet_layers, config.modnet_ratio, _conditions(config)
-        )
+        self.modnet = _modnet(dims[-1], config)
         self.head = nn.Linear(dims[-1], config.channels)
         self.apply(_init_as_published)
         if config.stem:
@@ -139,7 +144,8 @@ class Encoder(nn.Module):
         x = self.patch_embed(image)
         for stage in self.layers:
             x = stage(x)
-        x = self.head(self.modnet(self.norm(x), condition))
+        x = self.norm(x)
+        x = self.head(x if self.modnet is None else self.modnet(x, condition))
         if self.linear is not None:
             x = x + self.linear(image - 0.5, condition)
         return x
@@ -161,9 +167,7 @@ class Decoder(nn.Module):
         dims = config.dims[::-1]
         inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
         self.head = nn.Linear(inputs, dims[0])
-        self.modnet = ModNet(
-            dims[0], config.modnet_layers, config.modnet_ratio, _conditions(config)
-        )
+        self.modnet = _modnet(dims[0], config)
         last = len(dims) - 1
         stages = [
             DecoderStage(
@@ -209,7 +213,8 @@ class Decoder(nn.Module):
         else:
             x = features  # contrast is put back at the end, on both paths alike
         x = torch.cat((x, 1 - error), dim=-1) if self.uses_csi else x
-        x = self.modnet(self.head(x), condition)
+        x = self.head(x)
+        x = x if self.modnet is None else self.modnet(x, condition)
         if self.linear is None:
             for stage in self.layers:
                 x = stage(x)
