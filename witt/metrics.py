@@ -32,12 +32,13 @@ class MsSsim(NamedTuple):
     variant: str
 
 
-def psnr(image: Tensor, reference: Tensor) -> Tensor:
+def psnr(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> Tensor:
     """Peak signal-to-noise ratio of the 8-bit pictures, 10 log10(255² / MSE).
 
     Args:
         image: ``(B, 3, H, W)`` float in [0, 1]; what lies outside is clamped.
         reference: The same shape.
+        eight_bit: Round to 8 bits, as a file would.
 
     Returns:
         ``(B,)`` float64 in dB; the MSE is over the pixels and channels of one picture.
@@ -47,11 +48,12 @@ def psnr(image: Tensor, reference: Tensor) -> Tensor:
         ValueError: The shapes differ or are not ``(B, 3, H, W)``, or the dtype is not a float.
     """
     _check(image, reference)
-    mse = (_levels(image) - _levels(reference)).square().mean(dim=(1, 2, 3))
+    levels = _levels(image, eight_bit) - _levels(reference, eight_bit)
+    mse = levels.square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(255**2 / mse)
 
 
-def ms_ssim(image: Tensor, reference: Tensor) -> MsSsim:
+def ms_ssim(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> MsSsim:
     """Multi-scale structural similarity of the 8-bit pictures.
 
     Per channel, then averaged over the channels: the product over the scales j of cs_j^w_j,
@@ -77,6 +79,7 @@ def ms_ssim(image: Tensor, reference: Tensor) -> MsSsim:
     Args:
         image: ``(B, 3, H, W)`` float in [0, 1]; what lies outside is clamped.
         reference: The same shape.
+        eight_bit: Round to 8 bits, as a file would.
 
     Returns:
         ``MsSsim``, float64.
@@ -98,7 +101,9 @@ def ms_ssim(image: Tensor, reference: Tensor) -> MsSsim:
     # One plane at a time: in float64 the maps of a large picture are gigabytes each.
     planes = zip(image.flatten(0, 1), reference.flatten(0, 1), strict=True)
     of_planes = [
-        _plane_ms_ssim(_levels(x)[None, None], _levels(y)[None, None], scales, window)
+        _plane_ms_ssim(
+            _levels(x, eight_bit)[None, None], _levels(y, eight_bit)[None, None], scales, window
+        )
         for x, y in planes
     ]
     # Nearly identical pictures may be above 1 by a rounding, which has no dB.
@@ -150,11 +155,12 @@ def _plane_ms_ssim(x: Tensor, y: Tensor, scales: int, window: int) -> Tensor:
     return result
 
 
-def _levels(image: Tensor) -> Tensor:
-    """The 8-bit levels 0 to 255 of a picture in [0, 1], as float64, NaN kept."""
+def _levels(image: Tensor, eight_bit: bool) -> Tensor:
+    """The levels 0 to 255 of a picture in [0, 1], whole ones or not, as float64, NaN kept."""
     # Half precision cannot tell 8-bit levels apart after the product, so widen before rounding.
     wide = image.to(torch.promote_types(image.dtype, torch.float32))
-    return (wide.clamp(0, 1) * 255).round().to(_device(image)).to(torch.float64)
+    levels = wide.clamp(0, 1) * 255
+    return (levels.round() if eight_bit else levels).to(_device(image)).to(torch.float64)
 
 
 def _device(image: Tensor) -> torch.device:
