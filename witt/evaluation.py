@@ -19,7 +19,7 @@ from witt.metrics import ms_ssim, psnr
 from witt.model import WITT, Transmission
 from witt.options import Cbr
 from witt.profile_link import transmit_as
-from witt.profiles import ON_THE_WAY, OURS, Profile, centre
+from witt.profiles import ON_THE_WAY, OURS, WITHOUT_GAIN, Profile, centre
 from witt.published_metrics import published_similarity
 
 TILES = 1024
@@ -79,7 +79,7 @@ def evaluate(
         for _, group in itertools.groupby(conditions, lambda condition: condition[:3]):
             arrivals: dict[Profile, Arrival] = {}
             for condition in group:
-                way = condition.profile.only(ON_THE_WAY)
+                way = condition.profile.only(ON_THE_WAY if condition.link.fades else WITHOUT_GAIN)
                 if way not in arrivals:
                     arrivals[way] = send_batch(model, whole, condition, seeds)
                 figures = measure(arrivals[way], condition.profile, with_ms_ssim=with_ms_ssim)

@@ -29,6 +29,8 @@ def transmit_as(
 ) -> Transmission:
     """Encode, channel and decode as a profile does; see `witt.profiles` for its entries.
 
+    With `half_pairs` each feature meets the noise that it meets without, so that on AWGN, where
+    nothing tells the symbols apart, the pairing changes nothing.
     With `batch_power` the scale is exact and costs no header. Weights that do not expect the
     power to be undone (`sends_scale`) are not given it by any profile.
 
@@ -58,6 +60,7 @@ def transmit_as(
         symbols, scale = model.encode_with_scale(image, snr_db, cbr)
     if profile.half_pairs:
         symbols = pair_halves(symbols)
+        noise = None if noise is None else pair_halves(noise)
     if profile.no_csi and channel.fading:
         if h is None:
             h = channel.sample_gain(

@@ -80,7 +80,9 @@ MEASURED = {
     "mean_mse": "PSNR of the batch-mean MSE",
     "centre_crop": f"centre crop to multiples of {CROP}",
 }
+# What changes a transmission; without a gain all symbols are alike, whoever shares them.
 ON_THE_WAY = ("batch_power", "half_pairs", "no_csi", "centre_crop")
+WITHOUT_GAIN = ("batch_power", "centre_crop")
 
 OURS = Profile("ours")
 PUBLISHED = Profile("published", *[True] * (len(fields(Profile)) - 1))

@@ -7,6 +7,7 @@ the edge of the map. Slow, and meant to be.
 
 import math
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple
 
 import torch
@@ -224,6 +225,7 @@ def _attention(state: State, name: str, x: Tensor, heads: int, window: int, shif
     return result.reshape(x.shape)
 
 
+@cache
 def _windows(height: int, width: int, window: int, shift: int) -> tuple[Tensor, Tensor]:
     """Places of the tokens of each window, (windows, n), and which edges they came around."""
     places, around = [], []
@@ -236,6 +238,7 @@ def _windows(height: int, width: int, window: int, shift: int) -> tuple[Tensor, 
     return torch.tensor(places), torch.tensor(around)
 
 
+@cache
 def _relative(window: int) -> Tensor:
     """Row of the position bias table for each pair of tokens of a window, (n, n)."""
     at: Sequence[tuple[int, int]] = [(r, c) for r in range(window) for c in range(window)]
