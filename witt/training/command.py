@@ -16,6 +16,7 @@ from witt.options import (
     device_option,
     output_option,
 )
+from witt.profiles import profile_option
 
 DEFAULT_MINUTES = 60.0
 
@@ -68,6 +69,11 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     type=click.Choice(["mse", "ms-ssim"]),
     default="mse",
     help="What is minimised: the squared error, or 1 − MS-SSIM.",
+)
+@profile_option(
+    "ours",
+    "published",
+    help="published: power, symbols, SNR, loss and gradients as the published code has them.",
 )
 @click.option("--steps", type=int, help="Length of the run in steps.")
 @click.option(

@@ -11,6 +11,7 @@ from typing import Any
 
 import channels
 from witt.errors import InputError
+from witt.profiles import PROFILES
 
 CHANNELS: dict[str, type[channels.Channel]] = {
     "awgn": channels.AWGN,
@@ -37,6 +38,7 @@ class TrainConfig:
         cbr: fractions as text ("1/16"); one named twice is drawn twice as often.
         channel: names; the images of a run cross them in turn.
         loss: "mse" or "ms-ssim".
+        profile: "ours", or "published" for the published way to train.
         steps: length of the run in steps.
         minutes: length of the run in minutes; with both, what comes first ends it.
         batch: images a step.
@@ -67,6 +69,7 @@ class TrainConfig:
     cbr: tuple[str, ...] = ("1/16",)
     channel: tuple[str, ...] = ("awgn",)
     loss: str = "mse"
+    profile: str = "ours"
     steps: int | None = None
     minutes: float | None = None
     batch: int = 8
@@ -132,6 +135,8 @@ class TrainConfig:
                 raise InputError(f"unknown channel {name!r}; choose from {', '.join(CHANNELS)}")
         if self.loss not in LOSSES:
             raise InputError(f"unknown loss {self.loss!r}; choose from {', '.join(LOSSES)}")
+        if self.profile not in PROFILES:
+            raise InputError(f"unknown profile {self.profile!r}; choose from {', '.join(PROFILES)}")
 
     @property
     def cbr_values(self) -> list[float]:

@@ -105,11 +105,13 @@ def _introduction(run: Run) -> list[str]:
         f"{model.config.name}, {parameters / 1e6:.1f} M parameters, on "
         f"{next(model.parameters()).device}; {len(run.train)} training pictures; "
         f"SNR {ends(f'{value:g}' for value in config.snr)} dB, CBR {','.join(config.cbr)}, "
-        f"{','.join(config.channel)}"
+        f"{','.join(config.channel)}, profile {config.profile}"
     ]
     if run.step:
         lines.append(f"going on from step {run.step:,} ({run.seconds / 60:.1f} minutes)")
-    if config.loss == "ms-ssim":
+    if config.loss == "ms-ssim" and config.profile == "published":
+        lines.append("loss: 1 − MS-SSIM with the published 4 scales")
+    elif config.loss == "ms-ssim":
         lines.append(f"loss: 1 − MS-SSIM with {ms_ssim_scales(config.crop)} of its 5 scales")
     if config.compile and not run.step:
         lines.append("the first step compiles the network, which takes minutes on a CPU")

@@ -15,15 +15,17 @@ from torch import Tensor
 from witt.config import channels_for_cbr
 from witt.errors import InputError
 from witt.model import WITT
+from witt.profiles import PROFILES
+from witt.training.batch import run_batch
 from witt.training.checkpoint import WEIGHTS, write_checkpoint
 from witt.training.config import CHANNELS, TrainConfig
 from witt.training.data import batches
-from witt.training.loss import LOSS_SCALE, loss_of
-from witt.training.objective import Conditions, draw_conditions, send
+from witt.training.loss import LOSS_SCALE
 from witt.training.optimizer import optimizers
 from witt.training.pace import Pace
 from witt.training.pictures import Pictures
 from witt.training.progress import Bar
+from witt.training.published import detach_modnets
 from witt.training.records import Records
 from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
@@ -58,6 +60,8 @@ class Run:
         self.average = Average(model, config.ema)
         self.history: list[dict[str, Any]] = []
         self.points = points(config)
+        self.profile = PROFILES[config.profile]
+        detach_modnets(model, self.profile)
         self.finite, self.stall = FiniteWatch(), StallWatch()
         self.figure = "psnr_db" if config.loss == "mse" else "ms_ssim_db"
         if config.compile:
@@ -159,12 +163,9 @@ class Run:
             InputError: too many steps in a row were not finite.
         """
         config = self.config
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        drawn = draw_conditions(len(image), config.snr, config.snr_is_range, self.rates, generator)
-        at = Conditions(*(value.to(image.device) for value in drawn))
-        first = self.step * config.batch
-        received = send(self.model, image, at, self.over, generator, first=first)
-        loss = loss_of(config.loss, received, image)
+        received, snr_db, loss = run_batch(
+            config, self.model, image, self.rates, self.over, self.step
+        )
         (loss * LOSS_SCALE[config.loss]).backward()
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         factor = learning_rate_factor(self.step, self.progress, config.warmup)
@@ -179,7 +180,7 @@ class Run:
         self.step += 1
         if not usable:
             what = "gradient" if math.isfinite(value) else "loss"
-            return math.nan, self.finite.bad(self.step, at.snr_db, what)
+            return math.nan, self.finite.bad(self.step, snr_db, what)
         self.finite.good()
         self.average.update(self.model, self.step)
         figure = -10 * math.log10(max(value, 1e-12))
@@ -250,7 +251,8 @@ class Run:
         live = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.state)
         self.model.eval()
-        scores = validate(self.model, self.val, self.points, self.config.loss == "ms-ssim", stop)
+        with_ms_ssim = self.config.loss == "ms-ssim"
+        scores = validate(self.model, self.val, self.points, with_ms_ssim, stop, self.profile)
         self.model.load_state_dict(live)
         self.model.train()
         if scores is None:

@@ -16,6 +16,7 @@ from witt.model import WITT
 from witt.training.config import TrainConfig
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
+from witt.training.published import check_published
 from witt.training.statistics import block_statistics, smooth_spectrum
 from witt.weights import load_weights, resolve
 
@@ -113,9 +114,12 @@ def _serving(base: ModelConfig, config: TrainConfig) -> ModelConfig:
         raise InputError(
             f"--crop {config.crop}: it must be a multiple of {stride}, the stride of {base.name}"
         )
-    if config.loss == "ms-ssim":
+    if config.loss == "ms-ssim" and config.profile == "ours":
         ms_ssim_scales(config.crop)  # refuses crops that are too small
     trained = replace(base, snr_range_db=(min(config.snr), max(config.snr)))
+    if config.profile == "published":
+        check_published(config, base)
+        trained = replace(trained, sends_scale=True)  # its receiver undoes the power
     if base.rate_adaptive:
         return replace(trained, cbr_range=(min(cbrs), max(cbrs)))
     if len(set(cbrs)) > 1:

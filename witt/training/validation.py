@@ -12,6 +12,8 @@ from torch import Tensor
 
 from witt.metrics import ms_ssim, psnr
 from witt.model import WITT
+from witt.profile_link import transmit_as
+from witt.profiles import OURS, Profile
 from witt.training.config import CHANNELS, TrainConfig
 from witt.training.pictures import Pictures
 
@@ -95,6 +97,7 @@ def validate(
     at: Sequence[Point],
     with_ms_ssim: bool,
     stop: Callable[[], bool] = lambda: False,
+    profile: Profile = OURS,
 ) -> Scores | None:
     """Mean quality of a model in evaluation mode at each point, with the same noise every time.
 
@@ -104,6 +107,7 @@ def validate(
         at: conditions.
         with_ms_ssim: measure MS-SSIM too, which takes longer than all the rest.
         stop: asked now and then; where it says so, None is returned.
+        profile: how the pictures are sent; the figures are always those of `witt.metrics`.
     """
     device = next(model.parameters()).device
     scores = Scores({}, {})
@@ -116,7 +120,10 @@ def validate(
             if stop():
                 return None
             image = batch.to(device).float() / 255
-            out = model(image, channel, point.snr_db, cbr, generator=generator).image
+            sent = transmit_as(
+                profile, model, image, channel, point.snr_db, cbr, generator=generator
+            )
+            out = sent.image
             quality.append(psnr(out, image))
             if with_ms_ssim:
                 similarity.append(ms_ssim(out, image).db)

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import witt
 from witt.errors import InputError
+from witt.training import batch as batch_module
 from witt.training import run as run_module
 from witt.training.checkpoint import read_checkpoint
 from witt.training.config import TrainConfig, continued
@@ -173,7 +174,7 @@ def test_divergence_stops_the_run(tmp_path: Path, settings: Callable[..., TrainC
 def test_a_step_that_is_not_finite_is_skipped(
     tmp_path: Path, settings: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = run_module.loss_of
+    original = batch_module.loss_of
 
     def broken(*args: Any) -> Tensor:
         return original(*args) * (float("nan") if run.step in (2, 3) else 1.0)
@@ -181,7 +182,7 @@ def test_a_step_that_is_not_finite_is_skipped(
     config = settings(muon_lr=0)
     tiles = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     run = Run(config, tmp_path, initial_model(config), Pictures([], tiles))
-    monkeypatch.setattr(run_module, "loss_of", broken)
+    monkeypatch.setattr(batch_module, "loss_of", broken)
     image = torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 255
     messages, weights = [], []
     for _ in range(6):
