@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from witt.config import ModelConfig
 from witt.layers import DecoderStage, EncoderStage, ModNet
-from witt.linear import LinearDecoder, LinearEncoder
+from witt.linear import LinearDecoder, LinearEncoder, full_precision
 
 
 def _conditions(config: ModelConfig) -> int:
@@ -141,7 +141,8 @@ class Encoder(nn.Module):
             x = stage(x)
         x = self.head(self.modnet(self.norm(x), condition))
         if self.linear is not None:
-            x = x + self.linear(image - 0.5, condition)
+            with full_precision(image.device):
+                x = x + self.linear(image - 0.5, condition)
         return x
 
 
@@ -215,7 +216,8 @@ class Decoder(nn.Module):
                 x = stage(x)
             return x.permute(0, 3, 1, 2)
         error = error.repeat_interleave(2, dim=-1)  # I and Q of a symbol are channels 2j, 2j+1
-        base = self.linear(features, error, amplitude, condition)
+        with full_precision(features.device):
+            base = self.linear(features, error, amplitude, condition)
         sketch = base / amplitude
         for i, stage in enumerate(self.layers):
             x = stage(x + self.sketches[i - 1](sketch) if i else x)

@@ -73,7 +73,13 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 @click.option(
     "--minutes", type=float, show_default="60, without --steps", help="Length in minutes."
 )
-@click.option("--batch", type=int, default=8, help="Images a step.")
+@click.option("--batch", type=int, default=8, help="Images a step, of all processes together.")
+@click.option(
+    "--accumulate",
+    type=int,
+    default=1,
+    help="Parts that a process works on one after the other: less memory, the same batch.",
+)
 @click.option("--crop", type=int, default=128, help="Side of the random crops in pixels.")
 @click.option(
     "--lr",
@@ -92,7 +98,15 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 @click.option("--ema", type=float, default=0.999, help="Decay of the average of the weights.")
 @click.option("--seed", type=int, default=0, help="Same seed, same run.")
 @device_option()
-@click.option("--workers", type=int, default=1, help="Processes that read pictures.")
+@click.option(
+    "--precision",
+    type=click.Choice(["auto", "fp32", "bf16"]),
+    default="auto",
+    help="Of the networks; auto is bf16 on GPUs that have it. The channel stays in fp32.",
+)
+@click.option(
+    "--workers", type=int, default=1, help="Processes that read pictures, for each that trains."
+)
 @click.option("--compile/--no-compile", default=False, help="torch.compile the Swin blocks.")
 @click.option("--val-minutes", type=float, default=10.0, help="Time between validations.")
 @click.option("--save-minutes", type=float, default=5.0, help="Time between checkpoints.")

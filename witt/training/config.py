@@ -9,6 +9,8 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import channels
 from witt.errors import InputError
 
@@ -18,9 +20,12 @@ CHANNELS: dict[str, type[channels.Channel]] = {
     "rician": channels.Rician,
 }
 LOSSES = ("mse", "ms-ssim")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 # How a run is carried out, not what it learns: may change from one resume to the next.
-FREE = frozenset({"device", "workers", "compile", "val_minutes", "save_minutes"})
+FREE = frozenset(
+    {"device", "precision", "accumulate", "workers", "compile", "val_minutes", "save_minutes"}
+)
 RAISABLE = frozenset({"steps", "minutes"})
 
 
@@ -39,7 +44,8 @@ class TrainConfig:
         loss: "mse" or "ms-ssim".
         steps: length of the run in steps.
         minutes: length of the run in minutes; with both, what comes first ends it.
-        batch: images a step.
+        batch: images a step, of all processes together.
+        accumulate: equal parts that a process works on one after the other, to save memory.
         crop: side of the training crops, in pixels.
         lr: peak learning rate of AdamW.
         muon_lr: peak learning rate of Muon; 0 leaves all parameters to AdamW.
@@ -48,6 +54,8 @@ class TrainConfig:
         ema: decay of the weight average.
         seed: of the model's start, the sample stream and the channel.
         device: "auto", "cpu", "cuda" or "mps".
+        precision: "fp32", "bf16" (the networks in bfloat16, all else in float32), or "auto": bf16
+            on GPUs that have it.
         workers: processes that read pictures; 0 reads them in the main one.
         val_minutes: time between validations.
         save_minutes: time between checkpoints.
@@ -70,6 +78,7 @@ class TrainConfig:
     steps: int | None = None
     minutes: float | None = None
     batch: int = 8
+    accumulate: int = 1
     crop: int = 128
     lr: float = 1e-3
     muon_lr: float = 0.01
@@ -78,6 +87,7 @@ class TrainConfig:
     ema: float = 0.999
     seed: int = 0
     device: str = "auto"
+    precision: str = "auto"
     workers: int = 1
     val_minutes: float = 10.0
     save_minutes: float = 5.0
@@ -101,6 +111,7 @@ class TrainConfig:
             ("steps", 1, 10**12),
             ("minutes", 1e-6, 1e9),
             ("batch", 1, 10**6),
+            ("accumulate", 1, 10**6),
             ("crop", 1, 10**5),
             ("lr", 0, math.inf),
             ("muon_lr", 0, math.inf),
@@ -132,6 +143,10 @@ class TrainConfig:
                 raise InputError(f"unknown channel {name!r}; choose from {', '.join(CHANNELS)}")
         if self.loss not in LOSSES:
             raise InputError(f"unknown loss {self.loss!r}; choose from {', '.join(LOSSES)}")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"unknown precision {self.precision!r}; choose from {', '.join(PRECISIONS)}"
+            )
 
     @property
     def cbr_values(self) -> list[float]:
@@ -153,6 +168,14 @@ class TrainConfig:
             return cls(**values)
         except TypeError as error:
             raise InputError(f"not the settings of a training run: {error}") from error
+
+
+def uses_bf16(precision: str, device: torch.device) -> bool:
+    """Whether the networks compute in bfloat16."""
+    if precision != "auto":
+        return precision == "bf16"
+    # Older GPUs emulate it, which is slower than float32.
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def continued(stored: TrainConfig, asked: Mapping[str, Any]) -> TrainConfig:
