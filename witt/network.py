@@ -113,6 +113,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         dims = config.dims
+        self.modulation = config.modulation
         self.patch_embed: nn.Module = PatchEmbed(config.patch, dims[0])
         self.layers = nn.ModuleList(
             EncoderStage(dims[i - 1] if i else None, dims[i], depth, heads, config.window)
@@ -139,7 +140,8 @@ class Encoder(nn.Module):
         x = self.patch_embed(image)
         for stage in self.layers:
             x = stage(x)
-        x = self.head(self.modnet(self.norm(x), condition))
+        x = self.norm(x)
+        x = self.head(self.modnet(x, condition) if self.modulation else x)
         if self.linear is not None:
             with full_precision(image.device):
                 x = x + self.linear(image - 0.5, condition)
@@ -158,7 +160,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.uses_csi = config.uses_csi
+        self.uses_csi, self.modulation = config.uses_csi, config.modulation
         dims = config.dims[::-1]
         inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
         self.head = nn.Linear(inputs, dims[0])
@@ -210,7 +212,8 @@ class Decoder(nn.Module):
         else:
             x = features  # contrast is put back at the end, on both paths alike
         x = torch.cat((x, 1 - error), dim=-1) if self.uses_csi else x
-        x = self.modnet(self.head(x), condition)
+        x = self.head(x)
+        x = self.modnet(x, condition) if self.modulation else x
         if self.linear is None:
             for stage in self.layers:
                 x = stage(x)

@@ -98,7 +98,7 @@ class Gradient:
         """
         bf16 = uses_bf16(self.config.precision, self.processes.device)
         objective = Objective(self.model, self.over, self.config.loss, bf16)
-        return self.processes.spread(objective, all_used=True)
+        return self.processes.spread(objective, all_used=self.model.config.modulation)
 
     def __call__(self, image: Tensor, step: int) -> Seen:
         """Leave the gradient of the loss, times its scale, in the parameters.

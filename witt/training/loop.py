@@ -29,6 +29,7 @@ def train(
     *,
     tensorboard: bool | None = None,
     terminal: bool | None = None,
+    again: str | None = None,
 ) -> int:
     """What `witt train` does.
 
@@ -38,6 +39,7 @@ def train(
         resume: go on from the checkpoint in it.
         tensorboard: write TensorBoard files; None does where it is installed.
         terminal: draw a progress bar; None does on a terminal.
+        again: the command that goes on with it, for where it is interrupted.
 
     Returns:
         Exit code: 0, or 128 and the number of the signal that ended the run.
@@ -60,7 +62,7 @@ def train(
             Bar(figure, terminal=terminal, silent=silent) as bar,
             Records(out, tensorboard, run.step, silent=silent) as records,
         ):
-            code = _carry_out(run, sets, bar, records)
+            code = _carry_out(run, sets, bar, records, again)
         processes.gather(None)  # what the first one has written is there for all that follows
         return code
 
@@ -72,7 +74,9 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
         refuse_existing_run(out)
         model = initial_model(config)
     else:
-        _refuse_finished(config, state, out)
+        limit = limit_reached(config, state)
+        if limit is not None:
+            raise InputError(f"{out}: the run is done; raise {limit} to go on")
         model = WITT(ModelConfig.from_dict(state["model_config"]))
     sets = open_sets(config.data, config.val)
     ensure_writable_folder(out)
@@ -87,15 +91,16 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
     return run, sets
 
 
-def _refuse_finished(config: TrainConfig, state: dict[str, Any], out: Path) -> None:
-    steps_done = config.steps is not None and state["step"] >= config.steps
-    minutes_done = config.minutes is not None and state["seconds"] >= 60 * config.minutes
-    if steps_done or minutes_done:
-        limit = "--steps" if steps_done else "--minutes"
-        raise InputError(f"{out}: the run is done; raise {limit} to go on")
+def limit_reached(config: TrainConfig, state: dict[str, Any]) -> str | None:
+    """The option that says that the run of a checkpoint is done, None where it is not."""
+    if config.steps is not None and state["step"] >= config.steps:
+        return "--steps"
+    if config.minutes is not None and state["seconds"] >= 60 * config.minutes:
+        return "--minutes"
+    return None
 
 
-def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records) -> int:
+def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records, again: str | None) -> int:
     if run.processes.first:
         write_text(run.out / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     for note in (*sets.notes, *_introduction(run), records.note):
@@ -107,7 +112,8 @@ def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records) -> int:
         run.checkpoint()  # whatever happens, there is something to resume
     code = run.fit(bar, records)
     if code:
-        bar.say(f"stopped at step {run.step:,}; go on with: witt train --resume --out {run.out}")
+        again = again or f"witt train --resume --out {run.out}"
+        bar.say(f"stopped at step {run.step:,}; go on with: {again}")
     else:
         bar.say(
             f"done: {run.step:,} steps, {run.pixels / 1e6:.1f} megapixels, "

@@ -213,15 +213,15 @@ class Run:
                     raise
                 self.checkpoint()  # the step that was broken off has changed nothing
                 raise InputError(
-                    f"another process was lost after step {self.step:,}; go on from the last "
-                    f"checkpoint, with any number of them: --resume --out {self.out}"
+                    f"another process was lost after step {self.step:,}; --resume goes on from "
+                    "the last checkpoint, with any number of processes"
                 ) from error
             # First, since the validation takes a while and may be broken off.
             whole = self.checkpoint()
-            if self.val and whole and not stop() and self.validate(bar, records, stop):
-                self.checkpoint()
             if whole and ours.first and not (self.out / WEIGHTS).exists():
                 self._save_weights({})
+            if self.val and whole and not stop() and self.validate(bar, records, stop):
+                self.checkpoint()
         if not whole:
             bar.say("the weights are not finite any more; the last good checkpoint is kept")
         return stop.exit_code
