@@ -152,11 +152,11 @@ def train(ctx: click.Context, **options: Any) -> None:
     if options["init"] is not None and not resume and "preset" not in given:
         options["preset"] = base_config("", {}, options["init"]).name
     out = output if output is not None else Path("runs") / options["preset"]
-    config = _resumed_config(options, given, out) if resume else _new_config(options)
+    config = _resumed_config(options, given, out) if resume else new_config(options)
     ctx.exit(run_training(config, out, resume, tensorboard=options["tensorboard"]))
 
 
-def _new_config(options: dict[str, Any]) -> TrainConfig:
+def new_config(options: dict[str, Any]) -> TrainConfig:
     """The configuration of a new run; what was not asked for follows from the model."""
     from witt.training.config import TrainConfig
     from witt.training.start import base_config, default_cbr, default_rates
@@ -207,7 +207,7 @@ def _train_recipe(options: dict[str, Any], given: set[str]) -> int:
     with joined(options["device"]) as processes:
         for folder, here in zip(recipe.folders(out), stages, strict=True):
             resume = options["resume"] and (folder / NAME).is_file()
-            config = _resumed_config(here, given, folder) if resume else _new_config(here)
+            config = _resumed_config(here, given, folder) if resume else new_config(here)
             if resume and limit_reached(config, read_checkpoint(folder)):
                 continue
             if processes.first:
