@@ -100,16 +100,23 @@ class _Bytes(TorchDispatchMode):
         return out
 
 
-def count_step(config: TrainConfig) -> StepCost:
-    """Carry out steps of a run's configuration on the CPU, and count what they do."""
-    once = replace(config, batch=2, accumulate=1, device="cpu", compile=False)
+def count_step(config: TrainConfig, crop: int | None = None) -> StepCost:
+    """Carry out steps of a run's configuration on the CPU, and count what they do.
+
+    Args:
+        config: of the run.
+        crop: side of the pictures that are computed, in the place of the run's: what they take is
+            scaled to its area, which is exact where windows and strides divide both.
+    """
+    crop = crop or config.crop
+    once = replace(config, batch=2, crop=crop, accumulate=1, device="cpu", compile=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = WITT(model_config(once))
     run: Any = Run(once, Path(), model, Pictures([], np.zeros((1, TILE, TILE, 3), np.uint8)))
     gradient, gradients = run.gradient, []
     for batch in (1, 2):
-        image = torch.rand(batch, 3, config.crop, config.crop)
+        image = torch.rand(batch, 3, crop, crop)
         with FlopCounterMode(display=False) as products, _Bytes() as moved:
             seen = gradient(image, 0)
         gradients.append(Work(products.get_total_flops(), moved.total))
@@ -125,6 +132,8 @@ def count_step(config: TrainConfig) -> StepCost:
         one.flops - image_work.flops + products.get_total_flops(),
         one.moved - image_work.moved + updating.total,
     )
+    area = (config.crop / crop) ** 2
+    image_work = Work(area * image_work.flops, area * image_work.moved)
     return StepCost(image_work, rest, moved.operations, size)
 
 
@@ -197,7 +206,8 @@ def table(
 @click.argument("recipe")
 @click.option("--gpus", default="1,8,64", show_default=True, help="Numbers of GPUs.")
 @click.option("--precision", type=click.Choice(["fp32", "bf16"]), default="bf16", show_default=True)
-def command(recipe: str, gpus: str, precision: str) -> None:
+@click.option("--crop", type=int, help="Side of the pictures that are counted; scaled by area.")
+def command(recipe: str, gpus: str, precision: str, crop: int | None) -> None:
     """Count a recipe's steps, and compute what it would cost."""
     try:
         numbers = [int(number) for number in gpus.split(",")]
@@ -208,7 +218,7 @@ def command(recipe: str, gpus: str, precision: str) -> None:
     costs = []
     for stage in found.stages:
         config = new_config(stage_options(found, stage, given, {"data", "precision"}))
-        cost = count_step(config)
+        cost = count_step(config, crop)
         click.echo(
             f"{stage.name}, counted: {cost.image.flops / 1e9:.1f} GFLOP and "
             f"{cost.image.moved / 1e9:.2f} GB an image, {cost.rest.moved / 1e9:.2f} GB for the "

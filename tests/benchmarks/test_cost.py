@@ -48,6 +48,9 @@ def test_a_step_is_three_forward_passes(config: TrainConfig) -> None:
     # Adam reads the gradient and reads and writes weight and two moments, the average two more.
     assert counted.rest.moved > (7 + 3) * counted.gradient_bytes
     assert counted.launches > 100
+    smaller = cost.count_step(config, crop=8)
+    assert smaller.image.flops == pytest.approx(counted.image.flops)
+    assert smaller.image.moved == pytest.approx(counted.image.moved, rel=0.02)
 
 
 def test_a_step_of_many_gpus() -> None:

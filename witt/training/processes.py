@@ -85,9 +85,10 @@ class Processes:
 
     def mean(self, value: Tensor) -> Tensor:
         """Mean over the processes of a number that each has, as float64 on the CPU."""
+        if self.count == 1:
+            return value.detach().cpu().double()  # in this order: not every device has float64
         total = value.detach().double()
-        if self.count > 1:
-            distributed.all_reduce(total)
+        distributed.all_reduce(total)
         return total.cpu() / self.count
 
     def agree(self, seconds: float, number: int | None) -> tuple[float, int | None]:

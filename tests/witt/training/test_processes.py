@@ -67,7 +67,7 @@ def work(jobs: Path, rank: int, count: int) -> None:
             config = TrainConfig.from_dict(job["config"])
             if job["resume"]:
                 config = continued(TrainConfig.from_dict(read_checkpoint(out)["config"]), {})
-            signals = {job["killed_at"]: signal.SIGKILL} if rank and job["killed_at"] else {}
+            signals = {int(k): number for k, number in job["signals"].items()} if rank else {}
             found[job["out"]] = curve(config, out, job["resume"], signals)
         except InputError as error:
             found[job["out"]] = str(error)
@@ -77,7 +77,7 @@ def work(jobs: Path, rank: int, count: int) -> None:
 def launch(tmp_path: Path, *jobs: dict[str, Any]) -> tuple[dict[str, Any], list[int], str]:
     """Two processes: what the first one found, their exit codes, and what they printed."""
     file = tmp_path / "jobs.json"
-    file.write_text(json.dumps([{"resume": False, "killed_at": None, **job} for job in jobs]))
+    file.write_text(json.dumps([{"resume": False, "signals": {}, **job} for job in jobs]))
     environment = {**os.environ, "PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1"}
     started = [
         subprocess.Popen(
@@ -118,7 +118,8 @@ def test_two_processes_are_one(tmp_path: Path, settings: Callable[..., TrainConf
         {"out": "mixed", "config": mixed.to_dict()},
         {"out": "parts", "config": parts.to_dict()},
         {"out": "back", "config": mixed.to_dict(), "resume": True},
-        {"out": "lost", "config": mixed.to_dict(), "killed_at": 2},
+        {"out": "stopped", "config": mixed.to_dict(), "signals": {1: signal.SIGTERM}},
+        {"out": "lost", "config": mixed.to_dict(), "signals": {2: signal.SIGKILL}},
     ]
     one = tmp_path / "one"
     alone = {
@@ -132,11 +133,15 @@ def test_two_processes_are_one(tmp_path: Path, settings: Callable[..., TrainConf
     for name, values in alone.items():
         assert found[name] == pytest.approx(values, abs=2e-3)  # dB
         assert_same_run(one / name, tmp_path / name)
-    assert printed.count("2 processes, 2 images each") == 4  # one of the two speaks
+    assert printed.count("2 processes, 2 images each") == 5  # one of the two speaks
     assert len((tmp_path / "mixed" / "log.jsonl").read_text().splitlines()) == 1
 
     assert found["back"] == pytest.approx(alone["mixed"][2:], abs=2e-3)
     assert_same_run(one / "mixed", tmp_path / "back")
+
+    # A signal that only the other one got: both finish the step and end.
+    assert found["stopped"] == pytest.approx(alone["mixed"][:2], abs=2e-3)
+    assert read_checkpoint(tmp_path / "stopped")["step"] == 2
 
     assert "another process was lost after step 2" in found["lost"]
     stored = TrainConfig.from_dict(read_checkpoint(tmp_path / "lost")["config"])
