@@ -26,8 +26,9 @@ class ModelConfig:
         stem: channels between the two strided 5×5 convolutions that stand in the place of the
             linear patches at both ends (`patch` is then 4); 0 for the paper's linear ones.
         channels: most real feature channels a token sends; two make one complex symbol.
-        modnet_layers: factors in the Channel ModNet (7 in the paper); 0 for a network without.
+        modnet_layers: factors in the Channel ModNet (7 in the paper).
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
+        modulation: use the Channel ModNets; without, their weights are there and unused.
         rate_adaptive: serve several CBRs by sending the first k feature channels.
         linear_path: add the linear transmitter beside the network (`witt.linear`).
         smooth_channels: how many of the first features of the linear path have a gain for each
@@ -50,6 +51,7 @@ class ModelConfig:
     channels: int = 96
     modnet_layers: int = 7
     modnet_ratio: float = 1.5
+    modulation: bool = True
     rate_adaptive: bool = False
     linear_path: bool = False
     smooth_channels: int = 0
@@ -76,10 +78,8 @@ class ModelConfig:
             raise InputError(f"network must be swin or cnn, not {self.network!r}")
         if self.network == "cnn":
             self._check_cnn()
-        if min(self.depths) < 1 or self.window < 1 or self.patch < 1:
-            raise InputError("depths, window and patch must be at least 1")
-        if self.modnet_layers < 0:
-            raise InputError(f"modnet_layers must be 0 or more, not {self.modnet_layers}")
+        if min(self.depths) < 1 or self.window < 1 or self.patch < 1 or self.modnet_layers < 1:
+            raise InputError("depths, window, patch and modnet_layers must be at least 1")
         # The rate takes 8 bits of the header.
         if not 2 <= self.channels <= 512 or self.channels % 2:
             raise InputError(f"channels must be even, from 2 to 512, not {self.channels}")
@@ -96,8 +96,8 @@ class ModelConfig:
             _check_range("cbr_range", self.cbr_range, 0.0)
 
     def _check_cnn(self) -> None:
-        if self.rate_adaptive or self.linear_path or self.uses_csi:
-            raise InputError("a CNN has no rate_adaptive, linear_path or uses_csi")
+        if self.rate_adaptive or self.linear_path or self.uses_csi or not self.modulation:
+            raise InputError("a CNN has no modulation, rate_adaptive, linear_path or uses_csi")
         if self.window % 2 == 0:
             raise InputError(f"the kernels of a CNN have an odd side, not window {self.window}")
 

@@ -18,7 +18,7 @@ import click
 import torch
 from torch import Tensor
 
-from witt.config import PRESETS, ModelConfig, preset
+from witt.config import ModelConfig, preset
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
 from witt.images import one_line
@@ -34,7 +34,6 @@ NAMED = 20
 
 # Recomputed for every picture size, or of the loss: no weights, whatever size they have.
 IGNORED = re.compile(r"(.*\.)?(attn_mask|relative_position_index)|distortion_loss\..*")
-MODULATION = re.compile(r"(encoder|decoder)\.(bm_list|sm_list)\..*")
 # Ours to theirs.
 RENAMED = (
     (re.compile(r"\.head\."), ".head_list."),
@@ -93,16 +92,14 @@ def imported_config(
             f"{CHANNELS_KEY} is {found}: it has a row for each feature channel, (C, D); "
             "these are no weights of the published WITT"
         )
-    layers = PRESETS[name].modnet_layers if modulation else 0
     # The published receiver undoes the power normalisation, and these weights expect it.
-    return preset(name, channels=head.shape[0], modnet_layers=layers, sends_scale=True)
+    return preset(name, channels=head.shape[0], modulation=modulation, sends_scale=True)
 
 
 def convert(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
     """A bare published state dict as one of `WITT(config)`, in float32.
 
-    Masks, relative position indices and the loss's tensors are left out, and for a model without
-    a ModNet its weights, which the published file carries all the same.
+    Masks, relative position indices and the loss's tensors are left out.
 
     Args:
         state: from `unwrapped`.
@@ -114,11 +111,7 @@ def convert(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tenso
     """
     shapes = {name: tensor.shape for name, tensor in meta_model(config).state_dict().items()}
     theirs = {published_name(name): name for name in shapes}
-    ours = {
-        key: tensor
-        for key, tensor in state.items()
-        if not IGNORED.fullmatch(key) and (config.modnet_layers or not MODULATION.fullmatch(key))
-    }
+    ours = {key: tensor for key, tensor in state.items() if not IGNORED.fullmatch(key)}
     problems = [f"missing {key}" for key in theirs if key not in ours]
     problems += [f"not known {key}" for key in ours if key not in theirs]
     for key, tensor in ours.items():

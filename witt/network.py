@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from witt.config import ModelConfig
 from witt.layers import DecoderStage, EncoderStage, ModNet
-from witt.linear import LinearDecoder, LinearEncoder
+from witt.linear import LinearDecoder, LinearEncoder, full_precision
 
 
 def _conditions(config: ModelConfig) -> int:
@@ -22,10 +22,8 @@ def _smooth(config: ModelConfig) -> int:
     return min(config.smooth_channels, config.channels)
 
 
-def _modnet(dim: int, config: ModelConfig) -> ModNet | None:
-    """The Channel ModNet of one end; None for a network that does not adapt to the channel."""
-    if not config.modnet_layers:
-        return None
+def _modnet(dim: int, config: ModelConfig) -> ModNet:
+    """The Channel ModNet of one end."""
     return ModNet(dim, config.modnet_layers, config.modnet_ratio, _conditions(config))
 
 
@@ -120,6 +118,7 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         dims = config.dims
+        self.modulation = config.modulation
         self.patch_embed: nn.Module = PatchEmbed(config.patch, dims[0])
         self.layers = nn.ModuleList(
             EncoderStage(dims[i - 1] if i else None, dims[i], depth, heads, config.window)
@@ -145,9 +144,10 @@ class Encoder(nn.Module):
         for stage in self.layers:
             x = stage(x)
         x = self.norm(x)
-        x = self.head(x if self.modnet is None else self.modnet(x, condition))
+        x = self.head(self.modnet(x, condition) if self.modulation else x)
         if self.linear is not None:
-            x = x + self.linear(image - 0.5, condition)
+            with full_precision(image.device):
+                x = x + self.linear(image - 0.5, condition)
         return x
 
 
@@ -163,7 +163,7 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.uses_csi = config.uses_csi
+        self.uses_csi, self.modulation = config.uses_csi, config.modulation
         dims = config.dims[::-1]
         inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
         self.head = nn.Linear(inputs, dims[0])
@@ -214,13 +214,14 @@ class Decoder(nn.Module):
             x = features  # contrast is put back at the end, on both paths alike
         x = torch.cat((x, 1 - error), dim=-1) if self.uses_csi else x
         x = self.head(x)
-        x = x if self.modnet is None else self.modnet(x, condition)
+        x = self.modnet(x, condition) if self.modulation else x
         if self.linear is None:
             for stage in self.layers:
                 x = stage(x)
             return x.permute(0, 3, 1, 2)
         error = error.repeat_interleave(2, dim=-1)  # I and Q of a symbol are channels 2j, 2j+1
-        base = self.linear(features, error, amplitude, condition)
+        with full_precision(features.device):
+            base = self.linear(features, error, amplitude, condition)
         sketch = base / amplitude
         for i, stage in enumerate(self.layers):
             x = stage(x + self.sketches[i - 1](sketch) if i else x)

@@ -74,7 +74,7 @@ def test_is_frozen() -> None:
         ({"depths": (0, 1)}, "at least 1"),
         ({"window": 0}, "at least 1"),
         ({"patch": 0}, "at least 1"),
-        ({"modnet_layers": -1}, "modnet_layers must be 0 or more, not -1"),
+        ({"modnet_layers": 0}, "at least 1"),
         ({"modnet_ratio": 0.1}, "modnet_ratio 0.1"),
         ({"stem": 8}, "patch 4, not 2"),
         ({"stem": 8, "patch": 4, "linear_path": True}, "does not go with linear_path"),

@@ -172,8 +172,7 @@ def test_same_arithmetic(side: tuple[int, int], snr_db: float) -> None:
 def test_without_modulation_its_weights_are_unused() -> None:
     state = random_state(TINY, dtype=torch.float64)
     image = picture(1, 3, 32, 32, dtype=torch.float64)
-    model = build(state, config_of(TINY, modnet_layers=0))
-    assert not [name for name, _ in model.named_parameters() if "modnet" in name]
+    model = build(state, config_of(TINY, modulation=False))
     expected = reconstruct(state, TINY, image, 1.0, modulation=False)
     for snr_db in (1.0, 13.0):
         torch.testing.assert_close(noiseless(model, image, snr_db), expected, rtol=0, atol=1e-12)

@@ -2,7 +2,8 @@
 
 One integer SNR for a batch, one power and shared symbols, the receiver without CSI, the picture
 clamped before the loss, the loss a plain mean, and gates that send no gradient back to what they
-look at; see `witt.profiles`.
+look at; see `witt.profiles`. In several processes or parts of a batch, what shares the power and
+the symbols is the part.
 """
 
 from __future__ import annotations
@@ -72,11 +73,11 @@ def detach_modnets(model: WITT, profile: Profile) -> None:
             module.detached = profile.detached_modnet
 
 
-def published_loss(name: str, received: Tensor, image: Tensor) -> Tensor:
-    """The loss of a batch, before its scale.
+def published_terms(name: str, received: Tensor, image: Tensor) -> Tensor:
+    """What each image adds to the loss, (B,), whose mean the loss is, before its scale.
 
     Args:
-        name: "mse", the mean of the squared error, or "ms-ssim", 1 − the mean of the MS-SSIM.
+        name: "mse", the squared error, or "ms-ssim", 1 − the MS-SSIM.
         received: (B, 3, H, W), not clamped; what lies outside [0, 1] gets no gradient.
         image: (B, 3, H, W) in [0, 1].
     """
@@ -85,5 +86,5 @@ def published_loss(name: str, received: Tensor, image: Tensor) -> Tensor:
         window = published_window(min(image.shape[2:]))
         if window is None:
             raise InputError(f"crops of {tuple(image.shape[2:])} are too small for MS-SSIM")
-        return 1 - ms_ssim_published(received, image, window).mean()
-    return (received - image).square().mean()
+        return 1 - ms_ssim_published(received, image, window)
+    return (received - image).square().mean(dim=(1, 2, 3))

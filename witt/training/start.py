@@ -23,6 +23,8 @@ from witt.weights import load_weights, resolve
 USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
 # Follow from --preset, --snr and --cbr.
 FOLLOWS = ("name", "network", "snr_range_db", "cbr_range")
+# What --set may change of weights that are there already: it changes none of them.
+ABILITIES = ("modulation",)
 
 
 def base_config(name: str, overrides: dict[str, Any], init: str | None) -> ModelConfig:
@@ -139,12 +141,11 @@ def initial_model(config: TrainConfig) -> WITT:
         InputError: as `model_config`, or the weights of --init cannot be read or do not fit.
     """
     if config.init is not None:
-        model, _ = load_weights(resolve(config.init))
-        if config.overrides:
-            raise InputError("--set and --init do not go together: the weights fix the sizes")
-        if config.preset != model.config.name:
-            raise InputError(f"--preset {config.preset}: {config.init} holds {model.config.name}")
-        model.config = _serving(model.config, config)
+        stored, _ = load_weights(resolve(config.init))
+        if config.preset != stored.config.name:
+            raise InputError(f"--preset {config.preset}: {config.init} holds {stored.config.name}")
+        model = WITT(_serving(_with_abilities(stored.config, config), config))
+        model.load_state_dict(stored.state_dict())
         return model
     sizes = model_config(config)
     # The layers start themselves from the global generator, whose state is put back after.
@@ -154,6 +155,20 @@ def initial_model(config: TrainConfig) -> WITT:
             return WITT(sizes)
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"no model of these sizes: {str(error).splitlines()[0]}") from error
+
+
+def _with_abilities(there: ModelConfig, config: TrainConfig) -> ModelConfig:
+    """The configuration of weights, with what may be replaced of it."""
+    _check_overrides(there.name, config.overrides)
+    for name, value in config.overrides.items():
+        has = getattr(there, name)
+        if name not in ABILITIES and has != (tuple(value) if isinstance(has, tuple) else value):
+            raise InputError(
+                f"--set {name}: the weights of --init fix it ({has}); only "
+                f"{', '.join(ABILITIES)} can be set"
+            )
+    abilities = {name: v for name, v in config.overrides.items() if name in ABILITIES}
+    return replace(there, **abilities)
 
 
 def training_before(config: TrainConfig) -> dict[str, Any] | None:

@@ -90,6 +90,27 @@ class Scores(NamedTuple):
     ms_ssim: dict[str, float]
 
 
+def mean(scores: dict[str, float]) -> float:
+    """Mean over the points, in dB."""
+    return round(sum(scores.values()) / len(scores), 4)
+
+
+def summary(step: int, scores: Scores, at: Sequence[Point], best: bool) -> str:
+    """What a validation found: the means in one line, then each point, a line for a channel."""
+    first = f"step {step:,}: validation PSNR {mean(scores.psnr):.2f} dB"
+    if scores.ms_ssim:
+        first += f", MS-SSIM {mean(scores.ms_ssim):.2f} dB"
+    lines = [first + (", the best so far" if best else "")]
+    for channel in dict.fromkeys(point.channel for point in at):
+        each = [
+            f"{point.snr_db:g} dB {point.cbr} {scores.psnr[str(point)]:.2f}"
+            for point in at
+            if point.channel == channel
+        ]
+        lines.append(f"  {channel}: " + " | ".join(each))
+    return "\n".join(lines)
+
+
 @torch.inference_mode()
 def validate(
     model: WITT,

@@ -11,10 +11,9 @@ import torch
 import witt
 from witt.profiles import OURS, PUBLISHED
 from witt.published_metrics import ms_ssim_published
-from witt.training.batch import run_batch
 from witt.training.config import TrainConfig
 from witt.training.loop import train
-from witt.training.published import detach_modnets, draw_snr, integer_snrs, published_loss
+from witt.training.published import detach_modnets, draw_snr, integer_snrs, published_terms
 from witt.training.run import Run
 from witt.training.start import initial_model
 from witt.weights import load_weights
@@ -39,15 +38,17 @@ def test_loss_is_plain_and_clamped() -> None:
     outside = (received < 0) | (received > 1)
     assert outside.any()
     for name in ("mse", "ms-ssim"):
-        loss = published_loss(name, received, image)
+        loss = published_terms(name, received, image).mean()
         (gradient,) = torch.autograd.grad(loss, received)
         assert not gradient[outside].any()
         assert gradient[~outside].any()
     clamped = received.detach().clamp(0, 1)
     mse = (clamped - image).square().mean()
-    assert published_loss("mse", received, image).item() == pytest.approx(float(mse), rel=1e-6)
+    assert published_terms("mse", received, image).mean().item() == pytest.approx(
+        float(mse), rel=1e-6
+    )
     similarity = ms_ssim_published(clamped, image, 3).mean()
-    found = published_loss("ms-ssim", received, image).item()
+    found = published_terms("ms-ssim", received, image).mean().item()
     assert found == pytest.approx(1 - float(similarity), rel=1e-6)
 
 
@@ -86,9 +87,10 @@ def test_batch_shares_snr_and_power(published: Callable[..., TrainConfig]) -> No
     model = initial_model(config)
     run = Run(config, Path("unused"), model, [])  # type: ignore[arg-type]
     image = torch.rand((3, 3, 32, 32), generator=torch.Generator().manual_seed(0))
-    batch = run_batch(config, model, image, run.rates, run.over, 4)
-    assert len(set(batch.snr_db.tolist())) == 1
-    batch.loss.backward()
+    seen = run.gradient(image, 4)
+    assert len(set(seen.snr_db.tolist())) == 1
+    mse = (seen.received.clamp(0, 1) - image).square().mean()
+    assert seen.loss == pytest.approx(mse.item(), rel=1e-5)
     for name, parameter in model.named_parameters():
         assert parameter.grad is not None, name
         assert parameter.grad.isfinite().all(), name
