@@ -50,6 +50,7 @@ COMMANDS = (
         "command",
         "Redraw the figures of the paper, computed here.",
     ),
+    Entry("export", "witt.export", "command", "Write encoder and decoder as ONNX files."),
     Entry("info", "witt.info", "command", "Presets, weights and devices."),
 )
 

@@ -131,7 +131,9 @@ def _plane_ms_ssim(x: Tensor, y: Tensor, scales: int, window: int) -> Tensor:
         return standard
     # The library insists on sides that 5 scales need, and takes a large picture as a whole, so
     # fewer scales and bands of a picture are put together here.
-    weights = [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
+    # The five sum to 1.0001, and are used so.
+    total = sum(SCALE_WEIGHTS[:scales]) if scales < len(SCALE_WEIGHTS) else 1.0
+    weights = [weight / total for weight in SCALE_WEIGHTS[:scales]]
     result = torch.ones(1, dtype=x.dtype, device=x.device)
     for scale, weight in enumerate(weights, start=1):
         last = scale == scales
@@ -145,7 +147,7 @@ def _plane_ms_ssim(x: Tensor, y: Tensor, scales: int, window: int) -> Tensor:
 
 
 def _mean_ssim(x: Tensor, y: Tensor, window: int, k1: float) -> Tensor:
-    """SSIM of ``(1, 1, H, W)`` levels, ``(1,)``: the mean over bands that share window - 1 lines."""
+    """SSIM of ``(1, 1, H, W)`` levels, ``(1,)``: the mean over bands that overlap by a window."""
     lines = x.shape[2] - window + 1  # of the map
     step = max(MOST_PIXELS // x.shape[3], 1)
     total = torch.zeros(1, dtype=x.dtype, device=x.device)
