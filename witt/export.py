@@ -51,6 +51,8 @@ class EncoderGraph(nn.Module):
         k: feature channels that are sent.
     """
 
+    matrix: Tensor | None
+
     def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
         super().__init__()
         self.model, self.k = model, k
@@ -80,6 +82,8 @@ class DecoderGraph(nn.Module):
     Args:
         model, size, k: as the encoder's.
     """
+
+    matrix: Tensor | None
 
     def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
         super().__init__()
@@ -219,6 +223,7 @@ def export_onnx(
         encoded = model.encode_with_scale(image, snr_db, cbr)
     sent = torch.view_as_real(encoded.symbols)
     taken = {"image": image, "snr_db": snr_db}
+    made: list[tuple[str, nn.Module, dict[str, Tensor], tuple[Tensor, ...]]]
     made = [("encoder", EncoderGraph(model, size, k), taken, (sent, encoded.scale))]
 
     noise_var = torch.rand(sent.shape[:2], generator=generator)

@@ -36,7 +36,7 @@ class HubModel(
     """A model made from a `ModelConfig`, with ``from_pretrained`` and its kin."""
 
     @classmethod
-    def from_pretrained(  # type: ignore[override]
+    def from_pretrained(
         cls: type[T], pretrained_model_name_or_path: str | Path, **options: Any
     ) -> T:
         """A model in evaluation mode, from the weights that are shipped, a folder or the Hub.
@@ -65,9 +65,7 @@ class HubModel(
             raise InputError(f"{name}: its config.json is damaged ({error})") from error
 
     @classmethod
-    def _from_pretrained(  # type: ignore[override]
-        cls: type[T], *, model_id: str, config: Any = None, **options: Any
-    ) -> T:
+    def _from_pretrained(cls: type[T], *, model_id: str, config: Any = None, **options: Any) -> T:
         if not isinstance(config, dict):
             raise InputError(f"{model_id}: has no config.json of a WITT model")
         options = {"map_location": "cpu", "strict": True, **options}

@@ -34,16 +34,24 @@ def border_masks(window: int, shift: int) -> Tensor:
     return (apart * APART).unflatten(0, (2, 2))
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor) -> Tensor:
-    """softmax(q·kᵀ/√d + bias)·v of ``(n, heads, N, d)``, with `bias` ``(heads, N, N)``.
+def add_to(branch: Tensor, x: Tensor) -> Tensor:
+    """x + branch, in the memory of `branch`, which nothing else needs: new memory is slow.
+
+    Under autocast the branch has half the bits of x and cannot hold the sum.
+    """
+    return branch.add_(x) if branch.dtype == x.dtype else x + branch
+
+
+def attend(qkv: Tensor, bias: Tensor) -> Tensor:
+    """softmax(q·kᵀ/√d + bias)·v of ``(3, n, heads, N, d)``, with `bias` ``(heads, N, N)``.
 
     On the CPU PyTorch's fused kernel gives a bias no gradient, and what takes its place there is
     slower than these lines.
     """
+    q, k, v = qkv.unbind()
     if bias.device.type != "cpu" or not bias.requires_grad:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-    logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
-    logits += bias
+    logits = add_to((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), bias)
     return logits.softmax(-1) @ v
 
 
@@ -81,16 +89,20 @@ class SwinBlock(SwinTransformerBlock):
         heights, shift = self._heights(x), self.shift
         last = len(heights) - 1
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            strips = x.roll((-shift, -shift), (1, 2)).split(heights, dim=1)
-            parts = [self._strip(s, bias, i == last) for i, s in enumerate(strips)]
-            return torch.cat(parts, dim=1).roll((shift, shift), (1, 2))
+            x = x.roll((-shift, -shift), (1, 2)) if shift else x
+            strips = x.split(heights, dim=1)
+            x = torch.cat([self._strip(s, bias, i == last) for i, s in enumerate(strips)], dim=1)
+            return x.roll((shift, shift), (1, 2)) if shift else x
         # The same without copies of the map. With autograd each slice of it would have a
         # gradient of the size of the map.
         out, top, height = torch.empty_like(x), shift % x.shape[1], x.shape[1]
         for i, rows in enumerate(heights):
             below = min(rows, height - top)  # the rest wraps around
-            strip = torch.cat((x[:, top : top + below], x[:, : rows - below]), dim=1)
-            strip = self._strip(strip.roll(-shift, 2), bias, i == last).roll(shift, 2)
+            strip = x[:, top : top + below]
+            if shift:
+                strip = torch.cat((strip, x[:, : rows - below]), dim=1).roll(-shift, 2)
+            strip = self._strip(strip, bias, i == last)
+            strip = strip.roll(shift, 2) if shift else strip
             out[:, top : top + below] = strip[:, :below]
             out[:, : rows - below] = strip[:, below:]
             top = (top + rows) % height
@@ -123,9 +135,8 @@ class SwinBlock(SwinTransformerBlock):
             inside = inside.reshape(1, r, side, c, side, 1).permute(3, 0, 1, 2, 4, 5)
             inside = inside.expand(c, batch, r, side, side, 1).reshape(*x.shape[:2], 1)
             normed = normed * inside
-        y = self._attention(normed, bias, batch * r, last)
-        y += x
-        x = y + self.mlp(self.norm2(y))
+        x = add_to(self._attention(normed, bias, batch * r, last), x)
+        x = add_to(self.mlp(self.norm2(x)), x)
         x = x.reshape(c, batch, r, side, side, dim).permute(1, 2, 3, 0, 4, 5)
         x = x.reshape(batch, r * side, c * side, dim)
         return x[:, :height, :width] if padded else x
@@ -138,7 +149,7 @@ class SwinBlock(SwinTransformerBlock):
             counts = (len(x) - column, column)
             biases = [bias + mask for mask in self.masks[int(last)].to(bias.dtype)]
             groups = zip(qkv.split(counts, dim=1), biases, strict=True)
-            attended = torch.cat([attend(*part, b) for part, b in groups if part.shape[1]])
+            attended = torch.cat([attend(part, b) for part, b in groups if part.shape[1]])
         else:
-            attended = attend(*qkv, bias)
+            attended = attend(qkv, bias)
         return self.attn.proj(attended.transpose(1, 2).flatten(2))

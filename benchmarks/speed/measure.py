@@ -73,7 +73,7 @@ class Pair(NamedTuple):
             received: Tensor = model(self.image, self.image.new_full((1,), SNR_DB), self.noise)
             return received
         sent = model(self.image, channels.AWGN(), SNR_DB, noise=self.noise)
-        return sent.image  # type: ignore[no-any-return]
+        return sent.image
 
 
 def make_pair(config: ModelConfig, size: Size) -> Pair:

@@ -205,8 +205,8 @@ class Half(nn.Module):
             stages.append(Stage(dim, depth, heads, config.window, before, after))
         self.layers = nn.ModuleList(stages)
         self.modnet = ModNet(config.dims[-1], config.modnet_layers, config.modnet_ratio)
-        ends = (config.dims[-1], config.channels)
-        self.head = nn.Linear(*ends[::order])
+        taken, given = (config.dims[-1], config.channels)[::order]
+        self.head = nn.Linear(taken, given)
         if encodes:
             self.patch_embed = PatchEmbed(config.patch, config.dims[0])
             self.norm = nn.LayerNorm(config.dims[-1])

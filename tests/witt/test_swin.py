@@ -73,6 +73,24 @@ def test_gradients_are_those_of_timm(
         torch.testing.assert_close(mine, timms, rtol=0, atol=1e-10)
 
 
+@pytest.mark.parametrize("grad", [False, True])
+def test_autocast_keeps_the_sums_in_full(grad: bool) -> None:
+    """Branches in bfloat16, what they are added to in float32, as in timm's block."""
+    ours, theirs = (block.float() for block in pair(2))
+    x = features((13, 9)).float()
+    with torch.set_grad_enabled(grad), torch.autocast("cpu", torch.bfloat16):
+        mine, timms = ours(x), theirs(x)
+    assert mine.dtype == timms.dtype == torch.float32
+    torch.testing.assert_close(mine, timms, rtol=0, atol=0.1)
+    # Rounded to bfloat16 the sum would have lost what is in x below its 8 bits.
+    with torch.no_grad():
+        for name in ("attn.proj", "mlp.fc2"):
+            for parameter in ours.get_submodule(name).parameters():
+                parameter.zero_()
+    with torch.set_grad_enabled(grad), torch.autocast("cpu", torch.bfloat16):
+        assert torch.equal(ours(x), x)
+
+
 def test_the_strips_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     """What the tests above compare: 1 row of windows, 2, or all; a shift sets the last apart."""
     x = features((16, 24))
