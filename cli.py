@@ -56,6 +56,7 @@ COMMANDS = (
         "command",
         "Weights of the published code as a file of ours.",
     ),
+    Entry("export", "witt.export", "command", "Write encoder and decoder as ONNX files."),
     Entry("info", "witt.info", "command", "Presets, weights and devices."),
 )
 

@@ -194,6 +194,7 @@ def transmit(
     *,
     seed: int = 0,
     repeats: int = 1,
+    with_ms_ssim: bool = True,
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -209,6 +210,7 @@ def transmit(
         seed: of the channel; the draws follow each other from it, so that the first one is the
             same however many there are.
         repeats: number of draws.
+        with_ms_ssim: whether to take it.
 
     Raises:
         InputError: a CBR or SNR that the model does not serve, or too little memory.
@@ -216,7 +218,10 @@ def transmit(
     image = to_tensor(pixels, next(model.parameters()).device)
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
-    return [send(model, image, channel, snr_db, cbr, generator) for _ in range(repeats)]
+    return [
+        send(model, image, channel, snr_db, cbr, generator, with_ms_ssim=with_ms_ssim)
+        for _ in range(repeats)
+    ]
 
 
 def check_request(model: WITT, snrs_db: Sequence[float], cbrs: Sequence[float]) -> None:

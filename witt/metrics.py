@@ -16,6 +16,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW = 11
 WINDOW_SIGMA = 1.5
 SMALLEST_WINDOW = 3
+# Pixels of a plane that are compared at once: it takes some 20 float64 maps of them.
+MOST_PIXELS = 2**21
 
 
 class MsSsim(NamedTuple):
@@ -129,30 +131,44 @@ def _choose_variant(side: int) -> tuple[int, int, str]:
 
 def _plane_ms_ssim(x: Tensor, y: Tensor, scales: int, window: int) -> Tensor:
     """MS-SSIM of one ``(1, 1, H, W)`` channel in 8-bit levels, as ``(1,)``."""
-    if scales == len(SCALE_WEIGHTS):
+    if scales == len(SCALE_WEIGHTS) and x.numel() <= MOST_PIXELS:
         standard: Tensor = pytorch_msssim.ms_ssim(x, y, data_range=255, size_average=False)
         return standard
-    # The library insists on sides that 5 scales need, so fewer scales are put together here.
-    weights = [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
+    # The library insists on sides that 5 scales need, and takes a large picture as a whole, so
+    # fewer scales and bands of a picture are put together here.
+    # The five sum to 1.0001, and are used so.
+    total = sum(SCALE_WEIGHTS[:scales]) if scales < len(SCALE_WEIGHTS) else 1.0
+    weights = [weight / total for weight in SCALE_WEIGHTS[:scales]]
     result = torch.ones(1, dtype=x.dtype, device=x.device)
     for scale, weight in enumerate(weights, start=1):
         last = scale == scales
         # A K1 this large makes the luminance term exactly 1 and leaves the contrast-structure cs.
-        similarity = pytorch_msssim.ssim(
-            x,
-            y,
-            data_range=255,
-            size_average=False,
-            win_size=window,
-            win_sigma=WINDOW_SIGMA,
-            K=(0.01 if last else 1e9, 0.03),
-            nonnegative_ssim=True,
-        )
-        result = result * similarity**weight
+        similarity = _mean_ssim(x, y, window, 0.01 if last else 1e9)
+        result = result * similarity.relu() ** weight
         if not last:
             padding = (x.shape[-2] % 2, x.shape[-1] % 2)
             x, y = F.avg_pool2d(x, 2, padding=padding), F.avg_pool2d(y, 2, padding=padding)
     return result
+
+
+def _mean_ssim(x: Tensor, y: Tensor, window: int, k1: float) -> Tensor:
+    """SSIM of ``(1, 1, H, W)`` levels, ``(1,)``: the mean over bands that overlap by a window."""
+    lines = x.shape[2] - window + 1  # of the map
+    step = max(MOST_PIXELS // x.shape[3], 1)
+    total = torch.zeros(1, dtype=x.dtype, device=x.device)
+    for top in range(0, lines, step):
+        height = min(step, lines - top)
+        band = slice(top, top + height + window - 1)
+        total += height * pytorch_msssim.ssim(
+            x[:, :, band],
+            y[:, :, band],
+            data_range=255,
+            size_average=False,
+            win_size=window,
+            win_sigma=WINDOW_SIGMA,
+            K=(k1, 0.03),
+        )
+    return total / lines
 
 
 def _levels(image: Tensor, eight_bit: bool) -> Tensor:

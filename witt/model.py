@@ -7,13 +7,14 @@ import warnings
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import channels
 from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
+from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
 from witt.spreading import despread, despread_error, spread
 
@@ -52,7 +53,7 @@ class Transmission(NamedTuple):
     header_bits: int
 
 
-class WITT(nn.Module):
+class WITT(HubModel):
     """Joint source-channel code, with a Swin or a convolutional network at each end.
 
         image ─► encoder ─► power norm ─► channel ─► (equaliser) ─► decoder ─► image
