@@ -50,6 +50,13 @@ COMMANDS = (
         "command",
         "Redraw the figures of the paper, computed here.",
     ),
+    Entry(
+        "import-weights",
+        "witt.import_weights",
+        "command",
+        "Weights of the published code as a file of ours.",
+    ),
+    Entry("export", "witt.export", "command", "Write encoder and decoder as ONNX files."),
     Entry("info", "witt.info", "command", "Presets, weights and devices."),
 )
 

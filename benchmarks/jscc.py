@@ -8,14 +8,11 @@ from functools import cached_property
 from pathlib import Path
 
 import torch
-from torch import Tensor
 
-import channels
 from benchmarks.scheme import Sent
-from channels.base import complex_normal
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
-from witt.link import Link
+from witt.link import Link, draw_channel
 from witt.model import WITT
 from witt.report import file_sha256
 from witt.weights import load_weights
@@ -77,26 +74,12 @@ class Jscc:
             with warnings.catch_warnings():  # more uses than asked for would be unfair
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
                 uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
-                h, noise = _draw(channel, uses, seeds)
+                h, noise = draw_channel(channel, uses, seeds)
                 sent = self.model(image, channel, snr_db, cbr, h=h, noise=noise)
         except (InputError, UserWarning) as reason:
             return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]
         info = {"header_bits": sent.header_bits}
         return [Sent(to_pixels(one[None]), uses, dict(info)) for one in sent.image]
-
-
-def _draw(
-    channel: channels.Channel, uses: int, seeds: Sequence[int]
-) -> tuple[Tensor | None, Tensor]:
-    """Gains, where the channel fades, and noise of each picture, as the channel draws them."""
-    gains, noises = [], []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        if channel.fading:
-            gain = channel.sample_gain(1, uses, dtype=torch.complex64, generator=generator)
-            gains.append(gain.expand(1, uses))
-        noises.append(complex_normal((1, uses), generator=generator))
-    return torch.cat(gains) if gains else None, torch.cat(noises)
 
 
 def _batches(pictures: Sequence[Pixels]) -> Iterator[range]:

@@ -20,7 +20,7 @@ from benchmarks.measure import Measured, Row, measure
 from benchmarks.pace import Kind
 from benchmarks.results import Cell, Results
 from benchmarks.scheme import Scheme, Sent
-from witt.evaluate import image_seed
+from witt.evaluation import image_seed
 from witt.images import Pixels
 
 # Makes schemes from their names and the weights given for some; also in another process.

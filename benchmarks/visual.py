@@ -19,7 +19,7 @@ from benchmarks.provenance import run_record
 from benchmarks.results import Cell
 from benchmarks.scheme import Scheme
 from witt.errors import InputError
-from witt.evaluate import image_seed
+from witt.evaluation import image_seed
 from witt.images import Pixels
 from witt.report import number, to_json
 

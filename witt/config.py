@@ -28,6 +28,7 @@ class ModelConfig:
         channels: most real feature channels a token sends; two make one complex symbol.
         modnet_layers: factors in the Channel ModNet (7 in the paper).
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
+        modulation: use the Channel ModNets; without, their weights are there and unused.
         rate_adaptive: serve several CBRs by sending the first k feature channels.
         linear_path: add the linear transmitter beside the network (`witt.linear`); the decoder is
             then `witt.refiner`'s.
@@ -52,6 +53,7 @@ class ModelConfig:
     channels: int = 96
     modnet_layers: int = 7
     modnet_ratio: float = 1.5
+    modulation: bool = True
     rate_adaptive: bool = False
     linear_path: bool = False
     refiner_blocks: int = 6
@@ -99,8 +101,8 @@ class ModelConfig:
             _check_range("cbr_range", self.cbr_range, 0.0)
 
     def _check_cnn(self) -> None:
-        if self.rate_adaptive or self.linear_path or self.uses_csi:
-            raise InputError("a CNN has no rate_adaptive, linear_path or uses_csi")
+        if self.rate_adaptive or self.linear_path or self.uses_csi or not self.modulation:
+            raise InputError("a CNN has no modulation, rate_adaptive, linear_path or uses_csi")
         if self.window % 2 == 0:
             raise InputError(f"the kernels of a CNN have an odd side, not window {self.window}")
 

@@ -10,11 +10,10 @@ from typing import Any, NamedTuple
 
 import click
 import torch
-from torch.overrides import TorchFunctionMode
 from torch.utils.flop_counter import FlopCounterMode
 
 from witt.config import PRESETS, ModelConfig
-from witt.model import WITT
+from witt.meta import meta_model
 from witt.network import condition_vector
 from witt.report import console, file_sha256, plain, table, to_json, version
 from witt.weights import load_weights, resolve, shipped
@@ -42,18 +41,6 @@ class Cost(NamedTuple):
     flops_per_pixel: float
 
 
-class _NoFilling(TorchFunctionMode):
-    """Leaves out operations in place: to fill weights that have no values takes seconds."""
-
-    def __torch_function__(
-        self, func: Any, types: Any, args: tuple[Any, ...] = (), kwargs: Any = None
-    ) -> Any:
-        name = getattr(func, "__name__", "")
-        if name.endswith("_") and not name.endswith("__") and name != "requires_grad_":
-            return args[0] if args else kwargs["tensor"]
-        return func(*args, **(kwargs or {}))
-
-
 @cache
 def cost(config: ModelConfig) -> Cost:
     """Count parameters, and operations on one 256×256 picture with all feature channels.
@@ -62,8 +49,7 @@ def cost(config: ModelConfig) -> Cost:
     multiply-add; sums, norms and activations are not. Nothing is computed: the tensors are on
     PyTorch's meta device.
     """
-    with torch.device("meta"), _NoFilling():
-        model = WITT(config).eval()
+    model = meta_model(config)
     meta = torch.empty(1, device="meta")
     condition = condition_vector(config, meta, meta)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:

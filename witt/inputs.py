@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 from witt.errors import InputError
 from witt.files import find_images
-from witt.images import read_image
+from witt.images import Pixels, read_image
+from witt.sheets import TILE, read_sheets
 
 NAMED = 3
 
@@ -22,12 +23,25 @@ class Input(NamedTuple):
     relative: its name in the output, unique by folder and stem.
     size: (height, width) in pixels.
     notes: the conversions it needs.
+    tile: the pixels of a CIFAR-10 picture, whose `path` is the folder of the sheets.
     """
 
     path: Path
     relative: Path
     size: tuple[int, int]
     notes: tuple[str, ...]
+    tile: Pixels | None = None
+
+    def read(self) -> Pixels:
+        """The pixels.
+
+        Raises:
+            InputError: the file cannot be read any more.
+        """
+        return read_image(self.path).pixels if self.tile is None else self.tile
+
+    def __str__(self) -> str:
+        return str(self.path if self.tile is None else self.path / self.relative)
 
 
 def gather(
@@ -71,6 +85,27 @@ def gather(
     if empty:
         raise InputError(f"{min(empty)}: no picture in this folder can be read")
     return kept
+
+
+def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> list[Input]:
+    """As `gather`; a folder of CIFAR-10 sheets is its test set, picture by picture, and last.
+
+    Raises:
+        InputError: as `gather`, or a sheet or its labels are damaged.
+    """
+    tiles: list[Input] = []
+    others: list[Path] = []
+    for path in map(Path, inputs):
+        sheets = read_sheets(path, "test", limit) if os.path.isdir(path) else None
+        if sheets is None:
+            others.append(path)
+        else:
+            tiles += [
+                Input(path, Path(f"test-{number:05}"), (TILE, TILE), (), tile)
+                for number, tile in enumerate(sheets)
+            ]
+    pictures = gather(others, limit=limit) if others else []
+    return [*pictures, *tiles][:limit]
 
 
 def conversions(pictures: Sequence[Input]) -> list[str]:

@@ -1,14 +1,16 @@
 """Building blocks of the Swin encoder and decoder, on timm's parts.
 
-Swin Transformer: Liu et al., arXiv 2103.14030. Blocks, window attention and patch merging are
-timm's (Apache-2.0). Feature maps are ``(B, H, W, C)``.
+Swin Transformer: Liu et al., arXiv 2103.14030. Patch merging is timm's (Apache-2.0), the blocks
+are in `witt.swin`. Feature maps are ``(B, H, W, C)``.
 """
 
 from __future__ import annotations
 
 import torch
-from timm.models.swin_transformer import PatchMerging, SwinTransformerBlock
+from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
+
+from witt.swin import SwinBlock
 
 
 class Unmerge(nn.Module):
@@ -29,24 +31,9 @@ class Unmerge(nn.Module):
 
 
 def swin_blocks(dim: int, depth: int, heads: int, window: int) -> nn.Sequential:
-    """`depth` Swin blocks, every second one shifted by half a window.
-
-    Maps smaller than a window, or no multiple of it, are padded inside the attention, so any
-    map size works; window and shift stay as built (`always_partition`).
-    """
+    """`depth` Swin blocks, every second one shifted by half a window."""
     return nn.Sequential(
-        *(
-            SwinTransformerBlock(
-                dim,
-                input_resolution=window,
-                num_heads=heads,
-                window_size=window,
-                shift_size=window // 2 if i % 2 else 0,
-                always_partition=True,
-                dynamic_mask=True,
-            )
-            for i in range(depth)
-        )
+        *(SwinBlock(dim, heads, window, window // 2 if i % 2 else 0) for i in range(depth))
     )
 
 
@@ -109,7 +96,13 @@ class ModNet(nn.Module):
         layers: n.
         ratio: hidden width over `dim`.
         conditions: numbers in the condition.
+
+    Attributes:
+        detached: whether the gates learn without a gradient to what they look at, as in the
+            published training; the result is the same.
     """
+
+    detached = False
 
     def __init__(self, dim: int, layers: int, ratio: float, conditions: int) -> None:
         super().__init__()
@@ -132,7 +125,7 @@ class ModNet(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """`x` (B, H, W, dim), `condition` (B, conditions)."""
-        t = x
+        t = x.detach() if self.detached else x
         for linear, factor in zip(list(self.sm_list)[:-1], self.bm_list, strict=True):
             t = linear(t) * factor(condition)[:, None, None]
         return x * torch.sigmoid(self.sm_list[-1](t))

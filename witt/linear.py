@@ -9,6 +9,9 @@ what a linear code cannot do. All of it is trained further.
 
 from __future__ import annotations
 
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -30,6 +33,14 @@ class ConditionalGain(nn.Module):
         """`condition` (B, n) to factors (B, 1, 1, channels)."""
         log_gain = self.out(F.gelu(self.hidden(condition)))
         return torch.exp(log_gain)[:, None, None]
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Out of autocast: at a high SNR the 8 bits of bfloat16 would be what limits a linear code."""
+    # Autocast does not know the meta device, on which operations are only counted.
+    if device.type == "meta" or not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 class LinearEncoder(nn.Module):

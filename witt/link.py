@@ -5,7 +5,8 @@ from __future__ import annotations
 import math
 import time
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeVar
 
@@ -14,6 +15,7 @@ import torch
 from torch import Tensor
 
 import channels
+from channels.base import complex_normal
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
 from witt.metrics import ms_ssim, psnr
@@ -137,16 +139,8 @@ def send(
         InputError: a CBR or SNR that the model does not serve, or too little memory.
     """
     started = time.perf_counter()
-    try:
-        with torch.inference_mode():
-            sent = model(image, channel, snr_db, cbr, generator=generator)
-    except (RuntimeError, MemoryError) as error:
-        if not isinstance(error, MemoryError) and "memory" not in str(error):
-            raise
-        raise InputError(
-            f"a picture of {image.shape[3]}x{image.shape[2]} pixels needs more memory than there "
-            f"is on {image.device}: make the picture smaller"
-        ) from error
+    with memory_for(image), torch.inference_mode():
+        sent = model(image, channel, snr_db, cbr, generator=generator)
     pixels = to_pixels(sent.image)
     seconds = time.perf_counter() - started
     value, db, variant = math.nan, math.nan, None
@@ -154,6 +148,41 @@ def send(
         similarity = ms_ssim(sent.image, image)
         value, db, variant = float(similarity.value), float(similarity.db), similarity.variant
     return Draw(sent, pixels, float(psnr(sent.image, image)), value, db, variant, seconds)
+
+
+@contextmanager
+def memory_for(image: Tensor) -> Iterator[None]:
+    """Say which picture was too large.
+
+    Raises:
+        InputError: there was too little memory in the block.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        raise InputError(
+            f"a picture of {image.shape[3]}x{image.shape[2]} pixels needs more memory than there "
+            f"is on {image.device}: make the picture smaller"
+        ) from error
+
+
+def draw_channel(
+    channel: channels.Channel, uses: int, seeds: Sequence[int]
+) -> tuple[Tensor | None, Tensor]:
+    """Gains (B, uses), where the channel fades, and noise (B, uses), as the channel draws them.
+
+    Each picture has its own seed, and gets the same whatever else is in the batch.
+    """
+    gains, noises = [], []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        if channel.fading:
+            gain = channel.sample_gain(1, uses, dtype=torch.complex64, generator=generator)
+            gains.append(gain.expand(1, uses))
+        noises.append(complex_normal((1, uses), generator=generator))
+    return torch.cat(gains) if gains else None, torch.cat(noises)
 
 
 def transmit(
@@ -165,6 +194,7 @@ def transmit(
     *,
     seed: int = 0,
     repeats: int = 1,
+    with_ms_ssim: bool = True,
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -180,6 +210,7 @@ def transmit(
         seed: of the channel; the draws follow each other from it, so that the first one is the
             same however many there are.
         repeats: number of draws.
+        with_ms_ssim: whether to take it.
 
     Raises:
         InputError: a CBR or SNR that the model does not serve, or too little memory.
@@ -187,7 +218,10 @@ def transmit(
     image = to_tensor(pixels, next(model.parameters()).device)
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
-    return [send(model, image, channel, snr_db, cbr, generator) for _ in range(repeats)]
+    return [
+        send(model, image, channel, snr_db, cbr, generator, with_ms_ssim=with_ms_ssim)
+        for _ in range(repeats)
+    ]
 
 
 def check_request(model: WITT, snrs_db: Sequence[float], cbrs: Sequence[float]) -> None:

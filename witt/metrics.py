@@ -16,6 +16,8 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW = 11
 WINDOW_SIGMA = 1.5
 SMALLEST_WINDOW = 3
+# Pixels of a plane that are compared at once: it takes some 20 float64 maps of them.
+MOST_PIXELS = 2**21
 
 
 class MsSsim(NamedTuple):
@@ -32,12 +34,13 @@ class MsSsim(NamedTuple):
     variant: str
 
 
-def psnr(image: Tensor, reference: Tensor) -> Tensor:
+def psnr(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> Tensor:
     """Peak signal-to-noise ratio of the 8-bit pictures, 10 log10(255² / MSE).
 
     Args:
         image: ``(B, 3, H, W)`` float in [0, 1]; what lies outside is clamped.
         reference: The same shape.
+        eight_bit: Round to 8 bits, as a file would.
 
     Returns:
         ``(B,)`` float64 in dB; the MSE is over the pixels and channels of one picture.
@@ -47,11 +50,12 @@ def psnr(image: Tensor, reference: Tensor) -> Tensor:
         ValueError: The shapes differ or are not ``(B, 3, H, W)``, or the dtype is not a float.
     """
     _check(image, reference)
-    mse = (_levels(image) - _levels(reference)).square().mean(dim=(1, 2, 3))
+    levels = _levels(image, eight_bit) - _levels(reference, eight_bit)
+    mse = levels.square().mean(dim=(1, 2, 3))
     return 10 * torch.log10(255**2 / mse)
 
 
-def ms_ssim(image: Tensor, reference: Tensor) -> MsSsim:
+def ms_ssim(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> MsSsim:
     """Multi-scale structural similarity of the 8-bit pictures.
 
     Per channel, then averaged over the channels: the product over the scales j of cs_j^w_j,
@@ -77,6 +81,7 @@ def ms_ssim(image: Tensor, reference: Tensor) -> MsSsim:
     Args:
         image: ``(B, 3, H, W)`` float in [0, 1]; what lies outside is clamped.
         reference: The same shape.
+        eight_bit: Round to 8 bits, as a file would.
 
     Returns:
         ``MsSsim``, float64.
@@ -98,7 +103,9 @@ def ms_ssim(image: Tensor, reference: Tensor) -> MsSsim:
     # One plane at a time: in float64 the maps of a large picture are gigabytes each.
     planes = zip(image.flatten(0, 1), reference.flatten(0, 1), strict=True)
     of_planes = [
-        _plane_ms_ssim(_levels(x)[None, None], _levels(y)[None, None], scales, window)
+        _plane_ms_ssim(
+            _levels(x, eight_bit)[None, None], _levels(y, eight_bit)[None, None], scales, window
+        )
         for x, y in planes
     ]
     # Nearly identical pictures may be above 1 by a rounding, which has no dB.
@@ -124,37 +131,52 @@ def _choose_variant(side: int) -> tuple[int, int, str]:
 
 def _plane_ms_ssim(x: Tensor, y: Tensor, scales: int, window: int) -> Tensor:
     """MS-SSIM of one ``(1, 1, H, W)`` channel in 8-bit levels, as ``(1,)``."""
-    if scales == len(SCALE_WEIGHTS):
+    if scales == len(SCALE_WEIGHTS) and x.numel() <= MOST_PIXELS:
         standard: Tensor = pytorch_msssim.ms_ssim(x, y, data_range=255, size_average=False)
         return standard
-    # The library insists on sides that 5 scales need, so fewer scales are put together here.
-    weights = [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
+    # The library insists on sides that 5 scales need, and takes a large picture as a whole, so
+    # fewer scales and bands of a picture are put together here.
+    # The five sum to 1.0001, and are used so.
+    total = sum(SCALE_WEIGHTS[:scales]) if scales < len(SCALE_WEIGHTS) else 1.0
+    weights = [weight / total for weight in SCALE_WEIGHTS[:scales]]
     result = torch.ones(1, dtype=x.dtype, device=x.device)
     for scale, weight in enumerate(weights, start=1):
         last = scale == scales
         # A K1 this large makes the luminance term exactly 1 and leaves the contrast-structure cs.
-        similarity = pytorch_msssim.ssim(
-            x,
-            y,
-            data_range=255,
-            size_average=False,
-            win_size=window,
-            win_sigma=WINDOW_SIGMA,
-            K=(0.01 if last else 1e9, 0.03),
-            nonnegative_ssim=True,
-        )
-        result = result * similarity**weight
+        similarity = _mean_ssim(x, y, window, 0.01 if last else 1e9)
+        result = result * similarity.relu() ** weight
         if not last:
             padding = (x.shape[-2] % 2, x.shape[-1] % 2)
             x, y = F.avg_pool2d(x, 2, padding=padding), F.avg_pool2d(y, 2, padding=padding)
     return result
 
 
-def _levels(image: Tensor) -> Tensor:
-    """The 8-bit levels 0 to 255 of a picture in [0, 1], as float64, NaN kept."""
+def _mean_ssim(x: Tensor, y: Tensor, window: int, k1: float) -> Tensor:
+    """SSIM of ``(1, 1, H, W)`` levels, ``(1,)``: the mean over bands that overlap by a window."""
+    lines = x.shape[2] - window + 1  # of the map
+    step = max(MOST_PIXELS // x.shape[3], 1)
+    total = torch.zeros(1, dtype=x.dtype, device=x.device)
+    for top in range(0, lines, step):
+        height = min(step, lines - top)
+        band = slice(top, top + height + window - 1)
+        total += height * pytorch_msssim.ssim(
+            x[:, :, band],
+            y[:, :, band],
+            data_range=255,
+            size_average=False,
+            win_size=window,
+            win_sigma=WINDOW_SIGMA,
+            K=(k1, 0.03),
+        )
+    return total / lines
+
+
+def _levels(image: Tensor, eight_bit: bool) -> Tensor:
+    """The levels 0 to 255 of a picture in [0, 1], whole ones or not, as float64, NaN kept."""
     # Half precision cannot tell 8-bit levels apart after the product, so widen before rounding.
     wide = image.to(torch.promote_types(image.dtype, torch.float32))
-    return (wide.clamp(0, 1) * 255).round().to(_device(image)).to(torch.float64)
+    levels = wide.clamp(0, 1) * 255
+    return (levels.round() if eight_bit else levels).to(_device(image)).to(torch.float64)
 
 
 def _device(image: Tensor) -> torch.device:

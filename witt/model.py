@@ -7,13 +7,14 @@ import warnings
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F
 
 import channels
 from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
+from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
 from witt.refiner import RefiningDecoder
 from witt.spreading import despread, despread_error, spread
@@ -26,8 +27,10 @@ SCALE_BITS = 16  # the power scale as a float16, for models that say `sends_scal
 class Encoded(NamedTuple):
     """Channel symbols and the power scale that the header carries.
 
-    symbols: (B, N) complex, unit mean power for each image.
-    scale: (B, 1) real, what the features were multiplied by to get unit power.
+    symbols: (B, N) complex, unit mean power for each image; within 0.1 % (0.004 dB) where the
+        power is undone before the network, since the transmitter then scales by what the header
+        holds, so that the receiver undoes exactly that.
+    scale: (B, 1) real, what the features were multiplied by to get unit power, as a float16.
     """
 
     symbols: Tensor
@@ -51,7 +54,7 @@ class Transmission(NamedTuple):
     header_bits: int
 
 
-class WITT(nn.Module):
+class WITT(HubModel):
     """Joint source-channel code, with a Swin or a convolutional network at each end.
 
         image ─► encoder ─► power norm ─► channel ─► (equaliser) ─► decoder ─► image
@@ -157,10 +160,10 @@ class WITT(nn.Module):
         amplitude = 1 / scale[:, :, None, None]
         return self.decoder(features, error, amplitude, condition_vector(self.config, snr_db, k))
 
-    def encode_with_scale(
+    def unscaled_symbols(
         self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
-    ) -> Encoded:
-        """As `encode`, with the power scale that a model that `sends_scale` puts in its header."""
+    ) -> Tensor:
+        """As `encode`, before the power is normalised."""
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise InputError(f"images must be (B, 3, H, W), not {tuple(image.shape)}")
         if not image.is_floating_point():
@@ -175,8 +178,18 @@ class WITT(nn.Module):
         # I and Q of a symbol are adjacent features of one token.
         pairs = torch.view_as_complex(features.reshape(len(image), -1, k // 2, 2).contiguous())
         pairs = spread(pairs) if self.config.spreads else pairs
-        symbols, scale = channels.normalise_power(pairs.flatten(1))
-        return Encoded(symbols, scale.clamp(max=65504.0).half().to(scale.dtype))  # as the header
+        return pairs.flatten(1)
+
+    def encode_with_scale(
+        self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
+    ) -> Encoded:
+        """As `encode`, with the power scale that a model that `sends_scale` puts in its header."""
+        unscaled = self.unscaled_symbols(image, snr_db, cbr)
+        symbols, scale = channels.normalise_power(unscaled)
+        scale = scale.clamp(max=65504.0).half().to(scale.dtype)  # as the header
+        if self.sends_scale and self.decoder.linear is None:
+            symbols = unscaled * scale
+        return Encoded(symbols, scale)
 
     def encode(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Tensor:
         """Channel symbols of a batch of images.

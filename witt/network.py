@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from witt.config import ModelConfig
 from witt.layers import OUTPUT_SCALE, DecoderStage, EncoderStage, ModNet, init_steady
-from witt.linear import LinearEncoder
+from witt.linear import LinearEncoder, full_precision
 
 
 def _conditions(config: ModelConfig) -> int:
@@ -20,6 +20,11 @@ def _conditions(config: ModelConfig) -> int:
 
 def _smooth(config: ModelConfig) -> int:
     return min(config.smooth_channels, config.channels)
+
+
+def _modnet(dim: int, config: ModelConfig) -> ModNet:
+    """The Channel ModNet of one end."""
+    return ModNet(dim, config.modnet_layers, config.modnet_ratio, _conditions(config))
 
 
 def condition_vector(config: ModelConfig, snr_db: Tensor, channels: Tensor) -> Tensor:
@@ -89,15 +94,14 @@ class Encoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         dims = config.dims
+        self.modulation = config.modulation
         self.patch_embed: nn.Module = PatchEmbed(config.patch, dims[0])
         self.layers = nn.ModuleList(
             EncoderStage(dims[i - 1] if i else None, dims[i], depth, heads, config.window)
             for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True))
         )
         self.norm = nn.LayerNorm(dims[-1])
-        self.modnet = ModNet(
-            dims[-1], config.modnet_layers, config.modnet_ratio, _conditions(config)
-        )
+        self.modnet = _modnet(dims[-1], config)
         self.head = nn.Linear(dims[-1], config.channels)
         self.apply(_init_as_published)
         if config.stem:
@@ -116,9 +120,11 @@ class Encoder(nn.Module):
         x = self.patch_embed(image)
         for stage in self.layers:
             x = stage(x)
-        x = self.head(self.modnet(self.norm(x), condition))
+        x = self.norm(x)
+        x = self.head(self.modnet(x, condition) if self.modulation else x)
         if self.linear is not None:
-            x = OUTPUT_SCALE * x + self.linear(image - 0.5, condition)
+            with full_precision(image.device):
+                x = OUTPUT_SCALE * x + self.linear(image - 0.5, condition)
         return x
 
 
@@ -132,13 +138,11 @@ class Decoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.uses_csi = config.uses_csi
+        self.uses_csi, self.modulation = config.uses_csi, config.modulation
         dims = config.dims[::-1]
         inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
         self.head = nn.Linear(inputs, dims[0])
-        self.modnet = ModNet(
-            dims[0], config.modnet_layers, config.modnet_ratio, _conditions(config)
-        )
+        self.modnet = _modnet(dims[0], config)
         last = len(dims) - 1
         stages = [
             DecoderStage(
@@ -172,7 +176,8 @@ class Decoder(nn.Module):
         """
         x = features * amplitude  # as published: the power is undone before the network
         x = torch.cat((x, 1 - error), dim=-1) if self.uses_csi else x
-        x = self.modnet(self.head(x), condition)
+        x = self.head(x)
+        x = self.modnet(x, condition) if self.modulation else x
         for stage in self.layers:
             x = stage(x)
         return x.permute(0, 3, 1, 2)

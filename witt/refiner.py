@@ -14,7 +14,7 @@ from torch.nn import functional as F
 
 from witt.config import ModelConfig
 from witt.layers import OUTPUT_SCALE, ModNet, init_steady, swin_blocks
-from witt.linear import LinearDecoder
+from witt.linear import LinearDecoder, full_precision
 
 
 class RefiningDecoder(nn.Module):
@@ -31,7 +31,8 @@ class RefiningDecoder(nn.Module):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         conditions = 2 if config.rate_adaptive else 1
-        dim, self.patch, self.uses_csi = config.dims[0], config.patch, config.uses_csi
+        dim, self.patch = config.dims[0], config.patch
+        self.uses_csi, self.modulation = config.uses_csi, config.modulation
         self.patches_a_token = config.stride // config.patch
         inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
         self.head = nn.Linear(inputs, dim)
@@ -41,8 +42,8 @@ class RefiningDecoder(nn.Module):
             init_steady(part, branches=0.3)
         self.sketch = nn.Conv2d(3 * config.patch**2, dim, 3, padding=1)
         self.out = nn.Conv2d(dim, 3 * config.patch**2, 3, padding=1)
-        nn.init.zeros_(self.out.weight)
-        nn.init.zeros_(self.out.bias)
+        for parameter in self.out.parameters():
+            nn.init.zeros_(parameter)
         self.linear = LinearDecoder(
             config.stride,
             config.channels,
@@ -63,11 +64,13 @@ class RefiningDecoder(nn.Module):
             condition: (B, n).
         """
         each = error.repeat_interleave(2, dim=-1)  # I and Q of a symbol are channels 2j, 2j+1
-        base = self.linear(features, each, amplitude, condition)
+        with full_precision(features.device):
+            base = self.linear(features, each, amplitude, condition)
         known = torch.cat((features, 1 - error), dim=-1) if self.uses_csi else features
         tokens = self.head(known).permute(0, 3, 1, 2)
         sketch = self.sketch(F.pixel_unshuffle(base / amplitude, self.patch))
         x = sketch + F.interpolate(tokens, scale_factor=self.patches_a_token)
-        x = self.blocks(self.modnet(x.permute(0, 2, 3, 1), condition)).permute(0, 3, 1, 2)
-        detail = F.pixel_shuffle(self.out(x), self.patch)
+        x = x.permute(0, 2, 3, 1)
+        x = self.blocks(self.modnet(x, condition) if self.modulation else x)
+        detail = F.pixel_shuffle(self.out(x.permute(0, 3, 1, 2)), self.patch)
         return base + (OUTPUT_SCALE * amplitude) * detail + 0.5

@@ -28,14 +28,21 @@ def dct_matrix(n: int, like: Tensor) -> Tensor:
 
 def dct(x: Tensor) -> Tensor:
     """Orthonormal two-dimensional DCT-II over the tokens of ``(B, h, w, C)``."""
-    rows, columns = dct_matrix(x.shape[1], x), dct_matrix(x.shape[2], x)
-    return torch.einsum("uh,vw,bhwc->buvc", rows, columns, x)
+    return _both_ways(dct_matrix(x.shape[1], x), dct_matrix(x.shape[2], x), x)
 
 
 def inverse_dct(x: Tensor) -> Tensor:
     """Inverse of `dct`."""
-    rows, columns = dct_matrix(x.shape[1], x), dct_matrix(x.shape[2], x)
-    return torch.einsum("uh,vw,buvc->bhwc", rows, columns, x)
+    return _both_ways(dct_matrix(x.shape[1], x).T, dct_matrix(x.shape[2], x).T, x)
+
+
+def _both_ways(rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
+    """A matrix over the rows of a map, another over its columns.
+
+    One after the other: a single einsum may multiply the matrices first, which is a tensor of
+    h²·w² numbers, gigabytes for a large picture.
+    """
+    return torch.einsum("vw,buwc->buvc", columns, torch.einsum("uh,bhwc->buwc", rows, x))
 
 
 def knot_weights(height: int, width: int, like: Tensor) -> Tensor:

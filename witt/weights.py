@@ -35,21 +35,27 @@ def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
     return sha.hexdigest()
 
 
-def save_weights(path: str | Path, model: WITT, training: dict[str, Any]) -> None:
-    """Write a model in half precision, atomically.
+def save_weights(
+    path: str | Path, model: WITT, training: dict[str, Any], *, dtype: torch.dtype = torch.float16
+) -> None:
+    """Write a model, atomically.
 
     Args:
         path: the file, ``.safetensors``.
         model: what to store.
         training: how it was trained: plain values, shown by `witt info`.
+        dtype: of the stored tensors; float32 keeps every bit of weights that come from elsewhere.
 
     Raises:
-        InputError: a weight is not finite in half precision: the training has diverged.
+        InputError: a weight is not finite in this precision: the training has diverged.
     """
-    state = {name: t.detach().cpu().half().contiguous() for name, t in model.state_dict().items()}
+    state = {n: t.detach().cpu().to(dtype).contiguous() for n, t in model.state_dict().items()}
     for name, tensor in state.items():
         if not tensor.isfinite().all():
-            raise InputError(f"{path}: not written, since {name} is not finite in half precision")
+            precision = {torch.float16: "half precision", torch.float32: "float32"}.get(
+                dtype, dtype
+            )
+            raise InputError(f"{path}: not written, since {name} is not finite in {precision}")
     metadata = {
         "format": FORMAT,
         "config": json.dumps(model.config.to_dict()),

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import torch
 
-from benchmarks.measure import measure, ms_ssim_published
+from benchmarks.measure import measure
 from benchmarks.scheme import Sent
+from witt.published_metrics import ms_ssim_published
 
 RNG = np.random.default_rng(3)
 

@@ -18,7 +18,7 @@ from benchmarks.scheme import Sent
 from benchmarks.sweep import Maker, Plan
 from benchmarks.workers import threads_for
 from witt.errors import InputError
-from witt.evaluate import image_seed
+from witt.evaluation import image_seed
 from witt.images import Pixels
 from witt.link import Link
 

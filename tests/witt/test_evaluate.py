@@ -9,7 +9,7 @@ import pytest
 
 import cli
 import witt
-from witt.evaluate import image_seed
+from witt.evaluation import image_seed
 
 
 class Evaluate:

@@ -165,6 +165,15 @@ def test_ms_ssim_meets_torchmetrics() -> None:
     torch.testing.assert_close(ours, theirs, atol=1e-3, rtol=0)
 
 
+@pytest.mark.parametrize("most", [1, 176 * 50, 2**21])
+def test_bands_of_a_picture_are_the_picture(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Large pictures are compared in bands of lines: here of one line, of 50, and all at once."""
+    image, reference = pictures(191, 176)
+    whole = ms_ssim(image, reference).value
+    monkeypatch.setattr("witt.metrics.MOST_PIXELS", most)
+    torch.testing.assert_close(ms_ssim(image, reference).value, whole, atol=1e-12, rtol=0)
+
+
 def test_ms_ssim_in_db() -> None:
     result = ms_ssim(*pictures(24, 24))
     expected = [-10 * math.log10(1 - value) for value in result.value.tolist()]

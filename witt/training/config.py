@@ -9,8 +9,11 @@ from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
+import torch
+
 import channels
 from witt.errors import InputError
+from witt.profiles import PROFILES
 
 CHANNELS: dict[str, type[channels.Channel]] = {
     "awgn": channels.AWGN,
@@ -18,9 +21,12 @@ CHANNELS: dict[str, type[channels.Channel]] = {
     "rician": channels.Rician,
 }
 LOSSES = ("mse", "ms-ssim")
+PRECISIONS = ("auto", "fp32", "bf16")
 
 # How a run is carried out, not what it learns: may change from one resume to the next.
-FREE = frozenset({"device", "workers", "compile", "val_minutes", "save_minutes"})
+FREE = frozenset(
+    {"device", "precision", "accumulate", "workers", "compile", "val_minutes", "save_minutes"}
+)
 RAISABLE = frozenset({"steps", "minutes"})
 
 
@@ -37,9 +43,11 @@ class TrainConfig:
         cbr: fractions as text ("1/16"); one named twice is drawn twice as often.
         channel: names; the images of a run cross them in turn.
         loss: "mse" or "ms-ssim".
+        profile: "ours", or "published" for the published way to train.
         steps: length of the run in steps.
         minutes: length of the run in minutes; with both, what comes first ends it.
-        batch: images a step.
+        batch: images a step, of all processes together.
+        accumulate: equal parts that a process works on one after the other, to save memory.
         crop: side of the training crops, in pixels.
         lr: peak learning rate of AdamW.
         muon_lr: peak learning rate of Muon; 0 leaves all parameters to AdamW.
@@ -48,6 +56,8 @@ class TrainConfig:
         ema: decay of the weight average.
         seed: of the model's start, the sample stream and the channel.
         device: "auto", "cpu", "cuda" or "mps".
+        precision: "fp32", "bf16" (the networks in bfloat16, all else in float32), or "auto": bf16
+            on GPUs that have it.
         workers: processes that read pictures; 0 reads them in the main one.
         val_minutes: time between validations.
         save_minutes: time between checkpoints.
@@ -67,9 +77,11 @@ class TrainConfig:
     cbr: tuple[str, ...] = ("1/16",)
     channel: tuple[str, ...] = ("awgn",)
     loss: str = "mse"
+    profile: str = "ours"
     steps: int | None = None
     minutes: float | None = None
     batch: int = 8
+    accumulate: int = 1
     crop: int = 128
     lr: float = 1e-3
     muon_lr: float = 0.01
@@ -78,6 +90,7 @@ class TrainConfig:
     ema: float = 0.999
     seed: int = 0
     device: str = "auto"
+    precision: str = "auto"
     workers: int = 1
     val_minutes: float = 10.0
     save_minutes: float = 5.0
@@ -101,6 +114,7 @@ class TrainConfig:
             ("steps", 1, 10**12),
             ("minutes", 1e-6, 1e9),
             ("batch", 1, 10**6),
+            ("accumulate", 1, 10**6),
             ("crop", 1, 10**5),
             ("lr", 0, math.inf),
             ("muon_lr", 0, math.inf),
@@ -132,6 +146,12 @@ class TrainConfig:
                 raise InputError(f"unknown channel {name!r}; choose from {', '.join(CHANNELS)}")
         if self.loss not in LOSSES:
             raise InputError(f"unknown loss {self.loss!r}; choose from {', '.join(LOSSES)}")
+        if self.profile not in PROFILES:
+            raise InputError(f"unknown profile {self.profile!r}; choose from {', '.join(PROFILES)}")
+        if self.precision not in PRECISIONS:
+            raise InputError(
+                f"unknown precision {self.precision!r}; choose from {', '.join(PRECISIONS)}"
+            )
 
     @property
     def cbr_values(self) -> list[float]:
@@ -153,6 +173,14 @@ class TrainConfig:
             return cls(**values)
         except TypeError as error:
             raise InputError(f"not the settings of a training run: {error}") from error
+
+
+def uses_bf16(config: TrainConfig, device: torch.device) -> bool:
+    """Whether the networks compute in bfloat16; the published way is float32 all through."""
+    if config.precision != "auto" or config.profile == "published":
+        return config.precision == "bf16" and config.profile == "ours"
+    # Older GPUs emulate it, which is slower than float32.
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def continued(stored: TrainConfig, asked: Mapping[str, Any]) -> TrainConfig:

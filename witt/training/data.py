@@ -1,7 +1,7 @@
 """The stream of training crops.
 
-Sample n of a run is the same whatever the number of workers or the step it is resumed from:
-picture, crop and flip are drawn from (seed, n).
+Sample n of a run is the same whatever the number of processes and workers or the step it is
+resumed from: picture, crop and flip are drawn from (seed, n).
 """
 
 from __future__ import annotations
@@ -88,17 +88,18 @@ class Crops(Dataset[Crop]):
         return torch.from_numpy(np.ascontiguousarray(window.transpose(2, 0, 1)))
 
 
-class _From(Sampler[int]):
-    """n, n + 1, n + 2, …"""
+class _Share(Sampler[int]):
+    """The numbers of one process's part of each batch, from sample `first` on."""
 
-    def __init__(self, first: int) -> None:
-        self.first = first
+    def __init__(self, first: int, batch: int, rank: int, processes: int) -> None:
+        self.first, self.batch, self.size = first, batch, batch // processes
+        self.start = rank * self.size
 
     def __iter__(self) -> Iterator[int]:
-        n = self.first
+        first = self.first + self.start
         while True:
-            yield n
-            n += 1
+            yield from range(first, first + self.size)
+            first += self.batch
 
 
 def _in_worker(_: int) -> None:
@@ -108,16 +109,24 @@ def _in_worker(_: int) -> None:
 
 
 def batches(
-    pictures: Pictures, crop: int, batch: int, seed: int, first: int, workers: int
+    pictures: Pictures,
+    crop: int,
+    batch: int,
+    seed: int,
+    first: int,
+    workers: int,
+    rank: int = 0,
+    processes: int = 1,
 ) -> Generator[Tensor, None, None]:
     """Endless uint8 batches (batch, 3, crop, crop), the first one starting at sample `first`.
 
-    A picture that turns out to be unreadable only now is named in a warning, once.
+    Of several processes each gets its part (batch / processes, 3, crop, crop), in the order of
+    their ranks. A picture that turns out to be unreadable only now is named in a warning, once.
     """
     loader = DataLoader(
         Crops(pictures, crop, seed),
-        batch_size=batch,
-        sampler=_From(first),
+        batch_size=batch // processes,
+        sampler=_Share(first, batch, rank, processes),
         num_workers=workers,
         prefetch_factor=4 if workers else None,
         worker_init_fn=_in_worker if workers else None,

@@ -10,11 +10,11 @@ from witt.config import ModelConfig
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
 from witt.model import WITT
-from witt.options import pick_device
 from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
-from witt.training.config import TrainConfig
+from witt.training.config import TrainConfig, uses_bf16
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Sets, open_sets
+from witt.training.processes import Processes, joined
 from witt.training.progress import Bar, duration
 from witt.training.records import Records
 from witt.training.run import Run
@@ -29,6 +29,7 @@ def train(
     *,
     tensorboard: bool | None = None,
     terminal: bool | None = None,
+    again: str | None = None,
 ) -> int:
     """What `witt train` does.
 
@@ -38,6 +39,7 @@ def train(
         resume: go on from the checkpoint in it.
         tensorboard: write TensorBoard files; None does where it is installed.
         terminal: draw a progress bar; None does on a terminal.
+        again: the command that goes on with it, for where it is interrupted.
 
     Returns:
         Exit code: 0, or 128 and the number of the signal that ended the run.
@@ -46,39 +48,61 @@ def train(
         InputError: something given cannot be used, or training diverged.
     """
     out = Path(out)
-    device = pick_device(config.device)
+    with joined(config.device) as processes:
+        with processes.alike():
+            processes.check(config.batch, config.accumulate)
+            run, sets = _begin(config, out, resume, processes)
+        with processes.alike():
+            counts = sorted(set(processes.gather(len(sets.train))))
+            if len(counts) > 1:
+                raise InputError(f"--data: the machines have {counts} pictures, not the same ones")
+        silent = not processes.first
+        figure = "PSNR" if config.loss == "mse" else "MS-SSIM"
+        with (
+            Bar(figure, terminal=terminal, silent=silent) as bar,
+            Records(out, tensorboard, run.step, silent=silent) as records,
+        ):
+            code = _carry_out(run, sets, bar, records, again)
+        processes.gather(None)  # what the first one has written is there for all that follows
+        return code
+
+
+def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -> tuple[Run, Sets]:
+    """The run as it starts, or as its checkpoint has it, and its pictures."""
     state = read_checkpoint(out) if resume else None
     if state is None:
         refuse_existing_run(out)
         model = initial_model(config)
     else:
-        _refuse_finished(config, state, out)
+        limit = limit_reached(config, state)
+        if limit is not None:
+            raise InputError(f"{out}: the run is done; raise {limit} to go on")
         model = WITT(ModelConfig.from_dict(state["model_config"]))
     sets = open_sets(config.data, config.val)
     ensure_writable_folder(out)
     if state is None and config.init is None:
         start_linear_path(model, sets.train, config.seed)
-    model.to(device)
+    model.to(processes.device)
     val = validation_batches(sets.val) if sets.val is not None else []
     before = training_before(config) if state is None else None
-    run = Run(config, out, model, sets.train, val, before)
+    run = Run(config, out, model, sets.train, val, before, processes)
     if state is not None:
         run.restore(state)
-    bar = Bar("PSNR" if config.loss == "mse" else "MS-SSIM", terminal=terminal)
-    with bar, Records(out, tensorboard, run.step) as records:
-        return _carry_out(run, sets, bar, records)
+    return run, sets
 
 
-def _refuse_finished(config: TrainConfig, state: dict[str, Any], out: Path) -> None:
-    steps_done = config.steps is not None and state["step"] >= config.steps
-    minutes_done = config.minutes is not None and state["seconds"] >= 60 * config.minutes
-    if steps_done or minutes_done:
-        limit = "--steps" if steps_done else "--minutes"
-        raise InputError(f"{out}: the run is done; raise {limit} to go on")
+def limit_reached(config: TrainConfig, state: dict[str, Any]) -> str | None:
+    """The option that says that the run of a checkpoint is done, None where it is not."""
+    if config.steps is not None and state["step"] >= config.steps:
+        return "--steps"
+    if config.minutes is not None and state["seconds"] >= 60 * config.minutes:
+        return "--minutes"
+    return None
 
 
-def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records) -> int:
-    write_text(run.out / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
+def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records, again: str | None) -> int:
+    if run.processes.first:
+        write_text(run.out / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
     for note in (*sets.notes, *_introduction(run), records.note):
         if note is not None:
             bar.say(note)
@@ -88,7 +112,8 @@ def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records) -> int:
         run.checkpoint()  # whatever happens, there is something to resume
     code = run.fit(bar, records)
     if code:
-        bar.say(f"stopped at step {run.step:,}; go on with: witt train --resume --out {run.out}")
+        again = again or f"witt train --resume --out {run.out}"
+        bar.say(f"stopped at step {run.step:,}; go on with: {again}")
     else:
         bar.say(
             f"done: {run.step:,} steps, {run.pixels / 1e6:.1f} megapixels, "
@@ -105,11 +130,18 @@ def _introduction(run: Run) -> list[str]:
         f"{model.config.name}, {parameters / 1e6:.1f} M parameters, on "
         f"{next(model.parameters()).device}; {len(run.train)} training pictures; "
         f"SNR {ends(f'{value:g}' for value in config.snr)} dB, CBR {','.join(config.cbr)}, "
-        f"{','.join(config.channel)}"
+        f"{','.join(config.channel)}, profile {config.profile}"
     ]
     if run.step:
         lines.append(f"going on from step {run.step:,} ({run.seconds / 60:.1f} minutes)")
-    if config.loss == "ms-ssim":
+    count = run.processes.count
+    if count > 1:
+        lines.append(f"{count} processes, {config.batch // count} images each")
+    if uses_bf16(config, run.processes.device):
+        lines.append("the networks compute in bfloat16")
+    if config.loss == "ms-ssim" and config.profile == "published":
+        lines.append("loss: 1 − MS-SSIM with the published 4 scales")
+    elif config.loss == "ms-ssim":
         lines.append(f"loss: 1 − MS-SSIM with {ms_ssim_scales(config.crop)} of its 5 scales")
     if config.compile and not run.step:
         lines.append("the first step compiles the network, which takes minutes on a CPU")

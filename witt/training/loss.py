@@ -17,6 +17,24 @@ LEAST_SIMILARITY = 1e-3
 LEAST_MSE = 1e-8  # 80 dB; a flat picture may be received without an error
 
 
+def image_terms(name: str, received: Tensor, image: Tensor) -> Tensor:
+    """What each image adds to the loss, (B,): the mean of all makes it, see `loss_of_mean`.
+
+    Args:
+        name: "mse" or "ms-ssim".
+        received: (B, 3, H, W), not clamped.
+        image: (B, 3, H, W) in [0, 1].
+    """
+    if name == "ms-ssim":
+        return 1 - ms_ssim(received, image)
+    return torch.log((received - image).square().mean(dim=(1, 2, 3)) + LEAST_MSE)
+
+
+def loss_of_mean(name: str, mean: Tensor) -> Tensor:
+    """The loss of a batch from the mean of its `image_terms`, wherever they were computed."""
+    return mean if name == "ms-ssim" else mean.exp()
+
+
 def loss_of(name: str, received: Tensor, image: Tensor) -> Tensor:
     """The loss of a batch, before its scale; −10·log10 of it is what the log shows in dB.
 
@@ -29,10 +47,7 @@ def loss_of(name: str, received: Tensor, image: Tensor) -> Tensor:
         received: (B, 3, H, W), not clamped.
         image: (B, 3, H, W) in [0, 1].
     """
-    if name == "ms-ssim":
-        return (1 - ms_ssim(received, image)).mean()
-    mse = (received - image).square().mean(dim=(1, 2, 3))
-    return torch.exp(torch.log(mse + LEAST_MSE).mean())
+    return loss_of_mean(name, image_terms(name, received, image).mean())
 
 
 def ms_ssim_scales(side: int) -> int:

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 import channels
+from channels.base import complex_normal
 from witt.model import WITT
 from witt.spreading import despread, despread_error, spread
 
@@ -45,6 +46,54 @@ def draw_conditions(
     return Conditions(snr.float(), rates)
 
 
+class Draws(NamedTuple):
+    """All that is drawn for the images of a batch.
+
+    snr_db: (B,) in dB.
+    k: (B,) feature channels sent, int64.
+    h: (B, N) gains, or (B, 1) where none of the channels fades.
+    noise: (B, N) CN(0, 1).
+    """
+
+    snr_db: Tensor
+    k: Tensor
+    h: Tensor
+    noise: Tensor
+
+
+def draw_images(
+    numbers: range,
+    symbols: int,
+    over: Sequence[channels.Channel],
+    snr_db: Sequence[float] | tuple[float, float],
+    is_range: bool,
+    k: Sequence[int],
+    seed: int,
+) -> Draws:
+    """What images of a run go through: fixed by the seed and the number of each, as its crop is.
+
+    So a batch is the same however many processes share it, and in however many parts.
+
+    Args:
+        numbers: of the images among all of the run.
+        symbols: N, symbols of an image at the highest rate.
+        over: channels; image n crosses number n modulo their number.
+        snr_db, is_range, k: as in `draw_conditions`.
+        seed: of the run.
+    """
+    generator = torch.Generator()
+    at, gains, noises = [], [], []
+    for n in numbers:
+        generator.manual_seed(seed * 1_000_003 + n)
+        at.append(draw_conditions(1, snr_db, is_range, k, generator))
+        gains.append(over[n % len(over)].sample_gain(1, symbols, generator=generator))
+        noises.append(complex_normal((1, symbols), generator=generator))
+    width = max(gain.shape[1] for gain in gains)
+    snrs, rates = (torch.cat(values) for values in zip(*at, strict=True))
+    h = torch.cat([gain.expand(1, width) for gain in gains])
+    return Draws(snrs, rates, h, torch.cat(noises))
+
+
 def send(
     model: WITT,
     image: Tensor,
@@ -55,6 +104,7 @@ def send(
     first: int = 0,
     h: Tensor | None = None,
     noise: Tensor | None = None,
+    bf16: bool = False,
 ) -> Tensor:
     """Images as received, when each has its own SNR, rate and channel; not clamped.
 
@@ -70,11 +120,15 @@ def send(
         first: number of the first image among all of a run.
         h: (B, N) or (B, 1) gains instead of drawn ones, N = symbols at the highest rate.
         noise: (B, N) CN(0, 1) noise instead of drawn one.
+        bf16: matrix products of the two networks in bfloat16; power, channel and equaliser are
+            in the precision of `image` always.
 
     Returns:
         (B, 3, H, W).
     """
-    features = model.features(image, at.snr_db, at.k)
+    networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
+    with networks:
+        features = model.features(image, at.snr_db, at.k).to(image.dtype)
     batch, height, width, most = features.shape
     uses = height * width * at.k // 2
     flat = features.reshape(batch, height * width, most // 2, 2)
@@ -107,4 +161,6 @@ def send(
     received_features = torch.view_as_real(received).reshape(features.shape) * sent
     error = torch.where(sent[..., ::2], error.reshape(batch, height, width, most // 2), 1.0)
     known = scale if model.sends_scale else torch.ones_like(scale)
-    return model.reconstruct(received_features, error, known, at.snr_db, at.k)
+    with networks:
+        received_image = model.reconstruct(received_features, error, known, at.snr_db, at.k)
+    return received_image.to(image.dtype)

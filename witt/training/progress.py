@@ -19,15 +19,20 @@ class Bar:
         figure: name of the figure, "PSNR" or "MS-SSIM".
         every: seconds between plain lines.
         terminal: whether to draw a bar; None asks standard output.
+        silent: say and draw nothing: of several processes one speaks.
     """
 
     def __init__(
-        self, figure: str, every: float = LINE_SECONDS, terminal: bool | None = None
+        self,
+        figure: str,
+        every: float = LINE_SECONDS,
+        terminal: bool | None = None,
+        silent: bool = False,
     ) -> None:
-        self.figure, self.every = figure, every
+        self.figure, self.every, self.silent = figure, every, silent
         self._spoke = time.monotonic()
         self._bar: Progress | None = None
-        if sys.stdout.isatty() if terminal is None else terminal:
+        if not silent and (sys.stdout.isatty() if terminal is None else terminal):
             self._bar = Progress(
                 TextColumn("step {task.fields[step]:,}"),
                 BarColumn(),
@@ -55,7 +60,7 @@ class Bar:
         """One line of text, above the bar where there is one."""
         if self._bar is not None:
             self._bar.console.print(text, markup=False, highlight=False, soft_wrap=True)
-        else:
+        elif not self.silent:
             print(text, flush=True)
 
     def update(
@@ -75,7 +80,7 @@ class Bar:
         )
         if self._bar is not None:
             self._bar.update(self._task, completed=share, step=step, text=text)
-        elif time.monotonic() - self._spoke >= self.every:
+        elif not self.silent and time.monotonic() - self._spoke >= self.every:
             self._spoke = time.monotonic()
             print(f"step {step:,}  {100 * share:.1f} %  {text}", flush=True)
 

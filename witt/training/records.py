@@ -22,16 +22,19 @@ class Records:
         out: the run's folder.
         tensorboard: None writes scalars where it is installed.
         step: steps done when the run is resumed; what TensorBoard has beyond them is dropped.
+        silent: write nothing: of several processes one writes.
     """
 
-    def __init__(self, out: Path, tensorboard: bool | None, step: int) -> None:
-        self.path = out / LOG
+    def __init__(
+        self, out: Path, tensorboard: bool | None, step: int, silent: bool = False
+    ) -> None:
+        self.path, self.silent = out / LOG, silent
         self.board: Any = None
         self.note: str | None = None
         installed = importlib.util.find_spec("tensorboard") is not None
         if tensorboard and not installed:
             self.note = NO_TENSORBOARD
-        if installed and tensorboard is not False:
+        if installed and tensorboard is not False and not silent:
             from torch.utils.tensorboard import SummaryWriter
 
             self.board = SummaryWriter(
@@ -56,6 +59,8 @@ class Records:
         Raises:
             InputError: it cannot be written.
         """
+        if self.silent:
+            return
         line = (json.dumps(entry) + "\n").encode()
         try:
             file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import closing
 from pathlib import Path
 from typing import Any
@@ -12,22 +12,23 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from witt.config import channels_for_cbr
 from witt.errors import InputError
 from witt.model import WITT
+from witt.profiles import PROFILES
 from witt.training.checkpoint import WEIGHTS, write_checkpoint
-from witt.training.config import CHANNELS, TrainConfig
+from witt.training.config import TrainConfig
 from witt.training.data import batches
-from witt.training.loss import LOSS_SCALE, loss_of
-from witt.training.objective import Conditions, draw_conditions, send
+from witt.training.gradient import Gradient
 from witt.training.optimizer import optimizers
 from witt.training.pace import Pace
 from witt.training.pictures import Pictures
+from witt.training.processes import Processes
 from witt.training.progress import Bar
+from witt.training.published import detach_modnets
 from witt.training.records import Records
 from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
-from witt.training.validation import Point, Scores, points, validate
+from witt.training.validation import mean, points, summary, validate
 from witt.training.watch import FiniteWatch, StallWatch, all_finite
 from witt.weights import save_weights
 
@@ -48,16 +49,19 @@ class Run:
         train: Pictures,
         val: Sequence[Tensor] = (),
         before: dict[str, Any] | None = None,
+        processes: Processes | None = None,
     ) -> None:
         self.config, self.out, self.model, self.train, self.val = config, out, model, train, val
         self.before = before  # the training record of the weights it started from
+        self.processes = processes or Processes(next(model.parameters()).device)
         self.step, self.seconds, self.pixels = 0, 0.0, 0
-        self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
-        self.over = [CHANNELS[name]() for name in config.channel]
+        self.gradient = Gradient(config, model, self.processes)
         self.optimizers = optimizers(model, config.lr, config.muon_lr)
         self.average = Average(model, config.ema)
         self.history: list[dict[str, Any]] = []
         self.points = points(config)
+        self.profile = PROFILES[config.profile]
+        detach_modnets(model, self.profile)
         self.finite, self.stall = FiniteWatch(), StallWatch()
         self.figure = "psnr_db" if config.loss == "mse" else "ms_ssim_db"
         if config.compile:
@@ -68,9 +72,11 @@ class Run:
     # State
 
     def checkpoint(self) -> bool:
-        """Write what `restore` needs, unless the weights are broken; whether it was written."""
+        """Write what `restore` needs, unless the weights are broken; whether they are whole."""
         if not all_finite(list(self.model.state_dict().values())):
             return False
+        if not self.processes.first:
+            return True
         write_checkpoint(
             self.out,
             {
@@ -146,10 +152,10 @@ class Run:
     # Training
 
     def train_step(self, image: Tensor) -> tuple[float, str | None]:
-        """One update.
+        """One update, by the batch of all processes.
 
         Args:
-            image: (B, 3, crop, crop) in [0, 1].
+            image: (B, 3, crop, crop) in [0, 1], this process's part of the batch.
 
         Returns:
             The training figure in dB (NaN where the step was skipped), and what the user should
@@ -159,16 +165,9 @@ class Run:
             InputError: too many steps in a row were not finite.
         """
         config = self.config
-        generator = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
-        drawn = draw_conditions(len(image), config.snr, config.snr_is_range, self.rates, generator)
-        at = Conditions(*(value.to(image.device) for value in drawn))
-        first = self.step * config.batch
-        received = send(self.model, image, at, self.over, generator, first=first)
-        loss = loss_of(config.loss, received, image)
-        (loss * LOSS_SCALE[config.loss]).backward()
+        value, snr_db, received = self.gradient(image, self.step)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         factor = learning_rate_factor(self.step, self.progress, config.warmup)
-        value = loss.item()
         usable = math.isfinite(value) and bool(torch.isfinite(norm))
         if usable:
             for optimizer in self.optimizers:
@@ -179,7 +178,7 @@ class Run:
         self.step += 1
         if not usable:
             what = "gradient" if math.isfinite(value) else "loss"
-            return math.nan, self.finite.bad(self.step, at.snr_db, what)
+            return math.nan, self.finite.bad(self.step, snr_db, what)
         self.finite.good()
         self.average.update(self.model, self.step)
         figure = -10 * math.log10(max(value, 1e-12))
@@ -195,10 +194,10 @@ class Run:
             0, or 128 and the number of the signal.
 
         Raises:
-            InputError: training diverged, or the folder cannot be written any more.
+            InputError: training diverged, the folder cannot be written any more, or another
+                process is gone.
         """
-        config = self.config
-        device = next(self.model.parameters()).device
+        config, ours = self.config, self.processes
         stream = batches(
             self.train,
             config.crop,
@@ -206,57 +205,80 @@ class Run:
             config.seed,
             self.step * config.batch,
             config.workers,
+            ours.rank,
+            ours.count,
         )
-        pace = Pace(self)
-        started = time.monotonic() - self.seconds
-        saved = validated = self.seconds
         self.model.train()
         with GracefulStop() as stop, closing(stream):
-            while self.progress < 1 and not stop():
-                image = next(stream).to(device).float() / 255
-                value, message = self.train_step(image)
-                self.pixels += image.shape[0] * image.shape[2] * image.shape[3]
-                self.seconds = time.monotonic() - started
-                if message is not None:
-                    bar.say(message)
-                    records.write({"step": self.step, "warning": message})
-                pace.step(value, bar, records)
-                if self.val and self.seconds - validated > 60 * config.val_minutes:
-                    self.validate(bar, records, stop)
-                    validated = self.seconds = time.monotonic() - started
-                if self.seconds - saved > 60 * config.save_minutes:
-                    self.checkpoint()
-                    saved = self.seconds
-            pace.flush(records)
+            try:
+                self._steps(stream, stop, bar, records)
+            except RuntimeError as error:
+                if not ours.lost(error):
+                    raise
+                self.checkpoint()  # the step that was broken off has changed nothing
+                raise InputError(
+                    f"another process was lost after step {self.step:,}; --resume goes on from "
+                    "the last checkpoint, with any number of processes"
+                ) from error
             # First, since the validation takes a while and may be broken off.
             whole = self.checkpoint()
+            if whole and ours.first and not (self.out / WEIGHTS).exists():
+                self._save_weights({})
             if self.val and whole and not stop() and self.validate(bar, records, stop):
                 self.checkpoint()
-            if whole and not (self.out / WEIGHTS).exists():
-                self._save_weights({})
         if not whole:
             bar.say("the weights are not finite any more; the last good checkpoint is kept")
         return stop.exit_code
+
+    def _steps(
+        self, stream: Iterator[Tensor], stop: GracefulStop, bar: Bar, records: Records
+    ) -> None:
+        """The loop; clock and signals are those of all processes, so that all do the same."""
+        config, ours = self.config, self.processes
+        pace = Pace(self)
+        started = time.monotonic() - self.seconds
+        saved = validated = self.seconds
+        number: int | None = None
+        while self.progress < 1 and number is None:
+            image = next(stream).to(ours.device).float() / 255
+            value, message = self.train_step(image)
+            self.pixels += config.batch * image.shape[2] * image.shape[3]
+            self.seconds, number = ours.agree(time.monotonic() - started, stop.received)
+            if message is not None:
+                bar.say(message)
+                records.write({"step": self.step, "warning": message})
+            pace.step(value, bar, records)
+            if self.val and self.seconds - validated > 60 * config.val_minutes:
+                self.validate(bar, records, stop)
+                self.seconds, number = ours.agree(time.monotonic() - started, stop.received)
+                validated = self.seconds
+            if self.seconds - saved > 60 * config.save_minutes:
+                self.checkpoint()
+                saved = self.seconds
+        stop.received = number
+        pace.flush(records)
 
     @torch.compiler.set_stance("force_eager")  # other shapes than the compiled ones
     def validate(self, bar: Bar, records: Records, stop: GracefulStop) -> bool:
         """Score the averaged weights, and keep them where they are the best so far.
 
         Returns:
-            Whether it was done: not when a signal came, or the weights are not finite.
+            Whether it was done: not when a signal came, the weights are not finite, or it is
+            another process's to do.
         """
-        if not all_finite(list(self.average.state.values())):
+        if not self.processes.first or not all_finite(list(self.average.state.values())):
             return False
         live = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.state)
         self.model.eval()
-        scores = validate(self.model, self.val, self.points, self.config.loss == "ms-ssim", stop)
+        with_ms_ssim = self.config.loss == "ms-ssim"
+        scores = validate(self.model, self.val, self.points, with_ms_ssim, stop, self.profile)
         self.model.load_state_dict(live)
         self.model.train()
         if scores is None:
             return False
         earlier = [entry["score_db"] for entry in self.history if self._comparable(entry)]
-        score = _mean(scores.ms_ssim or scores.psnr)
+        score = mean(scores.ms_ssim or scores.psnr)
         entry = {
             "step": self.step,
             "seconds": round(self.seconds, 1),
@@ -270,30 +292,10 @@ class Run:
         records.write(entry)
         records.scalars("validation", scores.ms_ssim or scores.psnr, self.step)
         best = score >= max(earlier, default=-math.inf)
-        bar.say(_summary(self.step, scores, self.points, best))
+        bar.say(summary(self.step, scores, self.points, best))
         if best:
             self._save_weights(scores.psnr)
         return True
 
     def _comparable(self, entry: dict[str, Any]) -> bool:
         return "score_db" in entry and set(entry["validation"]) == set(map(str, self.points))
-
-
-def _mean(scores: dict[str, float]) -> float:
-    return round(sum(scores.values()) / len(scores), 4)
-
-
-def _summary(step: int, scores: Scores, at: Sequence[Point], best: bool) -> str:
-    """What a validation found: the means in one line, then each point, a line for a channel."""
-    first = f"step {step:,}: validation PSNR {_mean(scores.psnr):.2f} dB"
-    if scores.ms_ssim:
-        first += f", MS-SSIM {_mean(scores.ms_ssim):.2f} dB"
-    lines = [first + (", the best so far" if best else "")]
-    for channel in dict.fromkeys(point.channel for point in at):
-        each = [
-            f"{point.snr_db:g} dB {point.cbr} {scores.psnr[str(point)]:.2f}"
-            for point in at
-            if point.channel == channel
-        ]
-        lines.append(f"  {channel}: " + " | ".join(each))
-    return "\n".join(lines)

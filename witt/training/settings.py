@@ -3,20 +3,23 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
+import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from witt.errors import InputError
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
 
 LISTS = ("data", "val", "set")  # options that may be given several times
 
 
 def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
     """The settings in a file, in the form that options take.
-
-    Names are those of the options, with hyphens or underscores. The ``config.json`` of a run is
-    one such file.
 
     Args:
         path: TOML, or JSON where its name ends in ``.json``.
@@ -25,7 +28,24 @@ def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
     Raises:
         InputError: the file cannot be read, or holds unknown names.
     """
-    values = {name.replace("-", "_"): value for name, value in _load(path).items()}
+    return as_options(path, load(path), known)
+
+
+def as_options(path: Path, entries: Mapping[str, Any], known: Iterable[str]) -> dict[str, Any]:
+    """Settings in the form that options take.
+
+    Names are those of the options, with hyphens or underscores. The ``config.json`` of a run is
+    one such file.
+
+    Args:
+        path: where they come from, for messages.
+        entries: as in the file.
+        known: names of the options, with underscores.
+
+    Raises:
+        InputError: unknown names, or values of a wrong kind.
+    """
+    values = {name.replace("-", "_"): value for name, value in entries.items()}
     if values.pop("snr_is_range", False) and isinstance(values.get("snr"), (list, tuple)):
         values["snr"] = ":".join(map(str, values["snr"]))
     if "overrides" in values:
@@ -42,25 +62,19 @@ def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
     return {name: _as_option(path, name, v) for name, v in values.items() if v is not None}
 
 
-def _load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> dict[str, Any]:
+    """What a TOML or JSON file holds.
+
+    Raises:
+        InputError: it cannot be read, or is none.
+    """
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or "it is not UTF-8 text"
         raise InputError(f"{path}: cannot be read: {reason}") from error
     try:
-        if path.suffix.lower() == ".json":
-            values = json.loads(text)
-        else:
-            try:
-                import tomllib
-            except ImportError as error:  # Python 3.10
-                raise InputError(
-                    f"{path}: this Python reads settings in JSON only (a name ending in .json)"
-                ) from error
-            values = tomllib.loads(text)
-    except InputError:
-        raise
+        values = json.loads(text) if path.suffix.lower() == ".json" else tomllib.loads(text)
     except ValueError as error:
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: not a settings file: {reason}") from error

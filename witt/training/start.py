@@ -16,12 +16,15 @@ from witt.model import WITT
 from witt.training.config import TrainConfig
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
+from witt.training.published import check_published
 from witt.training.statistics import block_statistics, smooth_spectrum
 from witt.weights import load_weights, resolve
 
 USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
 # Follow from --preset, --snr and --cbr.
 FOLLOWS = ("name", "network", "snr_range_db", "cbr_range")
+# What --set may change of weights that are there already: it changes none of them.
+ABILITIES = ("modulation",)
 
 
 def base_config(name: str, overrides: dict[str, Any], init: str | None) -> ModelConfig:
@@ -47,18 +50,6 @@ def default_cbr(base: ModelConfig) -> tuple[str, ...]:
         if usual:
             return tuple(usual)
     return (str(Fraction(base.channels, 6 * base.stride**2)),)
-
-
-def default_rates(base: ModelConfig) -> dict[str, float]:
-    """Learning rates of AdamW and Muon when none were asked for.
-
-    A network beside a linear path has an output that starts at 0 and stays small. At the rates
-    of one from scratch each step shakes it by as much as it holds, the layers behind it learn to
-    drown their features in a constant, and from there the run stalls (docs/trials.md).
-    """
-    if base.linear_path:
-        return {"lr": 1e-4, "muon_lr": 0.003}
-    return {"lr": 1e-3, "muon_lr": 0.01}
 
 
 def model_config(config: TrainConfig) -> ModelConfig:
@@ -113,9 +104,12 @@ def _serving(base: ModelConfig, config: TrainConfig) -> ModelConfig:
         raise InputError(
             f"--crop {config.crop}: it must be a multiple of {stride}, the stride of {base.name}"
         )
-    if config.loss == "ms-ssim":
+    if config.loss == "ms-ssim" and config.profile == "ours":
         ms_ssim_scales(config.crop)  # refuses crops that are too small
     trained = replace(base, snr_range_db=(min(config.snr), max(config.snr)))
+    if config.profile == "published":
+        check_published(config, base)
+        trained = replace(trained, sends_scale=True)  # its receiver undoes the power
     if base.rate_adaptive:
         return replace(trained, cbr_range=(min(cbrs), max(cbrs)))
     if len(set(cbrs)) > 1:
@@ -135,12 +129,11 @@ def initial_model(config: TrainConfig) -> WITT:
         InputError: as `model_config`, or the weights of --init cannot be read or do not fit.
     """
     if config.init is not None:
-        model, _ = load_weights(resolve(config.init))
-        if config.overrides:
-            raise InputError("--set and --init do not go together: the weights fix the sizes")
-        if config.preset != model.config.name:
-            raise InputError(f"--preset {config.preset}: {config.init} holds {model.config.name}")
-        model.config = _serving(model.config, config)
+        stored, _ = load_weights(resolve(config.init))
+        if config.preset != stored.config.name:
+            raise InputError(f"--preset {config.preset}: {config.init} holds {stored.config.name}")
+        model = WITT(_serving(_with_abilities(stored.config, config), config))
+        model.load_state_dict(stored.state_dict())
         return model
     sizes = model_config(config)
     # The layers start themselves from the global generator, whose state is put back after.
@@ -150,6 +143,20 @@ def initial_model(config: TrainConfig) -> WITT:
             return WITT(sizes)
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"no model of these sizes: {str(error).splitlines()[0]}") from error
+
+
+def _with_abilities(there: ModelConfig, config: TrainConfig) -> ModelConfig:
+    """The configuration of weights, with what may be replaced of it."""
+    _check_overrides(there.name, config.overrides)
+    for name, value in config.overrides.items():
+        has = getattr(there, name)
+        if name not in ABILITIES and has != (tuple(value) if isinstance(has, tuple) else value):
+            raise InputError(
+                f"--set {name}: the weights of --init fix it ({has}); only "
+                f"{', '.join(ABILITIES)} can be set"
+            )
+    abilities = {name: v for name, v in config.overrides.items() if name in ABILITIES}
+    return replace(there, **abilities)
 
 
 def training_before(config: TrainConfig) -> dict[str, Any] | None:

@@ -12,6 +12,8 @@ from torch import Tensor
 
 from witt.metrics import ms_ssim, psnr
 from witt.model import WITT
+from witt.profile_link import transmit_as
+from witt.profiles import OURS, Profile
 from witt.training.config import CHANNELS, TrainConfig
 from witt.training.pictures import Pictures
 
@@ -88,6 +90,27 @@ class Scores(NamedTuple):
     ms_ssim: dict[str, float]
 
 
+def mean(scores: dict[str, float]) -> float:
+    """Mean over the points, in dB."""
+    return round(sum(scores.values()) / len(scores), 4)
+
+
+def summary(step: int, scores: Scores, at: Sequence[Point], best: bool) -> str:
+    """What a validation found: the means in one line, then each point, a line for a channel."""
+    first = f"step {step:,}: validation PSNR {mean(scores.psnr):.2f} dB"
+    if scores.ms_ssim:
+        first += f", MS-SSIM {mean(scores.ms_ssim):.2f} dB"
+    lines = [first + (", the best so far" if best else "")]
+    for channel in dict.fromkeys(point.channel for point in at):
+        each = [
+            f"{point.snr_db:g} dB {point.cbr} {scores.psnr[str(point)]:.2f}"
+            for point in at
+            if point.channel == channel
+        ]
+        lines.append(f"  {channel}: " + " | ".join(each))
+    return "\n".join(lines)
+
+
 @torch.inference_mode()
 def validate(
     model: WITT,
@@ -95,6 +118,7 @@ def validate(
     at: Sequence[Point],
     with_ms_ssim: bool,
     stop: Callable[[], bool] = lambda: False,
+    profile: Profile = OURS,
 ) -> Scores | None:
     """Mean quality of a model in evaluation mode at each point, with the same noise every time.
 
@@ -104,6 +128,7 @@ def validate(
         at: conditions.
         with_ms_ssim: measure MS-SSIM too, which takes longer than all the rest.
         stop: asked now and then; where it says so, None is returned.
+        profile: how the pictures are sent; the figures are always those of `witt.metrics`.
     """
     device = next(model.parameters()).device
     scores = Scores({}, {})
@@ -116,7 +141,10 @@ def validate(
             if stop():
                 return None
             image = batch.to(device).float() / 255
-            out = model(image, channel, point.snr_db, cbr, generator=generator).image
+            sent = transmit_as(
+                profile, model, image, channel, point.snr_db, cbr, generator=generator
+            )
+            out = sent.image
             quality.append(psnr(out, image))
             if with_ms_ssim:
                 similarity.append(ms_ssim(out, image).db)

@@ -29,6 +29,16 @@ def test_workers_do_not_change_the_stream(photos: Path) -> None:
     assert torch.equal(stream(pictures, 5), stream(pictures, 5, workers=2))
 
 
+def test_processes_share_each_batch(photos: Path) -> None:
+    """In the order of their ranks, and from anywhere in the stream."""
+    pictures = open_sets([photos], []).train
+    found = [batches(pictures, 16, 4, 3, 8, 0, rank, 2) for rank in range(2)]
+    together = torch.cat([next(one) for _ in range(3) for one in found])
+    for one in found:
+        one.close()
+    assert torch.equal(together, stream(pictures, 3, first=8))
+
+
 def test_a_resumed_stream_goes_on(photos: Path) -> None:
     pictures = open_sets([photos], []).train
     whole = stream(pictures, 5)

@@ -11,7 +11,7 @@ import channels
 import witt
 from witt.model import WITT
 from witt.training.loss import LOSS_SCALE, loss_of
-from witt.training.objective import Conditions, draw_conditions, send
+from witt.training.objective import Conditions, draw_conditions, draw_images, send
 
 DRAWS = 4000
 
@@ -47,6 +47,60 @@ def test_lists_are_drawn_as_often_as_they_are_named() -> None:
             assert abs(float((values == value).float().mean()) - share) < 4 * sigma
     together = ((snr == 1) & (k == 12)).float().mean()
     assert abs(float(together) - 1 / 6) < 4 * (1 / 6 * 5 / 6 / DRAWS) ** 0.5
+
+
+OVER = [channels.AWGN(), channels.Rayleigh(), channels.Rician()]
+
+
+def test_an_image_has_its_own_draws() -> None:
+    """Fixed by its number: whoever draws, and with which others."""
+    settings = (6, OVER, (0, 20), True, [6, 12], 9)
+    whole = draw_images(range(4, 10), *settings)
+    parts = [draw_images(range(n, n + 2), *settings) for n in (4, 6, 8)]
+    for name in whole._fields:
+        value = getattr(whole, name)
+        assert torch.equal(value, torch.cat([getattr(part, name) for part in parts])), name
+    assert torch.equal(whole.h[[2, 5]], torch.ones(2, 6, dtype=torch.complex64))  # AWGN
+    assert not torch.equal(whole.noise[0], whole.noise[3])
+    other = draw_images(range(4, 10), *settings[:-1], 10)
+    assert not torch.equal(whole.noise, other.noise)
+
+
+def test_draws_of_images_are_independent() -> None:
+    """Generators of neighbouring seeds: uniform SNRs, fair rates, white noise."""
+    snr, k, h, noise = draw_images(range(DRAWS), 2, OVER[1:2], (-2, 20), True, [6, 12], 0)
+    uniform = scipy.stats.uniform(loc=-2, scale=22)
+    assert scipy.stats.kstest(snr.numpy(), uniform.cdf).pvalue > 6e-5  # 4 sigma
+    assert abs(float((k == 6).float().mean()) - 0.5) < 4 * 0.5 / DRAWS**0.5
+    for values in (h, noise):
+        normal = scipy.stats.norm(scale=0.5**0.5)
+        samples = torch.view_as_real(values).flatten().numpy()
+        assert scipy.stats.kstest(samples, normal.cdf).pvalue > 6e-5
+        neighbours = (values[1:] * values[:-1].conj()).mean()
+        assert abs(complex(neighbours)) < 4 / (2 * DRAWS) ** 0.5
+    assert abs(complex((h * noise.conj()).mean())) < 4 / (2 * DRAWS) ** 0.5
+    assert abs(float(torch.corrcoef(torch.stack([snr, noise.real[:, 0]]))[0, 1])) < 4 / DRAWS**0.5
+
+
+def test_bfloat16_is_of_the_networks_alone() -> None:
+    """Close to float32, not equal; and the linear path beside the network stays exact."""
+    model = tiny("witt_light", cbr_range=None).eval()
+    image = torch.rand(2, 3, 32, 32, generator=torch.Generator().manual_seed(2))
+    at = Conditions(torch.tensor([10.0, 20.0]), torch.tensor([24, 24]))
+    h, noise = injected(model, image)
+    for started in (True, False):  # the network adds nothing to the linear path at first
+        with torch.no_grad():
+            exact, rough = (
+                send(model, image, at, OVER[:1], h=h, noise=noise, bf16=bf16)
+                for bf16 in (False, True)
+            )
+        assert rough.dtype == torch.float32
+        assert torch.equal(exact, rough) is started
+        torch.testing.assert_close(rough, exact, rtol=0.05, atol=0.05)
+        for parameter in model.parameters():
+            parameter.data += 0.02 * torch.randn(
+                parameter.shape, generator=torch.Generator().manual_seed(3)
+            )
 
 
 def injected(model: WITT, image: Tensor) -> tuple[Tensor, Tensor]:

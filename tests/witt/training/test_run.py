@@ -13,6 +13,7 @@ from torch import Tensor
 
 import witt
 from witt.errors import InputError
+from witt.training import gradient as gradient_module
 from witt.training import run as run_module
 from witt.training.checkpoint import read_checkpoint
 from witt.training.config import TrainConfig, continued
@@ -20,6 +21,7 @@ from witt.training.loop import train
 from witt.training.pictures import Pictures
 from witt.training.run import Run
 from witt.training.start import initial_model
+from witt.training.validation import Scores
 from witt.training.watch import StallWatch
 
 
@@ -118,10 +120,9 @@ def test_the_best_weights_are_kept(
 ) -> None:
     """Validated after each step; the third is made the best one."""
     given = iter([1.0, 2.0, 5.0, 4.0, 3.0, 2.0, 1.0])
-    scores = run_module.Scores
 
-    def pretend(*_: object) -> run_module.Scores:
-        return scores({str(p): next_value for p in run_module.points(config)}, {})
+    def pretend(*_: object) -> Scores:
+        return Scores({str(p): next_value for p in run_module.points(config)}, {})
 
     config = settings(val=(str(photos),), val_minutes=1e-6)
     original = Run.validate
@@ -173,7 +174,7 @@ def test_divergence_stops_the_run(tmp_path: Path, settings: Callable[..., TrainC
 def test_a_step_that_is_not_finite_is_skipped(
     tmp_path: Path, settings: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = run_module.loss_of
+    original = gradient_module.loss_of_mean
 
     def broken(*args: Any) -> Tensor:
         return original(*args) * (float("nan") if run.step in (2, 3) else 1.0)
@@ -181,7 +182,7 @@ def test_a_step_that_is_not_finite_is_skipped(
     config = settings(muon_lr=0)
     tiles = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     run = Run(config, tmp_path, initial_model(config), Pictures([], tiles))
-    monkeypatch.setattr(run_module, "loss_of", broken)
+    monkeypatch.setattr(gradient_module, "loss_of_mean", broken)
     image = torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 255
     messages, weights = [], []
     for _ in range(6):

@@ -6,11 +6,9 @@ from typing import Any
 
 import pytest
 import torch
-from click.testing import CliRunner
 
 import witt
 from witt.errors import InputError
-from witt.training.command import train
 from witt.training.config import TrainConfig
 from witt.training.start import default_cbr, initial_model, model_config
 
@@ -78,26 +76,6 @@ def test_default_cbr() -> None:
 def test_cifar_has_its_own_usual_rates() -> None:
     usual = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
     assert default_cbr(witt.PRESETS["witt_cifar_light"]) == usual
-
-
-@pytest.mark.parametrize(
-    ("preset", "rates"), [("witt_light", (1e-4, 0.003)), ("deepjscc", (1e-3, 0.01))]
-)
-def test_rates_follow_from_the_network(
-    preset: str, rates: tuple[float, float], monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    """Unless they are given."""
-    seen: list[TrainConfig] = []
-
-    def run(config: TrainConfig, *_: object, **__: object) -> int:
-        seen.append(config)
-        return 0
-
-    monkeypatch.setattr("witt.training.loop.train", run)
-    args = ["--preset", preset, "--data", str(tmp_path), "--cbr", "1/16"]
-    for more in ([], ["--lr", "0.5", "--muon-lr", "0"]):
-        assert CliRunner().invoke(train, [*args, *more]).exit_code == 0
-    assert [(config.lr, config.muon_lr) for config in seen] == [rates, (0.5, 0)]
 
 
 def test_weights_to_start_from(tmp_path: Path, settings: Callable[..., TrainConfig]) -> None:

@@ -1,0 +1,1 @@
+"""How fast the model's code is beside a plain implementation of the published network."""

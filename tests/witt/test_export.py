@@ -1,0 +1,105 @@
+"""ONNX files against torch in onnxruntime, for sizes, rates and kinds of models."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from click.testing import CliRunner
+
+import witt
+from witt.config import ModelConfig
+from witt.export import command, dft_matrix, export_onnx
+from witt.weights import save_weights
+
+onnx = pytest.importorskip("onnx")
+onnxruntime = pytest.importorskip("onnxruntime")
+pytest.importorskip("onnxscript")
+
+SIZES: dict[str, Any] = {"window": 2, "patch": 4, "channels": 8, "modnet_layers": 1}
+FULL = {
+    "rate_adaptive": True, "linear_path": True, "smooth_channels": 2, "uses_csi": True,
+    "spreads": True, "sends_scale": True,
+}  # fmt: skip
+
+
+CNN = {"network": "cnn", "window": 3}
+
+
+def build(**entries: Any) -> witt.WITT:
+    """Of one stage: the time that an export takes follows the number of layers."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = witt.WITT(ModelConfig("tiny", (8,), (2,), (2,), **{**SIZES, **entries}))
+    with torch.no_grad():
+        for parameter in model.parameters():  # none at 0, so that every part counts
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator()))
+    return model.eval()
+
+
+@pytest.mark.parametrize("n", [1, 2, 5, 12])
+def test_dft_as_a_real_matrix(n: int) -> None:
+    x = torch.randn(3, n, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
+    product = torch.view_as_real(x).flatten(1) @ dft_matrix(n)
+    expected = torch.view_as_real(torch.fft.fft(x, norm="ortho")).flatten(1)
+    torch.testing.assert_close(product, expected, atol=1e-5, rtol=0)
+
+
+def test_files_do_what_the_model_does(tmp_path: Path) -> None:
+    """A size that is padded and a rate below the highest, at another SNR than was checked."""
+    model, size, cbr, snr_db = build(**FULL), (9, 14), 1 / 16, 3.0
+    exported = export_onnx(model, tmp_path, size, cbr)
+    assert [e.path.name for e in exported] == ["encoder.onnx", "decoder.onnx"]
+    image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        symbols, scale = model.encode_with_scale(image, snr_db, cbr)
+        noise_var = torch.linspace(0.1, 0.9, symbols.shape[1])[None]
+        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale)
+    sessions = [onnxruntime.InferenceSession(e.path) for e in exported]
+    snr = np.array([snr_db], np.float32)
+    sent, scaled = sessions[0].run(None, {"image": image.numpy(), "snr_db": snr})
+    np.testing.assert_allclose(sent, torch.view_as_real(symbols).numpy(), atol=1e-5)
+    np.testing.assert_allclose(scaled, scale.numpy(), rtol=2**-10)
+    taken = {"symbols": sent, "snr_db": snr, "noise_var": noise_var.numpy(), "scale": scaled}
+    (received,) = sessions[1].run(None, taken)
+    assert received.shape == (1, 3, *size)
+    np.testing.assert_allclose(received, expected.numpy(), atol=1e-4)
+    (entry,) = onnx.load(exported[0].path).metadata_props
+    facts = json.loads(entry.value)
+    assert ModelConfig.from_dict(facts["config"]) == model.config
+    assert (facts["size"], facts["part"]) == ([9, 14], "encoder")
+
+
+def test_command(tmp_path: Path) -> None:
+    """A CNN needs neither noise level nor scale."""
+    weights, out = tmp_path / "tiny.safetensors", tmp_path / "out"
+    save_weights(weights, build(**CNN), {})
+    result = CliRunner().invoke(
+        command, ["--weights", str(weights), "--size", "12x8", "-o", str(out)]
+    )
+    assert result.exit_code == 0, result.output
+    assert sorted(p.name for p in out.iterdir()) == ["decoder.onnx", "encoder.onnx"]
+    assert "decoder.onnx: takes symbols [1, 24, 2], snr_db [1]; within " in result.output
+
+
+def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("witt.export.TOLERANCE", -1.0)
+    with pytest.raises(witt.InputError, match=r"encoder\.onnx: not written, since its result is"):
+        export_onnx(build(**CNN), tmp_path, (4, 4))
+    assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize("size", ["768", "0x4", "9000x4", "axb", "-1x4"])
+def test_refuses_sizes(size: str) -> None:
+    result = CliRunner().invoke(command, ["--size", size])
+    assert result.exit_code == 2
+    assert "is not a size: give width and height like 768x512" in result.output
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", sorted(witt.shipped()))
+def test_shipped_weights(name: str, tmp_path: Path) -> None:
+    for exported in export_onnx(witt.load(name), tmp_path, (64, 96)):
+        assert exported.difference < 1e-4

@@ -1,0 +1,299 @@
+"""`witt export`: encoder and decoder as ONNX files, for one picture size and one CBR.
+
+ONNX has no complex numbers: I and Q of a symbol are the last dimension, and the DFT that spreads a
+token's features is a product of real matrices. The size is fixed, because windows, padding and
+the transform over the tokens are laid out for it.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+import warnings
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from witt.errors import InputError
+from witt.files import ensure_writable_folder, write_bytes
+from witt.model import WITT
+from witt.options import Cbr, CbrType, output_option, weights_option
+from witt.report import file_sha256, to_json
+from witt.spreading import despread_error
+from witt.weights import load_weights, resolve
+
+TOLERANCE = 1e-3  # of symbols of unit power, and of pictures in [0, 1]
+CHECK_SNR_DB = 7.0
+LARGEST_SIDE = 8192
+OPSET = 18
+
+
+def dft_matrix(n: int) -> Tensor:
+    """Real (2n, 2n) matrix M with x @ M the unitary DFT of n symbols (I₀, Q₀, I₁, Q₁, …)."""
+    turns = torch.outer(torch.arange(n), torch.arange(n)).double() % n
+    angle = 2 * math.pi / n * turns
+    cos, sin = angle.cos() / math.sqrt(n), angle.sin() / math.sqrt(n)
+    rows = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), 1)
+    return rows.reshape(2 * n, 2 * n).float()
+
+
+class EncoderGraph(nn.Module):
+    """A picture and the SNR to symbols of unit power; the arithmetic of `WITT.encode_with_scale`.
+
+    Args:
+        model: any WITT model.
+        size: (height, width) of the picture.
+        k: feature channels that are sent.
+    """
+
+    matrix: Tensor | None
+
+    def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
+        super().__init__()
+        self.model, self.k = model, k
+        stride = model.config.stride
+        self.padding = (0, -size[1] % stride, 0, -size[0] % stride)
+        matrix = dft_matrix(k // 2) if model.config.spreads else None
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(self, image: Tensor, snr_db: Tensor) -> tuple[Tensor, Tensor]:
+        """`image` (1, 3, H, W), `snr_db` (1,) to symbols (1, N, 2) and their scale (1, 1)."""
+        padded = F.pad(image, self.padding, mode="replicate")
+        features = self.model.features(padded, snr_db, torch.full_like(snr_db, self.k))
+        features = features[..., : self.k].flatten(1, 2)
+        if self.matrix is not None:
+            features = features @ self.matrix
+        flat = features.flatten(1)
+        energy = flat.square().sum(1, keepdim=True)
+        uses = flat.shape[1] // 2
+        scale = torch.sqrt(uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
+        symbols = (flat * scale).unflatten(1, (uses, 2))
+        return symbols, scale.clamp(max=65504.0).half().float()  # as the header carries it
+
+
+class DecoderGraph(nn.Module):
+    """Equalised symbols to a picture; the arithmetic of `WITT.decode`.
+
+    Args:
+        model, size, k: as the encoder's.
+    """
+
+    matrix: Tensor | None
+
+    def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
+        super().__init__()
+        self.model, self.size, self.k = model, size, k
+        self.grid = tuple(math.ceil(side / model.config.stride) for side in size)
+        matrix = dft_matrix(k // 2).T.contiguous() if model.config.spreads else None
+        self.register_buffer("matrix", matrix, persistent=False)
+
+    def forward(
+        self,
+        symbols: Tensor,
+        snr_db: Tensor,
+        noise_var: Tensor | None = None,
+        scale: Tensor | None = None,
+    ) -> Tensor:
+        """`symbols` (1, N, 2), `snr_db` (1,), `noise_var` (1, N), `scale` (1, 1) to (1, 3, H, W).
+
+        `noise_var` is the error variance after the MMSE equaliser, which an AWGN channel has too;
+        it and `scale` are inputs where the model looks at them.
+        """
+        rows, columns = self.grid
+        unsent = self.model.config.channels - self.k
+        features = symbols.reshape(1, rows * columns, self.k)
+        error = symbols.new_zeros(1, 1) if noise_var is None else noise_var
+        error = error.expand(1, symbols.shape[1]).reshape(1, rows * columns, self.k // 2)
+        if self.matrix is not None:
+            features, error = features @ self.matrix, despread_error(error)
+        image = self.model.reconstruct(
+            F.pad(features.reshape(1, rows, columns, self.k), (0, unsent)),
+            F.pad(error.reshape(1, rows, columns, self.k // 2), (0, unsent // 2), value=1.0),
+            torch.ones_like(snr_db)[:, None] if scale is None else scale,
+            snr_db,
+            torch.full_like(snr_db, self.k),
+        )
+        return image[:, :, : self.size[0], : self.size[1]]
+
+
+class Exported(NamedTuple):
+    """An ONNX file and how close it came to torch.
+
+    path: the file.
+    inputs: names of its inputs, with their shapes.
+    difference: largest absolute difference of its outputs in onnxruntime.
+    """
+
+    path: Path
+    inputs: dict[str, list[int]]
+    difference: float
+
+
+class SizeType(click.ParamType):
+    """A picture size: "768x512", width first."""
+
+    name = "WxH"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[int, int]:
+        """(height, width)."""
+        if isinstance(value, tuple):
+            return value
+        found = re.fullmatch(r"([0-9]{1,5})[x×]([0-9]{1,5})", str(value).strip().lower())
+        width, height = map(int, found.groups()) if found else (0, 0)
+        if not 1 <= min(width, height) <= max(width, height) <= LARGEST_SIDE:
+            self.fail(
+                f"{value!r} is not a size: give width and height like 768x512, each from 1 to "
+                f"{LARGEST_SIDE}",
+                param,
+                ctx,
+            )
+        return height, width
+
+
+@click.command("export", short_help="Write encoder and decoder as ONNX files.")
+@click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True)
+@weights_option()
+@click.option(
+    "--size",
+    type=SizeType(),
+    default="768x512",
+    show_default=True,
+    help="Width and height of the pictures that the files take.",
+)
+@click.option(
+    "--cbr",
+    type=CbrType(),
+    help="Channel bandwidth ratio of the files.  [default: all feature channels]",
+)
+@output_option("Folder for encoder.onnx and decoder.onnx.", "witt_onnx")
+def command(kind: str, weights: str, size: tuple[int, int], cbr: Cbr | None, output: Path) -> None:
+    """Write encoder.onnx and decoder.onnx, and check them against PyTorch in onnxruntime.
+
+    A file takes one picture of one size at one CBR; the SNR is an input. I and Q are the last
+    dimension of the symbols.
+    """
+    path = resolve(weights)
+    model = load_weights(path)[0]
+    ensure_writable_folder(output)
+    value = None if cbr is None else cbr.value
+    notes = {"weights": weights, "weights_sha256": file_sha256(path)}
+    for exported in export_onnx(model, output, size, value, notes):
+        shapes = ", ".join(f"{name} {shape}" for name, shape in exported.inputs.items())
+        click.echo(
+            f"{click.format_filename(exported.path)}: takes {shapes}; "
+            f"within {exported.difference:.1e} of PyTorch"
+        )
+
+
+def export_onnx(
+    model: WITT,
+    folder: Path,
+    size: tuple[int, int],
+    cbr: float | None = None,
+    notes: dict[str, Any] | None = None,
+) -> list[Exported]:
+    """Write ``encoder.onnx`` and ``decoder.onnx``; neither if one of them differs from torch.
+
+    Args:
+        model: on the CPU, in evaluation mode.
+        folder: exists.
+        size: (height, width).
+        cbr: requested CBR; None sends all feature channels.
+        notes: plain values kept in the files, beside the configuration.
+
+    Raises:
+        InputError: the export extra is missing, the CBR is not served, or the results differ
+            from torch's by more than TOLERANCE.
+    """
+    _require_onnx()
+    k, config = model.feature_channels(size, cbr), model.config
+    generator = torch.Generator().manual_seed(0)
+    image = torch.rand((1, 3, *size), generator=generator)
+    snr_db = torch.full((1,), CHECK_SNR_DB)
+    facts = {"config": config.to_dict(), "size": size, "feature_channels": k, **(notes or {})}
+
+    with torch.no_grad():
+        encoded = model.encode_with_scale(image, snr_db, cbr)
+    sent = torch.view_as_real(encoded.symbols)
+    taken = {"image": image, "snr_db": snr_db}
+    made: list[tuple[str, nn.Module, dict[str, Tensor], tuple[Tensor, ...]]]
+    made = [("encoder", EncoderGraph(model, size, k), taken, (sent, encoded.scale))]
+
+    noise_var = torch.rand(sent.shape[:2], generator=generator)
+    taken, known = {"symbols": sent, "snr_db": snr_db}, {}
+    if config.uses_csi or config.linear_path:
+        taken["noise_var"] = known["noise_var"] = noise_var
+    if config.sends_scale:
+        taken["scale"] = known["scale"] = encoded.scale
+    with torch.no_grad():
+        received = model.decode(encoded.symbols, snr_db, size, cbr, **known)
+    made.append(("decoder", DecoderGraph(model, size, k), taken, (received,)))
+
+    results, files = [], []
+    for name, graph, inputs, expected in made:
+        outputs = ["symbols", "scale"] if name == "encoder" else ["image"]
+        data = _to_onnx(graph, inputs, outputs, {**facts, "part": name})
+        path = folder / f"{name}.onnx"
+        difference = _difference(data, inputs, expected)
+        if not difference <= TOLERANCE:  # NaN too
+            raise InputError(
+                f"{path}: not written, since its result is {difference:.3g} from PyTorch's"
+            )
+        shapes = {name: list(tensor.shape) for name, tensor in inputs.items()}
+        results.append(Exported(path, shapes, difference))
+        files.append((path, data))
+    for path, data in files:
+        write_bytes(path, data)
+    return results
+
+
+def _require_onnx() -> None:
+    try:
+        import onnx  # noqa: F401
+        import onnxruntime  # noqa: F401
+        import onnxscript  # noqa: F401
+    except ImportError as error:
+        raise InputError(
+            f"ONNX files need the {error.name} package: pip install 'witt[export]'"
+        ) from error
+
+
+def _to_onnx(
+    graph: nn.Module, inputs: dict[str, Tensor], outputs: list[str], facts: dict[str, Any]
+) -> bytes:
+    with torch.no_grad(), warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # of torch.export to its own authors
+        program = torch.onnx.export(
+            graph.eval(),
+            (),
+            kwargs=inputs,
+            input_names=list(inputs),
+            output_names=outputs,
+            opset_version=OPSET,
+            dynamo=True,
+            verbose=False,
+        )
+    if program is None:
+        raise RuntimeError("torch.onnx.export returned nothing")
+    proto = program.model_proto
+    entry = proto.metadata_props.add()
+    entry.key, entry.value = "witt", to_json(facts)
+    data: bytes = proto.SerializeToString()
+    return data
+
+
+def _difference(data: bytes, inputs: dict[str, Tensor], expected: tuple[Tensor, ...]) -> float:
+    """Largest absolute difference of what onnxruntime computes."""
+    import onnxruntime
+
+    session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
+    found = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
+    gaps = [np.abs(a - b.numpy()).max() for a, b in zip(found, expected, strict=True)]
+    return float(max(gaps))

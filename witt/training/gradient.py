@@ -1,0 +1,157 @@
+"""The gradient of a step: over the parts of a batch, and over the processes that share it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from contextlib import nullcontext
+from functools import cached_property
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+
+import channels
+from witt.config import channels_for_cbr
+from witt.model import WITT
+from witt.profile_link import transmit_as
+from witt.profiles import OURS, PROFILES, Profile
+from witt.training.config import CHANNELS, TrainConfig, uses_bf16
+from witt.training.loss import LOSS_SCALE, image_terms, loss_of_mean
+from witt.training.objective import Conditions, Draws, draw_images, send
+from witt.training.processes import Processes
+from witt.training.published import draw_snr, published_terms
+
+
+class Objective(nn.Module):
+    """A model on its way from images to what each adds to the loss.
+
+    Its forward is all that is differentiated, as `DistributedDataParallel` wants it.
+
+    Args:
+        model: both ends.
+        over: channels.
+        loss: "mse" or "ms-ssim".
+        bf16: as in `send`.
+        profile: how the images are sent and compared.
+    """
+
+    def __init__(
+        self,
+        model: WITT,
+        over: Sequence[channels.Channel],
+        loss: str,
+        bf16: bool = False,
+        profile: Profile = OURS,
+    ) -> None:
+        super().__init__()
+        self.model, self.over, self.loss, self.bf16 = model, over, loss, bf16
+        self.profile = profile
+
+    def forward(self, image: Tensor, drawn: Draws, first: int) -> tuple[Tensor, Tensor]:
+        """Terms (B,) of the loss, and images as received, without gradient.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1].
+            drawn: for these images.
+            first: number of the first one among all of the run.
+        """
+        if self.profile != OURS:
+            received = self._published(image, drawn)
+            return published_terms(self.loss, received, image), received.detach()
+        received = send(
+            self.model,
+            image,
+            Conditions(drawn.snr_db, drawn.k),
+            self.over,
+            first=first,
+            h=drawn.h,
+            noise=drawn.noise,
+            bf16=self.bf16,
+        )
+        return image_terms(self.loss, received, image), received.detach()
+
+    def _published(self, image: Tensor, drawn: Draws) -> Tensor:
+        snr_db = float(drawn.snr_db[0])  # one for the batch
+        over, h, noise = self.over[0], drawn.h, drawn.noise
+        return transmit_as(self.profile, self.model, image, over, snr_db, h=h, noise=noise).image
+
+
+class Seen(NamedTuple):
+    """What a step has seen.
+
+    loss: of the whole batch, before its scale.
+    snr_db: (B,) of this process's images.
+    received: (B, 3, H, W) of this process, without gradient.
+    """
+
+    loss: float
+    snr_db: Tensor
+    received: Tensor
+
+
+class Gradient:
+    """Computes the gradient of a batch, of which each process has an equal part.
+
+    The loss may be a geometric mean over the batch, which is no mean of the parts' losses. Its
+    gradient is its value times that of the mean of the logarithms; the latter adds up over parts
+    and processes, and the former comes in at the end, when it is known.
+
+    Args:
+        config: of the run.
+        model: gets the gradient.
+        processes: that share the batch.
+    """
+
+    def __init__(self, config: TrainConfig, model: WITT, processes: Processes) -> None:
+        self.config, self.model, self.processes = config, model, processes
+        self.profile = PROFILES[config.profile]
+        self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
+        self.over = [CHANNELS[name]() for name in config.channel]
+        self.symbols = model.tokens((config.crop, config.crop)) * model.config.channels // 2
+
+    @cached_property
+    def network(self) -> nn.Module:
+        """The objective, with gradients that are averaged over the processes.
+
+        Made in the first step: it takes all processes, and on the way there one may fail.
+        """
+        bf16 = uses_bf16(self.config, self.processes.device)
+        objective = Objective(self.model, self.over, self.config.loss, bf16, self.profile)
+        return self.processes.spread(objective, all_used=self.model.config.modulation)
+
+    def __call__(self, image: Tensor, step: int) -> Seen:
+        """Leave the gradient of the loss, times its scale, in the parameters.
+
+        Args:
+            image: (B, 3, crop, crop) in [0, 1], this process's part of the batch.
+            step: number of the step.
+        """
+        config, share = self.config, len(image)
+        first = step * config.batch + self.processes.rank * share
+        drawn = self._draw(range(first, first + share), step)
+        size, total, received = share // config.accumulate, image.new_zeros(()), []
+        for start in range(0, share, size):
+            part, last = slice(start, start + size), start + size == share
+            here = Draws(*(value[part].to(image.device) for value in drawn))
+            with nullcontext() if last else self.processes.adding_up(self.network):
+                terms, seen = self.network(image[part], here, first + start)
+                (terms.sum() / share).backward()
+            total += terms.detach().sum()
+            received.append(seen)
+        mean = self.processes.mean(total / share)
+        geometric = config.loss == "mse" and self.profile == OURS
+        loss = float(loss_of_mean(config.loss, mean) if self.profile == OURS else mean)
+        scale = LOSS_SCALE[config.loss] * (loss if geometric else 1.0)
+        gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
+        torch._foreach_mul_(gradients, scale)
+        return Seen(loss, drawn.snr_db, torch.cat(received))
+
+    def _draw(self, numbers: range, step: int) -> Draws:
+        config = self.config
+        snr_db, is_range = config.snr, config.snr_is_range
+        if self.profile != OURS:
+            generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
+            snr_db, is_range = (draw_snr(snr_db, is_range, generator),), False
+        return draw_images(
+            numbers, self.symbols, self.over, snr_db, is_range, self.rates, config.seed
+        )
