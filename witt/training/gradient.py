@@ -72,8 +72,8 @@ class Objective(nn.Module):
 
     def _published(self, image: Tensor, drawn: Draws) -> Tensor:
         snr_db = float(drawn.snr_db[0])  # one for the batch
-        at, over = {"h": drawn.h, "noise": drawn.noise}, self.over[0]
-        return transmit_as(self.profile, self.model, image, over, snr_db, **at).image
+        over, h, noise = self.over[0], drawn.h, drawn.noise
+        return transmit_as(self.profile, self.model, image, over, snr_db, h=h, noise=noise).image
 
 
 class Seen(NamedTuple):
