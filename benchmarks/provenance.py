@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 
+from witt.profiles import OURS
 from witt.report import version
 
 
@@ -23,6 +24,7 @@ def run_record(**more: Any) -> dict[str, Any]:
         "command": shlex.join(["witt", *sys.argv[1:]]),
         "version": version(),
         "commit": commit(),
+        "profile": OURS.name,  # a sweep's columns have the published metrics beside ours
         "date": datetime.now(timezone.utc).isoformat(timespec="seconds"),
         "machine": {
             "system": platform.platform(),

@@ -37,6 +37,7 @@ from witt.options import (
     pick_device,
     weights_option,
 )
+from witt.profiles import OURS
 from witt.report import console, file_sha256, number, plain, table, to_json
 from witt.weights import load_weights, resolve
 
@@ -211,6 +212,7 @@ def process(picture: Input, target: Target, model: WITT, request: Request) -> di
         "cbr_requested": request.cbr.value,
         "channel_uses": first.sent.symbols.shape[1],
         "header_bits": first.sent.header_bits,
+        "profile": OURS.name,
         "seed": request.seed,
         "repeats": request.repeats,
         "weights": request.weights,

@@ -7,11 +7,11 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from click.testing import CliRunner
 
+import cli
 import witt
 from witt.config import ModelConfig
-from witt.export import command, dft_matrix, export_onnx
+from witt.export import dft_matrix, export_onnx
 from witt.weights import save_weights
 
 onnx = pytest.importorskip("onnx")
@@ -72,16 +72,20 @@ def test_files_do_what_the_model_does(tmp_path: Path) -> None:
     assert (facts["size"], facts["part"]) == ([9, 14], "encoder")
 
 
-def test_command(tmp_path: Path) -> None:
+def run(*args: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["export", *map(str, args)])
+    return int(stop.value.code or 0)
+
+
+def test_command(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A CNN needs neither noise level nor scale."""
     weights, out = tmp_path / "tiny.safetensors", tmp_path / "out"
     save_weights(weights, build(**CNN), {})
-    result = CliRunner().invoke(
-        command, ["--weights", str(weights), "--size", "12x8", "-o", str(out)]
-    )
-    assert result.exit_code == 0, result.output
+    assert run("--weights", weights, "--size", "12x8", "-o", out) == 0
     assert sorted(p.name for p in out.iterdir()) == ["decoder.onnx", "encoder.onnx"]
-    assert "decoder.onnx: takes symbols [1, 24, 2], snr_db [1]; within " in result.output
+    expected = "decoder.onnx: takes symbols [1, 24, 2], snr_db [1]; within "
+    assert expected in capsys.readouterr().out
 
 
 def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -92,10 +96,9 @@ def test_what_differs_is_not_written(tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.parametrize("size", ["768", "0x4", "9000x4", "axb", "-1x4"])
-def test_refuses_sizes(size: str) -> None:
-    result = CliRunner().invoke(command, ["--size", size])
-    assert result.exit_code == 2
-    assert "is not a size: give width and height like 768x512" in result.output
+def test_refuses_sizes(size: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run("--size", size) == 2
+    assert "is not a size: give width and height like 768x512" in capsys.readouterr().err
 
 
 @pytest.mark.slow

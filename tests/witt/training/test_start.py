@@ -89,7 +89,7 @@ def test_weights_to_start_from(tmp_path: Path, settings: Callable[..., TrainConf
     assert started.config.cbr_range == (1 / 24, 1 / 24)
     for changes, named in (
         ({"cbr": ("1/8",), "overrides": {}}, "at most 0.0625"),
-        ({"overrides": {"patch": 2}}, "--set and --init"),
+        ({"overrides": {"patch": 4}}, "--set patch: the weights of --init fix it"),
         ({"preset": "witt_base", "overrides": {}}, "holds witt_light"),
     ):
         with pytest.raises(InputError, match=named):
