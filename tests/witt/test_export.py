@@ -11,7 +11,7 @@ import torch
 import cli
 import witt
 from witt.config import ModelConfig
-from witt.export import dft_matrix, export_onnx
+from witt.export import DecoderGraph, EncoderGraph, dft_matrix, export_onnx
 from witt.weights import save_weights
 
 onnx = pytest.importorskip("onnx")
@@ -47,6 +47,24 @@ def test_dft_as_a_real_matrix(n: int) -> None:
     torch.testing.assert_close(product, expected, atol=1e-5, rtol=0)
 
 
+def test_graphs_do_what_the_model_does() -> None:
+    """What is exported, still in torch: without complex numbers, padded, below the highest rate."""
+    model, size, cbr, snr_db = build(**FULL), (9, 14), 1 / 16, torch.tensor([3.0])
+    k = model.feature_channels(size, cbr)
+    assert k < model.config.channels
+    image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        symbols, scale = model.encode_with_scale(image, snr_db, cbr)
+        noise_var = torch.linspace(0.1, 0.9, symbols.shape[1])[None]
+        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale)
+        sent, scaled = EncoderGraph(model, size, k)(image, snr_db)
+        received = DecoderGraph(model, size, k)(sent, snr_db, noise_var, scaled)
+    torch.testing.assert_close(sent, torch.view_as_real(symbols), atol=1e-5, rtol=0)
+    torch.testing.assert_close(scaled, scale, atol=0, rtol=2**-10)
+    torch.testing.assert_close(received, expected, atol=1e-4, rtol=0)
+
+
+@pytest.mark.slow
 def test_files_do_what_the_model_does(tmp_path: Path) -> None:
     """A size that is padded and a rate below the highest, at another SNR than was checked."""
     model, size, cbr, snr_db = build(**FULL), (9, 14), 1 / 16, 3.0
