@@ -189,6 +189,10 @@ def _report_peak(preset: str, which: str, size: Size) -> None:
 
 
 def _max_rss() -> int:
+    status = Path("/proc/self/status")
+    if status.exists():  # Linux's ru_maxrss starts from that of the process before its exec
+        (line,) = (x for x in status.read_text().splitlines() if x.startswith("VmHWM"))
+        return int(line.split()[1]) * 1024
     unit = 1 if sys.platform == "darwin" else 1024
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
