@@ -65,6 +65,7 @@ class Target(NamedTuple):
 
 @click.command(
     "transmit",
+    context_settings={"help_option_names": ["-h", "--help"]},
     short_help="Send pictures over a noisy channel.",
     epilog="Example: witt transmit photo.png --snr 3 --channel rayleigh --output out",
 )
