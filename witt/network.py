@@ -14,17 +14,19 @@ from witt.layers import OUTPUT_SCALE, DecoderStage, EncoderStage, ModNet, init_s
 from witt.linear import LinearEncoder, full_precision
 
 
-def _conditions(config: ModelConfig) -> int:
+def conditions(config: ModelConfig) -> int:
+    """Numbers in `condition_vector`."""
     return 2 if config.rate_adaptive else 1
 
 
-def _smooth(config: ModelConfig) -> int:
+def smooth_channels(config: ModelConfig) -> int:
+    """First features of the linear path that have a gain for each spatial frequency."""
     return min(config.smooth_channels, config.channels)
 
 
-def _modnet(dim: int, config: ModelConfig) -> ModNet:
+def channel_modnet(dim: int, config: ModelConfig) -> ModNet:
     """The Channel ModNet of one end."""
-    return ModNet(dim, config.modnet_layers, config.modnet_ratio, _conditions(config))
+    return ModNet(dim, config.modnet_layers, config.modnet_ratio, conditions(config))
 
 
 def condition_vector(config: ModelConfig, snr_db: Tensor, channels: Tensor) -> Tensor:
@@ -101,7 +103,7 @@ class Encoder(nn.Module):
             for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True))
         )
         self.norm = nn.LayerNorm(dims[-1])
-        self.modnet = _modnet(dims[-1], config)
+        self.modnet = channel_modnet(dims[-1], config)
         self.head = nn.Linear(dims[-1], config.channels)
         self.apply(_init_as_published)
         if config.stem:
@@ -112,7 +114,7 @@ class Encoder(nn.Module):
             init_steady(self, branches=0.3)
             nn.init.zeros_(self.head.weight)
             self.linear = LinearEncoder(
-                config.stride, config.channels, _conditions(config), _smooth(config)
+                config.stride, config.channels, conditions(config), smooth_channels(config)
             )
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
@@ -142,7 +144,7 @@ class Decoder(nn.Module):
         dims = config.dims[::-1]
         inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
         self.head = nn.Linear(inputs, dims[0])
-        self.modnet = _modnet(dims[0], config)
+        self.modnet = channel_modnet(dims[0], config)
         last = len(dims) - 1
         stages = [
             DecoderStage(

@@ -13,8 +13,9 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from witt.config import ModelConfig
-from witt.layers import OUTPUT_SCALE, ModNet, init_steady, swin_blocks
+from witt.layers import OUTPUT_SCALE, init_steady, swin_blocks
 from witt.linear import LinearDecoder, full_precision
+from witt.network import channel_modnet, conditions, smooth_channels
 
 
 class RefiningDecoder(nn.Module):
@@ -30,13 +31,12 @@ class RefiningDecoder(nn.Module):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        conditions = 2 if config.rate_adaptive else 1
         dim, self.patch = config.dims[0], config.patch
         self.uses_csi, self.modulation = config.uses_csi, config.modulation
         self.patches_a_token = config.stride // config.patch
         inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
         self.head = nn.Linear(inputs, dim)
-        self.modnet = ModNet(dim, config.modnet_layers, config.modnet_ratio, conditions)
+        self.modnet = channel_modnet(dim, config)
         self.blocks = swin_blocks(dim, config.refiner_blocks, config.heads[0], config.window)
         for part in (self.modnet, self.blocks):
             init_steady(part, branches=0.3)
@@ -45,10 +45,7 @@ class RefiningDecoder(nn.Module):
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
         self.linear = LinearDecoder(
-            config.stride,
-            config.channels,
-            conditions,
-            min(config.smooth_channels, config.channels),
+            config.stride, config.channels, conditions(config), smooth_channels(config)
         )
 
     def forward(
