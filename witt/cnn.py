@@ -14,8 +14,6 @@ from witt.config import ModelConfig
 class CnnEncoder(nn.Module):
     """Picture to channel features: each stage halves the map, PReLU after all but the last."""
 
-    linear = None
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         kernel = config.window
@@ -38,8 +36,6 @@ class CnnEncoder(nn.Module):
 class CnnDecoder(nn.Module):
     """Channel features to picture: the encoder mirrored, with a sigmoid at the end."""
 
-    linear = None
-
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         kernel = config.window
@@ -53,9 +49,7 @@ class CnnDecoder(nn.Module):
         layers += [_grow(dims[-1], 3, kernel, config.patch), nn.Sigmoid()]
         self.layers = nn.Sequential(*layers)
 
-    def forward(
-        self, features: Tensor, error: Tensor, amplitude: Tensor, condition: Tensor
-    ) -> Tensor:
+    def forward(self, features: Tensor, amplitude: Tensor, condition: Tensor) -> Tensor:
         """Picture (B, 3, H, W) from `features` (B, h, w, C); the rest is as in `Decoder`."""
         return self.layers((features * amplitude).permute(0, 3, 1, 2))
 

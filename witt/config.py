@@ -9,6 +9,8 @@ from typing import Any
 
 from witt.errors import InputError
 
+NO_MORE = frozenset(("stem", "linear_path", "uses_csi", "spreads"))
+
 
 @dataclass(frozen=True)
 class ModelConfig:
@@ -23,20 +25,16 @@ class ModelConfig:
             and `heads` and the ModNet's sizes mean nothing.
         window: side of the attention window, in tokens; for a CNN that of its kernels.
         patch: side of the first patch, in pixels; every later stage halves the map.
-        stem: channels between the two strided 5×5 convolutions that stand in the place of the
-            linear patches at both ends (`patch` is then 4); 0 for the paper's linear ones.
         channels: most real feature channels a token sends; two make one complex symbol.
         modnet_layers: factors in the Channel ModNet (7 in the paper).
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
         modulation: use the Channel ModNets; without, their weights are there and unused.
         rate_adaptive: serve several CBRs by sending the first k feature channels.
-        linear_path: add the linear transmitter beside the network (`witt.linear`); the decoder is
-            then `witt.refiner`'s.
+        classes: of tokens, for a linear code that tells them apart, beside which the networks work
+            (`witt.classified`); the decoder is then `witt.refiner`'s. 0 for none.
         refiner_blocks: Swin blocks of that decoder, as wide as the first stage.
-        smooth_channels: how many of the first features of the linear path have a gain for each
-            spatial frequency (`witt.spectrum`); with fewer `channels`, all have.
-        uses_csi: the decoder is given the reliability of each received symbol.
-        spreads: a unitary DFT spreads the features of a token over its symbols.
+        smooth_channels: how many of the first features of that code are sent by their spatial
+            frequencies.
         sends_scale: the power scale travels in the header (16 bits) and is undone.
         snr_range_db: SNRs the weights were trained for.
         cbr_range: CBRs the weights were trained for.
@@ -49,17 +47,14 @@ class ModelConfig:
     network: str = "swin"
     window: int = 8
     patch: int = 2
-    stem: int = 0
     channels: int = 96
     modnet_layers: int = 7
     modnet_ratio: float = 1.5
     modulation: bool = True
     rate_adaptive: bool = False
-    linear_path: bool = False
+    classes: int = 0
     refiner_blocks: int = 6
     smooth_channels: int = 0
-    uses_csi: bool = False
-    spreads: bool = False
     sends_scale: bool = False
     snr_range_db: tuple[float, float] = (-2.0, 20.0)
     cbr_range: tuple[float, float] | None = None
@@ -86,10 +81,11 @@ class ModelConfig:
         # The rate takes 8 bits of the header.
         if not 2 <= self.channels <= 512 or self.channels % 2:
             raise InputError(f"channels must be even, from 2 to 512, not {self.channels}")
-        if self.stem < 0 or (self.stem and self.patch != 4):
-            raise InputError(f"a stem of {self.stem} goes with patch 4, not {self.patch}")
-        if self.stem and self.linear_path:
-            raise InputError("a stem does not go with linear_path")
+        if self.classes and not self.smooth_channels < self.channels <= 3 * self.stride**2:
+            raise InputError(
+                f"classes need more than {self.smooth_channels} channels and at most "
+                f"{3 * self.stride**2}, not {self.channels}"
+            )
         if self.refiner_blocks < 1:
             raise InputError(f"refiner_blocks must be at least 1, not {self.refiner_blocks}")
         if self.smooth_channels < 0:
@@ -101,8 +97,8 @@ class ModelConfig:
             _check_range("cbr_range", self.cbr_range, 0.0)
 
     def _check_cnn(self) -> None:
-        if self.rate_adaptive or self.linear_path or self.uses_csi or not self.modulation:
-            raise InputError("a CNN has no modulation, rate_adaptive, linear_path or uses_csi")
+        if self.rate_adaptive or self.classes or not self.modulation:
+            raise InputError("a CNN has no modulation, rate_adaptive or classes")
         if self.window % 2 == 0:
             raise InputError(f"the kernels of a CNN have an odd side, not window {self.window}")
 
@@ -130,13 +126,14 @@ class ModelConfig:
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> ModelConfig:
-        """Inverse of `to_dict`.
+        """Inverse of `to_dict`; abilities that there are no more are left out where they were off.
 
         Raises:
             InputError: an entry is unknown, missing or of the wrong kind.
         """
         try:
-            return cls(**values)
+            gone = {name for name in NO_MORE if not values.get(name)}
+            return cls(**{name: value for name, value in values.items() if name not in gone})
         except TypeError as error:
             raise InputError(f"not a model configuration: {error}") from error
 
@@ -165,31 +162,28 @@ PRESETS: dict[str, ModelConfig] = {
         depths=(1, 1, 2),
         heads=(4, 6, 8),
         patch=4,
-        channels=192,
+        channels=390,
         modnet_layers=3,
         modnet_ratio=1.0,
         rate_adaptive=True,
-        linear_path=True,
+        classes=8,
         smooth_channels=6,
-        uses_csi=True,
-        spreads=True,
         sends_scale=True,
         cbr_range=(1 / 48, 1 / 8),
     ),
     "witt_cifar_light": ModelConfig(
         "witt_cifar_light",
-        dims=(64,),
-        depths=(4,),
-        heads=(4,),
+        dims=(48, 64, 96),
+        depths=(1, 1, 2),
+        heads=(3, 4, 6),
         window=4,
-        patch=4,
-        stem=32,
-        channels=48,
+        channels=192,
         modnet_layers=3,
         modnet_ratio=1.0,
         rate_adaptive=True,
-        uses_csi=True,
-        spreads=True,
+        classes=8,
+        smooth_channels=6,
+        sends_scale=True,
         cbr_range=(1 / 12, 1 / 2),
     ),
     "deepjscc": ModelConfig(

@@ -1,8 +1,7 @@
 """`witt export`: encoder and decoder as ONNX files, for one picture size and one CBR.
 
-ONNX has no complex numbers: I and Q of a symbol are the last dimension, and the DFT that spreads a
-token's features is a product of real matrices. The size is fixed, because windows, padding and
-the transform over the tokens are laid out for it.
+ONNX has no complex numbers: I and Q of a symbol are the last dimension. The size is fixed, because
+windows, padding and the transform over the tokens are laid out for it.
 """
 
 from __future__ import annotations
@@ -21,25 +20,16 @@ from torch.nn import functional as F
 
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
+from witt.framing import with_map
 from witt.model import WITT
 from witt.options import Cbr, CbrType, output_option, weights_option
 from witt.report import file_sha256, to_json
-from witt.spreading import despread_error
 from witt.weights import load_weights, resolve
 
 TOLERANCE = 1e-3  # of symbols of unit power, and of pictures in [0, 1]
 CHECK_SNR_DB = 7.0
 LARGEST_SIDE = 8192
 OPSET = 18
-
-
-def dft_matrix(n: int) -> Tensor:
-    """Real (2n, 2n) matrix M with x @ M the unitary DFT of n symbols (I₀, Q₀, I₁, Q₁, …)."""
-    turns = torch.outer(torch.arange(n), torch.arange(n)).double() % n
-    angle = 2 * math.pi / n * turns
-    cos, sin = angle.cos() / math.sqrt(n), angle.sin() / math.sqrt(n)
-    rows = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), 1)
-    return rows.reshape(2 * n, 2 * n).float()
 
 
 class EncoderGraph(nn.Module):
@@ -51,29 +41,27 @@ class EncoderGraph(nn.Module):
         k: feature channels that are sent.
     """
 
-    matrix: Tensor | None
-
     def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
         super().__init__()
         self.model, self.k = model, k
+        self.uses = model.tokens(size) * k // 2
         stride = model.config.stride
         self.padding = (0, -size[1] % stride, 0, -size[0] % stride)
-        matrix = dft_matrix(k // 2) if model.config.spreads else None
-        self.register_buffer("matrix", matrix, persistent=False)
 
-    def forward(self, image: Tensor, snr_db: Tensor) -> tuple[Tensor, Tensor]:
-        """`image` (1, 3, H, W), `snr_db` (1,) to symbols (1, N, 2) and their scale (1, 1)."""
+    def forward(self, image: Tensor, snr_db: Tensor) -> tuple[Tensor, ...]:
+        """`image` (1, 3, H, W), `snr_db` (1,) to symbols (1, N, 2), their scale (1, 1) and classes.
+
+        The classes (1, h, w) are there where the model has them.
+        """
         padded = F.pad(image, self.padding, mode="replicate")
-        features = self.model.features(padded, snr_db, torch.full_like(snr_db, self.k))
-        features = features[..., : self.k].flatten(1, 2)
-        if self.matrix is not None:
-            features = features @ self.matrix
-        flat = features.flatten(1)
-        energy = flat.square().sum(1, keepdim=True)
-        uses = flat.shape[1] // 2
-        scale = torch.sqrt(uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
-        symbols = (flat * scale).unflatten(1, (uses, 2))
-        return symbols, scale.clamp(max=65504.0).half().float()  # as the header carries it
+        k = torch.full((1,), self.k)
+        symbols, _, plan = self.model.transmit(padded, snr_db, k, self.uses)
+        symbols = symbols if plan is None else with_map(symbols, plan)
+        energy = symbols.square().sum(dim=(1, 2))[:, None]
+        scale = torch.sqrt(self.uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
+        symbols = symbols * scale[..., None]
+        scale = scale.clamp(max=65504.0).half().float()  # as the header carries it
+        return (symbols, scale) if plan is None else (symbols, scale, plan.classes)
 
 
 class DecoderGraph(nn.Module):
@@ -83,14 +71,11 @@ class DecoderGraph(nn.Module):
         model, size, k: as the encoder's.
     """
 
-    matrix: Tensor | None
-
     def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
         super().__init__()
         self.model, self.size, self.k = model, size, k
-        self.grid = tuple(math.ceil(side / model.config.stride) for side in size)
-        matrix = dft_matrix(k // 2).T.contiguous() if model.config.spreads else None
-        self.register_buffer("matrix", matrix, persistent=False)
+        rows, columns = (math.ceil(side / model.config.stride) for side in size)
+        self.grid = (rows, columns)
 
     def forward(
         self,
@@ -98,26 +83,21 @@ class DecoderGraph(nn.Module):
         snr_db: Tensor,
         noise_var: Tensor | None = None,
         scale: Tensor | None = None,
+        classes: Tensor | None = None,
     ) -> Tensor:
-        """`symbols` (1, N, 2), `snr_db` (1,), `noise_var` (1, N), `scale` (1, 1) to (1, 3, H, W).
+        """What is received of a picture to the picture (1, 3, H, W).
 
+        `symbols` (1, N, 2), `snr_db` (1,), `noise_var` (1, N), `scale` (1, 1), `classes` (1, h, w).
         `noise_var` is the error variance after the MMSE equaliser, which an AWGN channel has too;
-        it and `scale` are inputs where the model looks at them.
+        it, `scale` and `classes` are inputs where the model looks at them.
         """
-        rows, columns = self.grid
-        unsent = self.model.config.channels - self.k
-        features = symbols.reshape(1, rows * columns, self.k)
-        error = symbols.new_zeros(1, 1) if noise_var is None else noise_var
-        error = error.expand(1, symbols.shape[1]).reshape(1, rows * columns, self.k // 2)
-        if self.matrix is not None:
-            features, error = features @ self.matrix, despread_error(error)
-        image = self.model.reconstruct(
-            F.pad(features.reshape(1, rows, columns, self.k), (0, unsent)),
-            F.pad(error.reshape(1, rows, columns, self.k // 2), (0, unsent // 2), value=1.0),
-            torch.ones_like(snr_db)[:, None] if scale is None else scale,
-            snr_db,
-            torch.full_like(snr_db, self.k),
-        )
+        k = torch.full((1,), self.k)
+        code, plan = self.model.code, None
+        if code is not None and classes is not None:
+            plan = code.plan(classes, snr_db, k)
+        error = symbols[..., 0] if noise_var is None else noise_var
+        scale = torch.ones_like(snr_db)[:, None] if scale is None else scale
+        image = self.model.receive(symbols, error, scale, snr_db, k, self.grid, plan)
         return image[:, :, : self.size[0], : self.size[1]]
 
 
@@ -224,12 +204,14 @@ def export_onnx(
     sent = torch.view_as_real(encoded.symbols)
     taken = {"image": image, "snr_db": snr_db}
     made: list[tuple[str, nn.Module, dict[str, Tensor], tuple[Tensor, ...]]]
-    made = [("encoder", EncoderGraph(model, size, k), taken, (sent, encoded.scale))]
+    map_ = () if encoded.classes is None else (encoded.classes,)
+    made = [("encoder", EncoderGraph(model, size, k), taken, (sent, encoded.scale, *map_))]
 
     noise_var = torch.rand(sent.shape[:2], generator=generator)
     taken, known = {"symbols": sent, "snr_db": snr_db}, {}
-    if config.uses_csi or config.linear_path:
+    if encoded.classes is not None:
         taken["noise_var"] = known["noise_var"] = noise_var
+        taken["classes"] = known["classes"] = encoded.classes
     if config.sends_scale:
         taken["scale"] = known["scale"] = encoded.scale
     with torch.no_grad():
@@ -238,7 +220,8 @@ def export_onnx(
 
     results, files = [], []
     for name, graph, inputs, expected in made:
-        outputs = ["symbols", "scale"] if name == "encoder" else ["image"]
+        outputs = ["symbols", "scale", "classes"][: len(expected)]
+        outputs = outputs if name == "encoder" else ["image"]
         data = _to_onnx(graph, inputs, outputs, {**facts, "part": name})
         path = folder / f"{name}.onnx"
         difference = _difference(data, inputs, expected)

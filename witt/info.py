@@ -14,7 +14,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from witt.config import PRESETS, ModelConfig
 from witt.meta import meta_model
-from witt.network import condition_vector
+from witt.model import WITT
 from witt.report import console, file_sha256, plain, table, to_json, version
 from witt.weights import load_weights, resolve, shipped
 
@@ -46,15 +46,17 @@ def cost(config: ModelConfig) -> Cost:
     """Count parameters, and operations on one 256×256 picture with all feature channels.
 
     Matrix products, convolutions and attention are counted, two operations for each
-    multiply-add; sums, norms and activations are not. Nothing is computed: the tensors are on
-    PyTorch's meta device.
+    multiply-add; sums, norms and activations are not. Nothing is computed, on PyTorch's meta
+    device, but for a model with classes, where what is sent follows from the picture: a grey one.
     """
-    model = meta_model(config)
-    meta = torch.empty(1, device="meta")
-    condition = condition_vector(config, meta, meta)
+    model = meta_model(config) if not config.classes else WITT(config).eval()
+    device = next(model.parameters()).device
+    image, one = torch.full((1, 3, SIDE, SIDE), 0.5, device=device), torch.ones(1, device=device)
+    k, length = one.long() * config.channels, model.channel_uses((SIDE, SIDE))
+    grid = (SIDE // config.stride, SIDE // config.stride)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        features = model.encoder(meta.new_empty(1, 3, SIDE, SIDE), condition)
-        model.decoder(features, features[..., ::2], meta.new_empty(1, 1, 1, 1), condition)
+        symbols, _, plan = model.transmit(image, one, k, length)
+        model.receive(symbols, symbols[..., 0], one[None], one, k, grid, plan)
     parameters = sum(p.numel() for p in model.parameters())
     return Cost(parameters, counter.get_total_flops() / SIDE**2)
 

@@ -7,17 +7,18 @@ import warnings
 from typing import Any, NamedTuple
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 import channels
+from witt.classified import ClassifiedCode, Plan
 from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
+from witt.framing import from_symbols, to_symbols, with_map
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
 from witt.refiner import RefiningDecoder
-from witt.spreading import despread, despread_error, spread
 
 # What the receiver must know beside the symbols, in bits for an image.
 HEADER_BITS = {"height": 16, "width": 16, "feature channels": 8, "snr": 16}
@@ -31,10 +32,26 @@ class Encoded(NamedTuple):
         power is undone before the network, since the transmitter then scales by what the header
         holds, so that the receiver undoes exactly that.
     scale: (B, 1) real, what the features were multiplied by to get unit power, as a float16.
+    classes: (B, h, w) class of each token, for a model with `classes`. The symbols have room for
+        this map, see `WITT.encode_with_scale`.
     """
 
     symbols: Tensor
     scale: Tensor
+    classes: Tensor | None = None
+
+
+class Sending(NamedTuple):
+    """What the transmitter makes of pictures, before the power is normalised.
+
+    symbols: (B, N, 2) I and Q.
+    uses: (B,) int64, of them that are sent.
+    plan: of a model with classes.
+    """
+
+    symbols: Tensor
+    uses: Tensor
+    plan: Plan | None = None
 
 
 class Transmission(NamedTuple):
@@ -68,10 +85,15 @@ class WITT(HubModel):
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         self.config = config
+        self.code = None
+        if config.classes:
+            self.code = ClassifiedCode(
+                config.stride, config.classes, config.smooth_channels, config.channels
+            )
         cnn = config.network == "cnn"
-        swin_decoder = RefiningDecoder if config.linear_path else Decoder
-        self.encoder = CnnEncoder(config) if cnn else Encoder(config)
-        self.decoder = CnnDecoder(config) if cnn else swin_decoder(config)
+        swin_decoder = RefiningDecoder if config.classes else Decoder
+        self.encoder: nn.Module = CnnEncoder(config) if cnn else Encoder(config)
+        self.decoder: nn.Module = CnnDecoder(config) if cnn else swin_decoder(config)
 
     # Rates
 
@@ -142,28 +164,64 @@ class WITT(HubModel):
             raise InputError(f"SNR must be a finite number of dB, not {snr_db}")
         return snr.expand(len(real))
 
-    def features(self, image: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
-        """Features (B, h, w, C) of padded images, those past the first k[b] zero.
+    def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> Sending:
+        """Symbols of padded images, each at its own rate.
 
-        `image` (B, 3, H, W) with sides a multiple of the stride, `snr_db` (B,), `k` (B,).
+        Args:
+            image: (B, 3, H, W), sides multiples of the stride.
+            snr_db: (B,).
+            k: (B,) feature channels sent, of a model with classes on average; the symbols of its
+                class map are left to `with_map`.
+            length: N, symbols of an image at the highest rate.
         """
-        x = self.encoder(image, condition_vector(self.config, snr_db, k))
-        return x * (torch.arange(x.shape[-1], device=x.device) < k[:, None])[:, None, None]
+        condition = condition_vector(self.config, snr_db, k)
+        if self.code is None:
+            x = self.encoder(image, condition)
+            x = x * (torch.arange(x.shape[-1], device=x.device) < k[:, None])[:, None, None]
+            # I and Q of a symbol are adjacent features of one token.
+            tokens = x.shape[1] * x.shape[2]
+            symbols = x[..., : 2 * length // tokens].reshape(len(x), length, 2)
+            return Sending(symbols.to(image.dtype), tokens * k // 2)
+        shared = self.code.project(image)
+        plan = self.code.plan(self.code.classify(shared, snr_db, k), snr_db, k)
+        extra = F.pad(self.encoder(image, condition, plan.classes), (self.code.smooth, 0))
+        features = self.code.analyse(shared, plan.classes) * plan.gain
+        features = features + extra.to(features.dtype) * (plan.gain > 0)
+        return Sending(to_symbols(features, plan, length), plan.uses, plan)
 
-    def reconstruct(
-        self, features: Tensor, error: Tensor, scale: Tensor, snr_db: Tensor, k: Tensor
+    def receive(
+        self,
+        symbols: Tensor,
+        error: Tensor,
+        scale: Tensor,
+        snr_db: Tensor,
+        k: Tensor,
+        grid: tuple[int, int],
+        plan: Plan | None = None,
     ) -> Tensor:
-        """Padded images (B, 3, H, W) from received features.
+        """Padded images (B, 3, H, W) from received symbols, each at its own rate.
 
-        `features` (B, h, w, C) after the MMSE equaliser, `error` (B, h, w, C/2), `scale` (B, 1).
+        Args:
+            symbols: (B, N, 2) after the equaliser.
+            error: (B, N) error variance of each; only a model with classes looks at it.
+            scale: (B, 1) that the receiver undoes.
+            snr_db, k: as given to `transmit`.
+            grid: (h, w) tokens.
+            plan: of a model with classes.
         """
-        amplitude = 1 / scale[:, :, None, None]
-        return self.decoder(features, error, amplitude, condition_vector(self.config, snr_db, k))
+        condition, amplitude = condition_vector(self.config, snr_db, k), 1 / scale[:, :, None, None]
+        if self.code is not None and plan is not None:
+            features, error = from_symbols(symbols, error, plan)
+            return self.decoder(self.code, plan, features, error, amplitude, condition)
+        features = symbols.reshape(len(symbols), *grid, -1)
+        features = F.pad(features, (0, self.config.channels - features.shape[-1]))
+        sent = torch.arange(self.config.channels, device=features.device) < k[:, None]
+        return self.decoder(features * sent[:, None, None], amplitude, condition)
 
     def unscaled_symbols(
         self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
-    ) -> Tensor:
-        """As `encode`, before the power is normalised."""
+    ) -> tuple[Tensor, Tensor | None]:
+        """As `encode`, before the power is normalised; and the classes of the tokens, if any."""
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
             raise InputError(f"images must be (B, 3, H, W), not {tuple(image.shape)}")
         if not image.is_floating_point():
@@ -171,25 +229,30 @@ class WITT(HubModel):
         size = (image.shape[2], image.shape[3])
         k = self.feature_channels(size, cbr)
         snr = self._snr(snr_db, image)
+        rates = torch.full((len(snr),), k, device=snr.device)
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
         padded = F.pad(image, padding, mode="replicate")
-        features = self.features(padded, snr, snr.new_full((len(snr),), k))[..., :k]
-        # I and Q of a symbol are adjacent features of one token.
-        pairs = torch.view_as_complex(features.reshape(len(image), -1, k // 2, 2).contiguous())
-        pairs = spread(pairs) if self.config.spreads else pairs
-        return pairs.flatten(1)
+        symbols, _, plan = self.transmit(padded, snr, rates, self.channel_uses(size, cbr))
+        symbols = symbols if plan is None else with_map(symbols, plan)
+        classes = None if plan is None else plan.classes
+        return torch.view_as_complex(symbols.contiguous()), classes
 
     def encode_with_scale(
         self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
     ) -> Encoded:
-        """As `encode`, with the power scale that a model that `sends_scale` puts in its header."""
-        unscaled = self.unscaled_symbols(image, snr_db, cbr)
+        """As `encode`, with the power scale that a model that `sends_scale` puts in its header.
+
+        A model with `classes` also gives the class map. Its symbols are among those sent, at the
+        end, as many as a code 4 dB short of Shannon's limit needs; the simulation takes the map
+        as received without error, as it does the header.
+        """
+        unscaled, classes = self.unscaled_symbols(image, snr_db, cbr)
         symbols, scale = channels.normalise_power(unscaled)
         scale = scale.clamp(max=65504.0).half().to(scale.dtype)  # as the header
-        if self.sends_scale and self.decoder.linear is None:
+        if self.sends_scale and self.code is None:
             symbols = unscaled * scale
-        return Encoded(symbols, scale)
+        return Encoded(symbols, scale, classes)
 
     def encode(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Tensor:
         """Channel symbols of a batch of images.
@@ -216,6 +279,7 @@ class WITT(HubModel):
         noise_var: Tensor | None = None,
         *,
         scale: Tensor | None = None,
+        classes: Tensor | None = None,
     ) -> Tensor:
         """Images from received symbols.
 
@@ -226,14 +290,15 @@ class WITT(HubModel):
             cbr: as given to `encode`.
             noise_var: error variance of each symbol after the MMSE equaliser, broadcastable to
                 `symbols`. None: the symbols come straight from an AWGN channel at `snr_db`.
-            scale: (B, 1) from `encode_with_scale`, for a model that `sends_scale`. None: guessed
-                from the average picture, with a warning, which costs contrast.
+            scale: (B, 1) from `encode_with_scale`, for a model that `sends_scale`. None: 1,
+                with a warning, which costs contrast.
+            classes: (B, h, w) from `encode_with_scale`, for a model that has `classes`.
 
         Returns:
             (B, 3, H, W), not clamped.
 
         Raises:
-            InputError: the number of symbols does not fit size and CBR.
+            InputError: the number of symbols does not fit size and CBR, or there is no class map.
         """
         k, tokens = self.feature_channels(size, cbr), self.tokens(size)
         if symbols.ndim != 2 or symbols.shape[1] != tokens * k // 2 or not symbols.is_complex():
@@ -243,43 +308,35 @@ class WITT(HubModel):
             )
         snr = self._snr(snr_db, symbols)
         if scale is None:
-            scale = self._typical_scale(symbols, size, k)
-        if noise_var is None and (self.config.uses_csi or self.config.linear_path):
+            scale = self._typical_scale(symbols)
+        if noise_var is None and self.code is not None:
             n0 = 10 ** (-snr[:, None] / 10)
             symbols, noise_var = channels.mmse(symbols, torch.ones_like(symbols[:, :1]), n0)
         if noise_var is None:  # the network does not look at it
             noise_var = symbols.real.new_zeros(1)
-        stride = self.config.stride
-        grid = (len(symbols), math.ceil(size[0] / stride), math.ceil(size[1] / stride))
-        unsent = self.config.channels - k
-        symbols = symbols.reshape(len(symbols), tokens, k // 2)
-        error = noise_var.expand(len(symbols), tokens * k // 2).reshape(symbols.shape)
-        if self.config.spreads:
-            symbols, error = despread(symbols), despread_error(error)
-        features = torch.view_as_real(symbols.contiguous()).reshape(*grid, k)
-        error = error.reshape(*grid, k // 2)
-        image = self.reconstruct(
-            F.pad(features, (0, unsent)),
-            F.pad(error, (0, unsent // 2), value=1.0),
-            scale,
-            snr,
-            snr.new_full((len(snr),), k),
-        )
+        grid = (math.ceil(size[0] / self.config.stride), math.ceil(size[1] / self.config.stride))
+        rates = torch.full((len(snr),), k, device=snr.device)
+        plan = None
+        if self.code is not None:
+            if classes is None or classes.shape != (len(symbols), *grid):
+                raise InputError(
+                    f"{self.config.name} sends a class map: decode(…, classes=…) with the one of "
+                    f"{grid[0]}x{grid[1]} tokens from encode_with_scale"
+                )
+            plan = self.code.plan(classes, snr, rates)
+        pairs = torch.view_as_real(symbols.contiguous())
+        error = noise_var.expand(symbols.shape)
+        image = self.receive(pairs, error, scale, snr, rates, grid, plan)
         return image[:, :, : size[0], : size[1]]
 
-    def _typical_scale(self, symbols: Tensor, size: tuple[int, int], k: int) -> Tensor:
-        scale = symbols.real.new_ones(len(symbols), 1)
-        if not self.sends_scale:
-            return scale
-        warnings.warn(
-            f"{self.config.name} sends its power scale in the header: decode(…, scale=…) with "
-            "the one from encode_with_scale; without it the contrast is a guess",
-            stacklevel=3,
-        )
-        if self.decoder.linear is None:
-            return scale
-        height, width = (math.ceil(side / self.config.stride) for side in size)
-        return scale / (2 * self.decoder.linear.mean_power(height, width, k)).sqrt()
+    def _typical_scale(self, symbols: Tensor) -> Tensor:
+        if self.sends_scale:
+            warnings.warn(
+                f"{self.config.name} sends its power scale in the header: decode(…, scale=…) with "
+                "the one from encode_with_scale; without it the contrast is a guess",
+                stacklevel=3,
+            )
+        return symbols.real.new_ones(len(symbols), 1)
 
     def forward(
         self,
@@ -303,14 +360,14 @@ class WITT(HubModel):
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
         """
-        symbols, scale = self.encode_with_scale(image, snr_db, cbr)
+        symbols, scale, classes = self.encode_with_scale(image, snr_db, cbr)
         size = (image.shape[2], image.shape[3])
         out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
         received, error = out.y, None
         if channel.fading:
             received, error = channels.mmse(out.y, out.h, out.noise_var)
         known = scale if self.sends_scale else torch.ones_like(scale)
-        decoded = self.decode(received, snr_db, size, cbr, error, scale=known)
+        decoded = self.decode(received, snr_db, size, cbr, error, scale=known, classes=classes)
         cbr_sent = symbols.shape[1] / (3 * size[0] * size[1])
         return Transmission(decoded, symbols, received, cbr_sent, self.header_bits)
 

@@ -51,13 +51,13 @@ def transmit_as(
     size = (image.shape[2], image.shape[3])
     header_bits = model.header_bits
     if profile.batch_power:
-        unscaled = model.unscaled_symbols(image, snr_db, cbr)
+        unscaled, classes = model.unscaled_symbols(image, snr_db, cbr)
         normalised = channels.normalise_power(unscaled.reshape(1, -1))
         symbols = normalised.x.reshape(unscaled.shape)
         scale = normalised.scale.expand(len(image), 1)
         header_bits -= SCALE_BITS if model.sends_scale else 0
     else:
-        symbols, scale = model.encode_with_scale(image, snr_db, cbr)
+        symbols, scale, classes = model.encode_with_scale(image, snr_db, cbr)
     if profile.half_pairs:
         symbols = pair_halves(symbols)
         noise = None if noise is None else pair_halves(noise)
@@ -75,7 +75,7 @@ def transmit_as(
         received = unpair_halves(received)
         error = None if error is None else _unpair_error(error)
     known = scale if model.sends_scale else torch.ones_like(scale)
-    decoded = model.decode(received, snr_db, size, cbr, error, scale=known)
+    decoded = model.decode(received, snr_db, size, cbr, error, scale=known, classes=classes)
     return Transmission(
         decoded, symbols, received, symbols.shape[1] / (3 * size[0] * size[1]), header_bits
     )

@@ -1,41 +1,54 @@
-"""The decoder beside a linear path: Swin blocks that improve the picture of the linear receiver.
+"""The decoder beside a code of classes: Swin blocks that improve the picture of its receiver.
 
 Source: the blocks and the ModNet are those of WITT, arXiv 2211.00937. Where they sit was found by
-trials (docs/trials.md): a mirror of the encoder learnt nothing beside the linear path in an hour
-that was not there after ten minutes, while blocks that see the received picture through an
-overlapping convolution gain more in four minutes.
+trials (docs/trials.md).
 """
 
 from __future__ import annotations
+
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
+from witt.classified import ClassifiedCode, Plan
 from witt.config import ModelConfig
-from witt.layers import OUTPUT_SCALE, init_steady, swin_blocks
-from witt.linear import LinearDecoder, full_precision
-from witt.network import channel_modnet, conditions, smooth_channels
+from witt.layers import init_steady, swin_blocks
+from witt.network import channel_modnet
+
+GROUPS = 12  # of features whose errors the network is told together
+SKETCH_SCALE = 4.0  # brings pixels less 0.5 to about unit power
+DETAIL_SCALE = 0.3  # of the last layer, in units of the error that the receiver expects
+
+
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Out of autocast: at a high SNR the 8 bits of bfloat16 would be what limits a linear code."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
 
 
 class RefiningDecoder(nn.Module):
-    """Channel features to picture.
+    """Received features to picture.
 
-    features ─► LMMSE linear path ─┬─► conv ─(+)─► ModNet ─► Swin blocks ─► conv ─(+)─► image
-        └─────► head ──────────────┼─────────┘                                     │
-                                   └───────────────────────────────────────────────┘
+    features ─► LMMSE, classes ─┬─► conv ─(+)─► ModNet ─► Swin blocks ─► conv ─(×)──(+)─► image
+                     expected error ─► head ─┘                    expected error   │
+                                └──────────────────────────────────────────────────┘
 
     The map has the stride of the first patch and the width of the first stage. Both convolutions
-    overlap: what a token loses is alike in its neighbours.
+    overlap: what a token loses is alike in its neighbours. The error that the linear receiver
+    expects of each token is the unit of what the network adds.
     """
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
         dim, self.patch = config.dims[0], config.patch
-        self.uses_csi, self.modulation = config.uses_csi, config.modulation
+        self.modulation = config.modulation
         self.patches_a_token = config.stride // config.patch
-        inputs = config.channels * 3 // 2 if config.uses_csi else config.channels
-        self.head = nn.Linear(inputs, dim)
+        self.label = nn.Embedding(config.classes, dim)
+        self.head = nn.Linear(GROUPS + 1, dim)
         self.modnet = channel_modnet(dim, config)
         self.blocks = swin_blocks(dim, config.refiner_blocks, config.heads[0], config.window)
         for part in (self.modnet, self.blocks):
@@ -44,30 +57,55 @@ class RefiningDecoder(nn.Module):
         self.out = nn.Conv2d(dim, 3 * config.patch**2, 3, padding=1)
         for parameter in self.out.parameters():
             nn.init.zeros_(parameter)
-        self.linear = LinearDecoder(
-            config.stride, config.channels, conditions(config), smooth_channels(config)
-        )
 
     def forward(
-        self, features: Tensor, error: Tensor, amplitude: Tensor, condition: Tensor
+        self,
+        code: ClassifiedCode,
+        plan: Plan,
+        features: Tensor,
+        error: Tensor,
+        amplitude: Tensor,
+        condition: Tensor,
     ) -> Tensor:
         """Picture (B, 3, H, W), not clamped.
 
         Args:
+            code: of both ends.
+            plan: of these pictures.
             features: (B, h, w, C) received, unsent ones 0.
-            error: (B, h, w, C/2) error variance of each symbol in [0, 1], unsent ones 1.
-            amplitude: (B, 1, 1, 1) by which the power normalisation divided; contrast is put
-                back at the end, on both paths alike.
+            error: (B, h, w, C) error variance in [0, 1] of the symbol of each, unsent ones 1.
+            amplitude: (B, 1, 1, 1) by which the power normalisation divided.
             condition: (B, n).
         """
-        each = error.repeat_interleave(2, dim=-1)  # I and Q of a symbol are channels 2j, 2j+1
         with full_precision(features.device):
-            base = self.linear(features, each, amplitude, condition)
-        known = torch.cat((features, 1 - error), dim=-1) if self.uses_csi else features
-        tokens = self.head(known).permute(0, 3, 1, 2)
-        sketch = self.sketch(F.pixel_unshuffle(base / amplitude, self.patch))
-        x = sketch + F.interpolate(tokens, scale_factor=self.patches_a_token)
+            estimate, left = lmmse(plan, features, error, amplitude)
+            base = code.synthesise(estimate, plan.classes)
+            doubt = torch.cat((left[..., code.smooth :], left[..., : code.smooth]), -1)
+            groups = [part.mean(-1) for part in doubt.tensor_split(GROUPS, -1)]
+            total = left.sum(-1) + code.log_rest.exp()[plan.classes]
+            unit = (total / code.mean.numel()).sqrt()[:, None]  # (B, 1, h, w), of a pixel
+            known = torch.stack((*groups, total), -1).clamp_min(1e-9).log()
+        tokens = self.head(known / 4 + 1) + self.label(plan.classes)
+        sketch = self.sketch(F.pixel_unshuffle((base - 0.5) * SKETCH_SCALE, self.patch))
+        x = sketch + F.interpolate(tokens.permute(0, 3, 1, 2), scale_factor=self.patches_a_token)
         x = x.permute(0, 2, 3, 1)
         x = self.blocks(self.modnet(x, condition) if self.modulation else x)
         detail = F.pixel_shuffle(self.out(x.permute(0, 3, 1, 2)), self.patch)
-        return base + (OUTPUT_SCALE * amplitude) * detail + 0.5
+        scale = DETAIL_SCALE * F.interpolate(unit, scale_factor=code.block)
+        return base + scale * detail
+
+
+def lmmse(plan: Plan, features: Tensor, error: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
+    """Estimates of the features before their gains, and their error variances.
+
+    A symbol after the MMSE equaliser is (1−e)·x + noise of variance (1−e)·e, for unit power.
+
+    Args:
+        plan: variances and gains.
+        features, error: (B, h, w, C) received.
+        amplitude: (B, 1, 1, 1).
+    """
+    gain = plan.gain / amplitude
+    power = 2 * gain.square() * plan.variance  # two features share the unit power of a symbol
+    certain = power * (1 - error) + error
+    return 2 * gain * plan.variance * features / certain, plan.variance * error / certain

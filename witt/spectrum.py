@@ -11,7 +11,7 @@ from __future__ import annotations
 import math
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 # Radial frequencies, as powers of 2 in cycles a token, between which a spectrum is interpolated.
 # The lowest is half a cycle over 64 tokens; sampling ends at 2^(−1/2), on the diagonal.
@@ -59,19 +59,3 @@ def knot_weights(height: int, width: int, like: Tensor) -> Tensor:
     place = (octave - KNOTS[0]).clamp(0, len(KNOTS) - 1)
     knots = torch.arange(len(KNOTS), dtype=like.dtype, device=like.device)
     return (1 - (place[..., None] - knots).abs()).clamp_min(0)
-
-
-class Spectrum(nn.Module):
-    """A function of the radial frequency for each of some channels, piecewise linear in log-log.
-
-    Args:
-        channels: m, how many.
-    """
-
-    def __init__(self, channels: int) -> None:
-        super().__init__()
-        self.log = nn.Parameter(torch.zeros(len(KNOTS), channels))
-
-    def forward(self, height: int, width: int) -> Tensor:
-        """(h, w, m) positive values at the frequencies of an orthonormal DCT of the map."""
-        return torch.exp(knot_weights(height, width, self.log) @ self.log)

@@ -7,8 +7,8 @@ import pytest
 import scipy.fft
 import torch
 from torch import Tensor
-
 from witt.linear import LinearDecoder, LinearEncoder, start_from_klt, start_spectrum
+
 from witt.spectrum import KNOTS, Spectrum, dct, inverse_dct, knot_weights
 
 

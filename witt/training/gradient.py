@@ -107,7 +107,7 @@ class Gradient:
         self.profile = PROFILES[config.profile]
         self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
         self.over = [CHANNELS[name]() for name in config.channel]
-        self.symbols = model.tokens((config.crop, config.crop)) * model.config.channels // 2
+        self.symbols = model.tokens((config.crop, config.crop)) * max(self.rates) // 2
 
     @cached_property
     def network(self) -> nn.Module:

@@ -18,7 +18,7 @@ from witt.training.processes import Processes, joined
 from witt.training.progress import Bar, duration
 from witt.training.records import Records
 from witt.training.run import Run
-from witt.training.start import initial_model, start_linear_path, training_before
+from witt.training.start import initial_model, start_code, training_before
 from witt.training.validation import validation_batches
 
 
@@ -81,7 +81,7 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
     sets = open_sets(config.data, config.val)
     ensure_writable_folder(out)
     if state is None and config.init is None:
-        start_linear_path(model, sets.train, config.seed)
+        start_code(model, sets.train, config.seed)
     model.to(processes.device)
     val = validation_batches(sets.val) if sets.val is not None else []
     before = training_before(config) if state is None else None

@@ -11,7 +11,6 @@ from torch import Tensor
 import channels
 from channels.base import complex_normal
 from witt.model import WITT
-from witt.spreading import despread, despread_error, spread
 
 
 class Conditions(NamedTuple):
@@ -126,41 +125,49 @@ def send(
     Returns:
         (B, 3, H, W).
     """
+    stride = model.config.stride
+    grid = (image.shape[2] // stride, image.shape[3] // stride)
+    length = grid[0] * grid[1] * int(at.k.max()) // 2
     networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
     with networks:
-        features = model.features(image, at.snr_db, at.k).to(image.dtype)
-    batch, height, width, most = features.shape
-    uses = height * width * at.k // 2
-    flat = features.reshape(batch, height * width, most // 2, 2)
-    pairs = torch.view_as_complex(flat.contiguous())
-    if model.config.spreads:
-        pairs = spread(pairs, at.k // 2)
-    symbols, scale = channels.normalise_power(pairs.flatten(1), uses)
+        symbols, uses, plan = model.transmit(image, at.snr_db, at.k, length)
+    symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
+    h = h if h is None or h.shape[1] == 1 else h[:, :length]
+    noise = None if noise is None else noise[:, :length]
+    equalise = model.code is not None
+    received, error = _cross(symbols, at.snr_db, over, generator, first, h, noise, equalise)
+    known = scale if model.sends_scale else torch.ones_like(scale)
+    pairs = torch.view_as_real(received)
+    with networks:
+        image = model.receive(pairs, error, known, at.snr_db, at.k, grid, plan)
+    return image.to(scale.dtype)
+
+
+def _cross(
+    symbols: Tensor,
+    snr_db: Tensor,
+    over: Sequence[channels.Channel],
+    generator: torch.Generator | None,
+    first: int,
+    h: Tensor | None,
+    noise: Tensor | None,
+    equalise: bool,
+) -> tuple[Tensor, Tensor]:
+    """Symbols after channel and MMSE equaliser, and the error variance of each."""
     received, error = torch.empty_like(symbols), torch.empty_like(symbols.real)
-    looks_at_noise = model.config.uses_csi or model.config.linear_path
     for i, channel in enumerate(over):
         mine = slice((i - first) % len(over), None, len(over))
-        if mine.start >= batch:
+        if mine.start >= len(symbols):
             continue
         out = channel(
             symbols[mine],
-            at.snr_db[mine],
+            snr_db[mine],
             h=None if h is None else h[mine],
             noise=None if noise is None else noise[mine],
             generator=generator,
         )
-        if channel.fading or looks_at_noise:
+        if channel.fading or equalise:
             received[mine], error[mine] = channels.mmse(*out)
         else:
             received[mine], error[mine] = out.y, 0.0
-    sent = (torch.arange(most, device=image.device) < at.k[:, None])[:, None, None]
-    received, error = received.reshape(pairs.shape), error.reshape(pairs.shape)
-    if model.config.spreads:
-        received = despread(received, at.k // 2)
-        error = despread_error(error, at.k // 2)
-    received_features = torch.view_as_real(received).reshape(features.shape) * sent
-    error = torch.where(sent[..., ::2], error.reshape(batch, height, width, most // 2), 1.0)
-    known = scale if model.sends_scale else torch.ones_like(scale)
-    with networks:
-        received_image = model.reconstruct(received_features, error, known, at.snr_db, at.k)
-    return received_image.to(image.dtype)
+    return received, error

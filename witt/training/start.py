@@ -11,13 +11,12 @@ import torch
 
 from witt.config import PRESETS, ModelConfig, channels_for_cbr, preset
 from witt.errors import InputError
-from witt.linear import start_from_klt, start_spectrum
 from witt.model import WITT
+from witt.training.classes import start_classes
 from witt.training.config import TrainConfig
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
 from witt.training.published import check_published
-from witt.training.statistics import block_statistics, smooth_spectrum
 from witt.weights import load_weights, resolve
 
 USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
@@ -62,7 +61,7 @@ def model_config(config: TrainConfig) -> ModelConfig:
         InputError: as `base_config`, or the CBRs do not fit.
     """
     base = base_config(config.preset, config.overrides, None)
-    if "channels" not in config.overrides:
+    if "channels" not in config.overrides and not base.classes:
         base = replace(base, channels=channels_for_cbr(max(config.cbr_values), base.stride))
     return _serving(base, config)
 
@@ -164,10 +163,7 @@ def training_before(config: TrainConfig) -> dict[str, Any] | None:
     return None if config.init is None else load_weights(resolve(config.init))[1]
 
 
-def start_linear_path(model: WITT, pictures: Pictures, seed: int) -> None:
-    """Start the linear path, where there is one, from the KLT of the training pictures."""
-    encoder, decoder = model.encoder.linear, model.decoder.linear
-    if encoder is not None and decoder is not None:
-        start_from_klt(encoder, decoder, *block_statistics(pictures, model.config.stride, seed))
-        if encoder.smooth:
-            start_spectrum(encoder, decoder, smooth_spectrum(pictures, encoder, seed))
+def start_code(model: WITT, pictures: Pictures, seed: int) -> None:
+    """Make the classes of a model that has them from the training pictures."""
+    if model.code is not None:
+        start_classes(model.code, pictures, model.config.served_cbr[1] / 2, seed)

@@ -4,14 +4,14 @@ import numpy as np
 import pytest
 import torch
 from torch.nn import functional as F
+from witt.linear import LinearEncoder, start_from_klt
+from witt.training.statistics import block_statistics, smooth_spectrum
 
 import channels
 import witt
-from witt.linear import LinearEncoder, start_from_klt
 from witt.spectrum import KNOTS, inverse_dct, knot_weights
 from witt.training.objective import Conditions, send
 from witt.training.pictures import Pictures
-from witt.training.statistics import block_statistics, smooth_spectrum
 
 
 def test_covariance_is_that_of_the_blocks() -> None:

@@ -1,0 +1,226 @@
+"""A linear code that tells tokens apart, beside which the networks work.
+
+Each block of pixels (one token) belongs to one of K classes (flat, textured, edges of a direction,
+…) and goes to coefficients by the KLT of its class; the strongest of the whole picture are sent,
+with the power that is best for them, so that a busy token gets many channel uses and a flat one
+hardly any. What is smooth over the picture, the first coefficients of all tokens, is sent by its
+spatial frequencies. The receiver knows the classes, and with them all variances: it makes the
+LMMSE estimate.
+
+Sources: classified transform coding (Dony & Haykin, IEEE Trans. Image Process. 4(10), 1995),
+linear transmission of what matters most with its variances as side information (SoftCast,
+Jakubczak & Katabi 2011), token-wise rates with side information (NTSCC, arXiv 2112.10961).
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from witt.allocation import Allocation, allocate
+from witt.spectrum import KNOTS, dct, inverse_dct, knot_weights
+
+# The class map is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
+# is also at least 1.4 dB short of the limit of a Rayleigh channel with fast fading.
+MAP_MARGIN_DB = 4.0
+# Rows of the picture's tokens looked at for a first guess of what a coefficient is worth.
+SAMPLE = 4
+
+
+class Plan(NamedTuple):
+    """What both ends know of a picture once they know its classes.
+
+    classes: (B, h, w) int64.
+    variance: (B, h, w, C) of each feature.
+    gain: (B, h, w, C) from feature to half of a channel symbol, 0 where it is not sent.
+    sent: (B, h, w, C) bool, whether it has a place among the symbols.
+    map_uses: (B,) int64, channel uses that the class map takes.
+    uses: (B,) int64, channel uses of the features.
+    """
+
+    classes: Tensor
+    variance: Tensor
+    gain: Tensor
+    sent: Tensor
+    map_uses: Tensor
+    uses: Tensor
+
+
+def map_rate(snr_db: Tensor) -> Tensor:
+    """Bits a channel use at which the class map is charged."""
+    return torch.log2(1 + 10 ** ((snr_db - MAP_MARGIN_DB) / 10))
+
+
+class ClassifiedCode(nn.Module):
+    """The transforms and statistics of the classes; fixed by `witt.training.classes`.
+
+    Args:
+        block: side of a token in pixels.
+        classes: K.
+        smooth: m, coefficients of a token that are sent by their spatial frequencies.
+        channels: C features of a token, the smooth ones first.
+    """
+
+    mean: Tensor
+    basis: Tensor
+    rotation: Tensor
+    centre: Tensor
+    log_variance: Tensor
+    log_rest: Tensor
+    log_spectrum: Tensor
+    map_bits: Tensor
+
+    def __init__(self, block: int, classes: int, smooth: int, channels: int) -> None:
+        super().__init__()
+        size, own = 3 * block**2, channels - smooth
+        self.block, self.classes, self.smooth, self.own = block, classes, smooth, own
+        for name, start in (
+            ("mean", torch.zeros(size)),  # of a block, pixels less 0.5
+            ("basis", torch.eye(channels, size)),  # rows: the KLT of all blocks
+            ("rotation", torch.eye(own).repeat(classes, 1, 1)),  # columns: the KLT of a class
+            ("centre", torch.zeros(classes, own)),  # mean of a class, after its rotation
+            ("log_variance", torch.zeros(classes, own)),  # after it too
+            ("log_rest", torch.zeros(classes)),  # of what no feature holds, over the whole block
+            ("log_spectrum", torch.zeros(len(KNOTS), smooth)),  # of the smooth ones
+            # Bits for a class after that of its left neighbour; the last row where there is none.
+            ("map_bits", torch.full((classes + 1, classes), math.log2(classes))),
+        ):
+            self.register_buffer(name, start)
+
+    # Transforms
+
+    def project(self, image: Tensor) -> Tensor:
+        """`image` (B, 3, H, W) in [0, 1] to coefficients (B, h, w, C) that all classes share."""
+        blocks = F.pixel_unshuffle(image - 0.5, self.block).permute(0, 2, 3, 1)
+        return (blocks - self.mean) @ self.basis.T
+
+    def analyse(self, shared: Tensor, classes: Tensor) -> Tensor:
+        """Features (B, h, w, C) of `project`'s coefficients and classes (B, h, w)."""
+        smooth, own = shared[..., : self.smooth], shared[..., self.smooth :]
+        own = self._by_class(own, classes, self.rotation) - self.centre[classes]
+        return torch.cat((dct(smooth), own), dim=-1)
+
+    def synthesise(self, features: Tensor, classes: Tensor) -> Tensor:
+        """Image (B, 3, H, W) of features (B, h, w, C)."""
+        smooth, own = features[..., : self.smooth], features[..., self.smooth :]
+        own = self._by_class(own + self.centre[classes], classes, self.rotation.mT)
+        blocks = torch.cat((inverse_dct(smooth), own), dim=-1) @ self.basis + self.mean
+        return F.pixel_shuffle(blocks.permute(0, 3, 1, 2), self.block) + 0.5
+
+    def _by_class(self, x: Tensor, classes: Tensor, matrices: Tensor) -> Tensor:
+        """Each token times the matrix of its class."""
+        if torch.compiler.is_exporting():  # a graph cannot have shapes that follow from numbers
+            each = [(x * (classes == c)[..., None]) @ matrix for c, matrix in enumerate(matrices)]
+            return torch.stack(each).sum(0)
+        flat, labels = x.flatten(0, 2), classes.flatten()
+        order = labels.argsort(stable=True)
+        counts = torch.bincount(labels, minlength=self.classes).tolist()
+        parts = zip(flat[order].split(counts), matrices, strict=True)
+        rotated = torch.cat([part @ matrix for part, matrix in parts])
+        return rotated[order.argsort()].reshape(x.shape)
+
+    # What is sent
+
+    @torch.no_grad()
+    def classify(self, shared: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
+        """The class (B, h, w) that each token is sent best in, for what a coefficient costs here.
+
+        Args:
+            shared: (B, h, w, C) from `project`.
+            snr_db: (B,).
+            k: (B,) features of a token sent on average, class map included.
+        """
+        own = shared[..., self.smooth :].flatten(1, 2)
+        tokens = own.shape[1]
+        # As if each class had its usual share, then with the shares in this picture.
+        share = 2 ** -self.map_bits[-1]
+        counts = (share * tokens).expand(len(own), -1)
+        grid = (shared.shape[1], shared.shape[2])
+        worth = self._allocate(counts, grid, snr_db, tokens * k)
+        sample = self._costs(own[:, ::SAMPLE], worth, snr_db).argmin(-1)
+        counts = F.one_hot(sample, self.classes).double().mean(1) * tokens
+        costs = self._costs(own, self._allocate(counts, grid, snr_db, tokens * k), snr_db)
+        classes = costs.argmin(-1).reshape(shared.shape[:3])
+        # Where the map would take most of the channel, one class has to do for all tokens.
+        too_long = self.map_size(classes) / map_rate(snr_db) > tokens * k / 4
+        return torch.where(too_long[:, None, None], costs.sum(1).argmin(-1)[:, None, None], classes)
+
+    def _costs(self, own: Tensor, worth: Allocation, snr_db: Tensor) -> Tensor:
+        """(B, T, K) for each class: error, the power taken from others, places, bits of the map."""
+        variance = self.log_variance.exp()
+        root = variance.sqrt()
+        slope, rent = (w.to(own.dtype)[..., None] for w in (worth.slope, worth.rent))  # (B, 1, 1)
+        sent = 2 * slope * root + rent < variance  # (B, K, C)
+        fixed = torch.where(sent, slope * root + rent, 0.0).sum(-1) + self.log_rest.exp()
+        a_bit = 2 * rent[..., 0] / map_rate(snr_db)[:, None]
+        fixed = fixed + a_bit * self.map_bits[-1]
+        weights = torch.where(sent, slope / root, 1.0)
+        costs = [
+            ((own @ self.rotation[c] - self.centre[c]).square() @ weights[:, c, :, None])[..., 0]
+            + fixed[:, c, None]
+            for c in range(self.classes)
+        ]
+        return torch.stack(costs, dim=-1)
+
+    def _allocate(
+        self, counts: Tensor, grid: tuple[int, int], snr_db: Tensor, budget: Tensor
+    ) -> Allocation:
+        """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
+        variance = torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
+        each = counts.double().repeat_interleave(self.own, dim=1)
+        ones = each.new_ones(len(counts), len(variance) - each.shape[1])
+        noise = 10 ** (-snr_db / 10) / 2
+        kinds = variance.expand(len(counts), -1)
+        return allocate(kinds, torch.cat((each, ones), dim=1), budget, noise)
+
+    def _waves(self, grid: tuple[int, int]) -> Tensor:
+        """(h, w, m) logarithm of the variance of each spatial frequency."""
+        return knot_weights(*grid, self.log_spectrum) @ self.log_spectrum
+
+    def map_size(self, classes: Tensor) -> Tensor:
+        """(B,) bits of the class map (B, h, w): an arithmetic coder's, row by row.
+
+        None where all are alike: that class stands in the header instead.
+        """
+        first = torch.full_like(classes[:, :, :1], self.classes)
+        left = torch.cat((first, classes[:, :, :-1]), dim=2)
+        bits = self.map_bits[left, classes].double().sum(dim=(1, 2)).ceil()
+        return bits * (classes != classes[:, :1, :1]).any(dim=2).any(dim=1)
+
+    @torch.no_grad()
+    def plan(self, classes: Tensor, snr_db: Tensor, k: Tensor) -> Plan:
+        """What is sent of a picture with these classes; transmitter and receiver agree on it.
+
+        Args:
+            classes: (B, h, w).
+            snr_db: (B,) nominal SNR.
+            k: (B,) features of a token sent on average, class map included.
+        """
+        grid = (classes.shape[1], classes.shape[2])
+        map_uses = (self.map_size(classes) / map_rate(snr_db)).ceil().long()
+        uses = grid[0] * grid[1] * k // 2 - map_uses
+        flat = classes.flatten(1)
+        member = F.one_hot(flat, self.classes)
+        chosen = self._allocate(member.sum(1), grid, snr_db, 2 * uses)
+
+        def of_each_feature(entries: Tensor) -> Tensor:
+            """(B, h, w, C) from (B, E) of each kind."""
+            kinds = entries[:, : self.log_variance.numel()].unflatten(1, self.log_variance.shape)
+            own = kinds.gather(1, flat[..., None].expand(-1, -1, self.own))
+            waves = entries[:, self.log_variance.numel() :].unflatten(1, (-1, self.smooth))
+            return torch.cat((waves, own), dim=-1).unflatten(1, grid)
+
+        waves = self._waves(grid).expand(len(classes), -1, -1, -1)
+        variance = torch.cat((waves, self.log_variance[classes]), dim=-1).exp()
+        # Of the last kind that is sent only the first tokens of the class find a place.
+        rank = (member.cumsum(1) - 1).gather(2, flat[..., None]).unflatten(1, grid)
+        ranks = (torch.zeros_like(rank), rank)
+        widths = (self.smooth, self.own)
+        rank = torch.cat([r.expand(-1, -1, -1, n) for r, n in zip(ranks, widths, strict=True)], -1)
+        sent = rank < of_each_feature(chosen.taken)
+        power = of_each_feature(chosen.power).to(variance.dtype)
+        return Plan(classes, variance, (power / variance).sqrt() * sent, sent, map_uses, uses)

@@ -1,0 +1,91 @@
+"""The features of a picture, as many as are sent of each token, in a row of symbols and back.
+
+I and Q of a symbol are features that follow each other. Symbols from different parts of the
+picture are spread over each other (`witt.spreading`). The class map takes the last symbols.
+"""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor
+
+from witt.classified import Plan
+from witt.spreading import dft_matrix
+
+SPREAD = 16  # symbols of a DFT
+
+
+def places(plan: Plan) -> Tensor:
+    """(B, N) place of each feature among the real numbers of the symbols, 2·uses where it has none.
+
+    The symbols are dealt to the DFTs one by one, so that each DFT has some from all over the
+    picture. Those left over, where the uses are no multiple of its length, stay as they are.
+    """
+    sent, uses = plan.sent.flatten(1), plan.uses[:, None]
+    number = sent.cumsum(1) - 1
+    symbol = number // 2
+    blocks = (uses // SPREAD).clamp_min(1)
+    dealt = (symbol % blocks) * SPREAD + symbol // blocks
+    symbol = torch.where(symbol < uses // SPREAD * SPREAD, dealt, symbol)
+    return torch.where(sent, 2 * symbol + number % 2, 2 * uses)
+
+
+def to_symbols(features: Tensor, plan: Plan, length: int) -> Tensor:
+    """(B, length, 2) I and Q of symbols, zero past each picture's `uses`.
+
+    Args:
+        features: (B, h, w, C).
+        plan: of these pictures.
+        length: at least the largest of `plan.uses`.
+    """
+    end = 2 * plan.uses[:, None]
+    row = features.new_zeros(len(features), 2 * length + 1)
+    row = row.scatter(1, places(plan), features.flatten(1))  # all without a place go to `end`
+    row = row.scatter(1, end, 0.0)[:, :-1]
+    return _in_blocks(row, plan.uses, dft_matrix(SPREAD, row)).unflatten(1, (length, 2))
+
+
+def from_symbols(symbols: Tensor, error: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
+    """Features (B, h, w, C), 0 for those not sent, and the error variance of each, then 1.
+
+    Args:
+        symbols: (B, length, 2) after the equaliser.
+        error: (B, length) error variance of each.
+        plan: of these pictures.
+    """
+    row = symbols.flatten(1)
+    row = _in_blocks(row, plan.uses, dft_matrix(SPREAD, row).T)
+    average = error.new_full((2 * SPREAD, 2 * SPREAD), 1 / (2 * SPREAD))
+    error = _in_blocks(error.repeat_interleave(2, dim=1), plan.uses, average)
+    at = places(plan)
+    found = at < 2 * plan.uses[:, None]
+    at = torch.where(found, at, 0)
+    features, error = row.gather(1, at) * found, torch.where(found, error.gather(1, at), 1.0)
+    return features.reshape(plan.sent.shape), error.reshape(plan.sent.shape)
+
+
+def with_map(symbols: Tensor, plan: Plan) -> Tensor:
+    """Symbols (B, length, 2) with those of the class map after each picture's own.
+
+    They stand for the code of the map: bits of its classes as QPSK symbols, with the mean power
+    of the others.
+    """
+    classes = plan.classes.flatten(1)
+    place = torch.arange(symbols.shape[1], device=symbols.device) - plan.uses[:, None]
+    token = classes.gather(1, (place // 2 % classes.shape[1]).clamp_min(0))
+    shift = 2 * (place % 2)  # the two lowest bits of a token, then the next ones
+    signs = torch.stack([1 - 2 * (token // 2 ** (shift + n) % 2) for n in (0, 1)], dim=-1)
+    energy = symbols.square().sum(dim=(1, 2)) / plan.uses.clamp_min(1)
+    stand_in = signs.to(symbols.dtype) * (energy / 2).sqrt()[:, None, None]
+    mine = (place >= 0) & (place < plan.map_uses[:, None])
+    return torch.where(mine[..., None], stand_in, symbols)
+
+
+def _in_blocks(row: Tensor, uses: Tensor, matrix: Tensor) -> Tensor:
+    """Whole blocks of a picture's row times a matrix; what is left over as it is."""
+    n = len(matrix)
+    end = row.shape[1] // n * n
+    blocks = row[:, :end].unflatten(1, (-1, n))
+    whole = torch.arange(blocks.shape[1], device=row.device) < (2 * uses // n)[:, None]
+    changed = torch.where(whole[..., None], blocks @ matrix, blocks)
+    return torch.cat((changed.flatten(1), row[:, end:]), dim=1)
