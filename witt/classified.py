@@ -202,7 +202,7 @@ class ClassifiedCode(nn.Module):
         """
         grid = (classes.shape[1], classes.shape[2])
         map_uses = (self.map_size(classes) / map_rate(snr_db)).ceil().long()
-        uses = grid[0] * grid[1] * k // 2 - map_uses
+        uses = (grid[0] * grid[1] * k // 2 - map_uses).clamp_min(0)
         flat = classes.flatten(1)
         member = F.one_hot(flat, self.classes)
         chosen = self._allocate(member.sum(1), grid, snr_db, 2 * uses)

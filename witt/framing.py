@@ -18,11 +18,14 @@ SPREAD = 16  # symbols of a DFT
 def places(plan: Plan) -> Tensor:
     """(B, N) place of each feature among the real numbers of the symbols, 2·uses where it has none.
 
-    The symbols are dealt to the DFTs one by one, so that each DFT has some from all over the
-    picture. Those left over, where the uses are no multiple of its length, stay as they are.
+    The first features of all tokens come first, the last ones, which have the least power, last.
+    The symbols are dealt to the DFTs one by one, so that all of these have about the same power.
+    Those left over, where the uses are no multiple of a DFT's length, stay as they are.
     """
-    sent, uses = plan.sent.flatten(1), plan.uses[:, None]
-    number = sent.cumsum(1) - 1
+    uses = plan.uses[:, None]
+    by_feature = plan.sent.flatten(1, 2).mT  # (B, C, tokens)
+    number = by_feature.flatten(1).cumsum(1).reshape(by_feature.shape).mT.flatten(1) - 1
+    sent = plan.sent.flatten(1)
     symbol = number // 2
     blocks = (uses // SPREAD).clamp_min(1)
     dealt = (symbol % blocks) * SPREAD + symbol // blocks

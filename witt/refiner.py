@@ -48,7 +48,8 @@ class RefiningDecoder(nn.Module):
         self.modulation = config.modulation
         self.patches_a_token = config.stride // config.patch
         self.label = nn.Embedding(config.classes, dim)
-        self.head = nn.Linear(GROUPS + 1, dim)
+        self.groups = min(GROUPS, config.channels)
+        self.head = nn.Linear(self.groups + 1, dim)
         self.modnet = channel_modnet(dim, config)
         self.blocks = swin_blocks(dim, config.refiner_blocks, config.heads[0], config.window)
         for part in (self.modnet, self.blocks):
@@ -81,7 +82,7 @@ class RefiningDecoder(nn.Module):
             estimate, left = lmmse(plan, features, error, amplitude)
             base = code.synthesise(estimate, plan.classes)
             doubt = torch.cat((left[..., code.smooth :], left[..., : code.smooth]), -1)
-            groups = [part.mean(-1) for part in doubt.tensor_split(GROUPS, -1)]
+            groups = [part.mean(-1) for part in doubt.tensor_split(self.groups, -1)]
             total = left.sum(-1) + code.log_rest.exp()[plan.classes]
             unit = (total / code.mean.numel()).sqrt()[:, None]  # (B, 1, h, w), of a pixel
             known = torch.stack((*groups, total), -1).clamp_min(1e-9).log()

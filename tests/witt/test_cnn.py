@@ -58,7 +58,7 @@ def test_its_cbr_is_the_paper_s() -> None:
 
 
 @pytest.mark.parametrize(
-    "change", [{"rate_adaptive": True}, {"linear_path": True}, {"uses_csi": True}, {"window": 4}]
+    "change", [{"rate_adaptive": True}, {"classes": 2, "smooth_channels": 2}, {"window": 4}]
 )
 def test_what_a_cnn_has_not_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(InputError, match="CNN"):

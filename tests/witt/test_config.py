@@ -28,7 +28,7 @@ def test_names_are_the_keys() -> None:
         ("witt_small", 16, Fraction(1, 16)),
         ("witt_large", 16, Fraction(1, 16)),
         ("witt_cifar", 4, Fraction(1, 3)),
-        ("witt_light", 16, Fraction(1, 8)),
+        ("deepjscc", 4, Fraction(1, 16)),
     ],
 )
 def test_stride_and_cbr(name: str, stride: int, cbr: Fraction) -> None:
@@ -40,7 +40,7 @@ def test_published_presets_adapt_to_snr_only() -> None:
     for name in ("witt_base", "witt_small", "witt_large", "witt_cifar"):
         config = PRESETS[name]
         assert not config.rate_adaptive
-        assert not config.linear_path
+        assert not config.classes
         assert (config.modnet_layers, config.modnet_ratio) == (7, 1.5)
         assert config.served_cbr == (config.max_cbr, config.max_cbr)
 
@@ -76,9 +76,9 @@ def test_is_frozen() -> None:
         ({"patch": 0}, "at least 1"),
         ({"modnet_layers": 0}, "at least 1"),
         ({"modnet_ratio": 0.1}, "modnet_ratio 0.1"),
-        ({"stem": 8}, "patch 4, not 2"),
-        ({"stem": 8, "patch": 4, "linear_path": True}, "does not go with linear_path"),
-        ({"linear_path": True, "refiner_blocks": 0}, "refiner_blocks must be at least 1, not 0"),
+        ({"classes": 2, "smooth_channels": 8}, "more than 8 channels and at most 48, not 8"),
+        ({"classes": 2, "channels": 50}, "more than 0 channels and at most 48, not 50"),
+        ({"classes": 2, "refiner_blocks": 0}, "refiner_blocks must be at least 1, not 0"),
         ({"network": "mlp"}, "swin or cnn"),
         ({"channels": 7}, "even, from 2 to 512, not 7"),
         ({"channels": 0}, "even, from 2 to 512, not 0"),
@@ -101,6 +101,14 @@ def test_from_dict_refuses_unknown_and_missing_entries() -> None:
     del values["dims"]
     with pytest.raises(witt.InputError, match="dims"):
         ModelConfig.from_dict(values)
+
+
+def test_from_dict_reads_what_earlier_versions_wrote() -> None:
+    """As long as they did not use what there is no more."""
+    values = PLAIN.to_dict()
+    assert ModelConfig.from_dict({**values, "stem": 0, "linear_path": False}) == PLAIN
+    with pytest.raises(witt.InputError, match="linear_path"):
+        ModelConfig.from_dict({**values, "linear_path": True})
 
 
 def test_unknown_preset_lists_the_choices() -> None:

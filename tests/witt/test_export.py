@@ -11,7 +11,7 @@ import torch
 import cli
 import witt
 from witt.config import ModelConfig
-from witt.export import DecoderGraph, EncoderGraph, dft_matrix, export_onnx
+from witt.export import DecoderGraph, EncoderGraph, export_onnx
 from witt.weights import save_weights
 
 onnx = pytest.importorskip("onnx")
@@ -19,10 +19,7 @@ onnxruntime = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
 
 SIZES: dict[str, Any] = {"window": 2, "patch": 4, "channels": 8, "modnet_layers": 1}
-FULL = {
-    "rate_adaptive": True, "linear_path": True, "smooth_channels": 2, "uses_csi": True,
-    "spreads": True, "sends_scale": True,
-}  # fmt: skip
+FULL = {"rate_adaptive": True, "classes": 3, "smooth_channels": 2, "sends_scale": True}
 
 
 CNN = {"network": "cnn", "window": 3}
@@ -36,15 +33,11 @@ def build(**entries: Any) -> witt.WITT:
     with torch.no_grad():
         for parameter in model.parameters():  # none at 0, so that every part counts
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator()))
+        if model.code is not None:
+            own = model.code.log_variance
+            own.copy_(torch.linspace(0, -6, own.numel()).reshape(own.shape[::-1]).T)
+            model.code.rotation[1] = torch.eye(len(own[0])).flip(0)
     return model.eval()
-
-
-@pytest.mark.parametrize("n", [1, 2, 5, 12])
-def test_dft_as_a_real_matrix(n: int) -> None:
-    x = torch.randn(3, n, dtype=torch.complex64, generator=torch.Generator().manual_seed(0))
-    product = torch.view_as_real(x).flatten(1) @ dft_matrix(n)
-    expected = torch.view_as_real(torch.fft.fft(x, norm="ortho")).flatten(1)
-    torch.testing.assert_close(product, expected, atol=1e-5, rtol=0)
 
 
 def test_graphs_do_what_the_model_does() -> None:
@@ -54,13 +47,14 @@ def test_graphs_do_what_the_model_does() -> None:
     assert k < model.config.channels
     image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        symbols, scale = model.encode_with_scale(image, snr_db, cbr)
+        symbols, scale, classes = model.encode_with_scale(image, snr_db, cbr)
         noise_var = torch.linspace(0.1, 0.9, symbols.shape[1])[None]
-        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale)
-        sent, scaled = EncoderGraph(model, size, k)(image, snr_db)
-        received = DecoderGraph(model, size, k)(sent, snr_db, noise_var, scaled)
+        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale, classes=classes)
+        sent, scaled, told = EncoderGraph(model, size, k)(image, snr_db)
+        received = DecoderGraph(model, size, k)(sent, snr_db, noise_var, scaled, told)
     torch.testing.assert_close(sent, torch.view_as_real(symbols), atol=1e-5, rtol=0)
     torch.testing.assert_close(scaled, scale, atol=0, rtol=2**-10)
+    assert torch.equal(told, classes)
     torch.testing.assert_close(received, expected, atol=1e-4, rtol=0)
 
 
@@ -72,15 +66,17 @@ def test_files_do_what_the_model_does(tmp_path: Path) -> None:
     assert [e.path.name for e in exported] == ["encoder.onnx", "decoder.onnx"]
     image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        symbols, scale = model.encode_with_scale(image, snr_db, cbr)
+        symbols, scale, classes = model.encode_with_scale(image, snr_db, cbr)
         noise_var = torch.linspace(0.1, 0.9, symbols.shape[1])[None]
-        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale)
+        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale, classes=classes)
     sessions = [onnxruntime.InferenceSession(e.path) for e in exported]
     snr = np.array([snr_db], np.float32)
-    sent, scaled = sessions[0].run(None, {"image": image.numpy(), "snr_db": snr})
+    sent, scaled, told = sessions[0].run(None, {"image": image.numpy(), "snr_db": snr})
     np.testing.assert_allclose(sent, torch.view_as_real(symbols).numpy(), atol=1e-5)
     np.testing.assert_allclose(scaled, scale.numpy(), rtol=2**-10)
     taken = {"symbols": sent, "snr_db": snr, "noise_var": noise_var.numpy(), "scale": scaled}
+    taken["classes"] = told
+    assert np.array_equal(told, classes)
     (received,) = sessions[1].run(None, taken)
     assert received.shape == (1, 3, *size)
     np.testing.assert_allclose(received, expected.numpy(), atol=1e-4)

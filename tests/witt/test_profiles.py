@@ -24,6 +24,7 @@ from witt.published_metrics import ms_ssim_published, published_similarity
 
 SIZES: dict[str, Any] = {"dims": (8, 12), "depths": (1, 1), "heads": (2, 3), "window": 2}
 PLAIN = ModelConfig("tiny", **SIZES, channels=8, modnet_layers=2, sends_scale=True)
+CLASSES: dict[str, Any] = {"classes": 2, "smooth_channels": 2}
 
 
 def build(config: ModelConfig = PLAIN) -> witt.WITT:
@@ -80,7 +81,7 @@ def test_published_by_hand(channel: channels.Channel) -> None:
     sent = transmit_as(PUBLISHED, model, image, channel, snr_db, h=h, noise=noise)
 
     snr = torch.full((3,), snr_db, dtype=torch.float64)
-    features = model.features(image, snr, torch.full((3,), 8))
+    features = model.encoder(image, snr[:, None])
     power = 2 * features.square().mean()  # of a complex symbol
     flat = features.flatten() / power.sqrt()
     half = len(flat) // 2
@@ -90,7 +91,6 @@ def test_published_by_hand(channel: channels.Channel) -> None:
     received = torch.cat((gain * flat[:half] + n_i, gain * flat[half:] + n_q)) * power.sqrt()
     expected = model.decoder(
         received.reshape(features.shape),
-        features.new_zeros(*features.shape[:3], 4),
         features.new_ones(3, 1, 1, 1),
         snr[:, None],
     )
@@ -121,7 +121,7 @@ def test_pairs_from_the_halves() -> None:
     assert torch.equal(paired.flatten(), torch.complex(real[:6], real[6:]))
     assert torch.equal(unpair_halves(paired), symbols)
     # On AWGN nothing tells the symbols apart.
-    model, image = build(replace(PLAIN, uses_csi=True, spreads=True)), pictures(2)
+    model, image = build(replace(PLAIN, **CLASSES)), pictures(2)
     noise = cn(2, model.channel_uses((16, 24)), seed=3)
     apart, together = (
         transmit_as(profile, model, image, channels.AWGN(), 1.0, noise=noise).image
@@ -134,8 +134,14 @@ def test_pairs_from_the_halves() -> None:
 def test_halves_meet_the_equaliser() -> None:
     """With CSI each feature keeps its own error variance: half of that of its symbol."""
     seen: list[Tensor] = []
-    model = build(replace(PLAIN, uses_csi=True))
-    model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[1]))
+    model = build(replace(PLAIN, **CLASSES))
+    receive = model.receive
+
+    def watch(*args: Any) -> Tensor:
+        seen.append(args[1])
+        return receive(*args)
+
+    model.receive = watch  # type: ignore[method-assign]
     n = model.channel_uses((16, 24))
     h = cn(2, n, seed=2)
     profile = Profile("", half_pairs=True)

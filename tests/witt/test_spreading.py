@@ -1,68 +1,27 @@
-"""Spreading is unitary, exactly undone, and averages the error over a token's symbols."""
+"""The DFT in real numbers is the unitary one of complex symbols."""
 
+import numpy as np
 import pytest
 import torch
 
-import channels
-from witt.spreading import despread, despread_error, spread
+from witt.spreading import dft_matrix
+
+LIKE = torch.zeros(1, dtype=torch.float64)
 
 
-def symbols(batch: int = 3, tokens: int = 5, n: int = 12) -> torch.Tensor:
-    generator = torch.Generator().manual_seed(1)
-    return torch.randn(batch, tokens, n, dtype=torch.complex128, generator=generator)
+@pytest.mark.parametrize("n", [1, 2, 5, 16])
+def test_it_is_numpys_unitary_fft(n: int) -> None:
+    rng = np.random.default_rng(n)
+    x = rng.normal(size=(3, n)) + 1j * rng.normal(size=(3, n))
+    pairs = torch.view_as_real(torch.from_numpy(x)).flatten(1)
+    found = (pairs @ dft_matrix(n, LIKE)).unflatten(1, (n, 2))
+    expected = np.fft.fft(x, norm="ortho")
+    np.testing.assert_allclose(torch.view_as_complex(found).numpy(), expected, atol=1e-13)
 
 
-def test_each_token_is_multiplied_by_the_dft_matrix():
-    x = symbols()
-    n = x.shape[-1]
-    index = torch.arange(n, dtype=torch.float64)
-    matrix = torch.exp(-2j * torch.pi * index[:, None] * index / n) / n**0.5
-    torch.testing.assert_close(spread(x), torch.einsum("kn,btn->btk", matrix, x))
-
-
-def test_a_rate_for_each_image_equals_images_by_themselves():
-    uses = torch.tensor([4, 12, 7])
-    x = symbols()
-    x = x * (torch.arange(12) < uses[:, None])[:, None]
-    together = spread(x, uses)
-    for i, n in enumerate(uses.tolist()):
-        torch.testing.assert_close(together[i, :, :n], spread(x[i : i + 1, :, :n])[0])
-        assert not together[i, :, n:].any()
-    torch.testing.assert_close(despread(together, uses), x)
-
-
-def test_power_is_kept():
-    x = symbols()
-    torch.testing.assert_close(spread(x).abs().square().sum(-1), x.abs().square().sum(-1))
-
-
-def test_error_is_the_mean_over_what_is_sent():
-    error = torch.rand(2, 3, 8, generator=torch.Generator().manual_seed(2), dtype=torch.float64)
-    uses = torch.tensor([8, 5])
-    result = despread_error(error, uses)
-    torch.testing.assert_close(result[0], error[0].mean(-1, keepdim=True).expand(3, 8))
-    torch.testing.assert_close(
-        result[1, :, :5], error[1, :, :5].mean(-1, keepdim=True).expand(3, 5)
-    )
-    torch.testing.assert_close(despread_error(error), despread_error(error, torch.tensor([8, 8])))
-
-
-@pytest.mark.parametrize("snr_db", [0.0, 10.0])
-def test_measured_error_over_rayleigh_is_the_promised_one(snr_db: float):
-    generator = torch.Generator().manual_seed(3)
-    x = channels.complex_normal((20_000, 16), dtype=torch.complex128, generator=generator)
-    sent = spread(x[:, None]).flatten(1)
-    x_hat, error = channels.mmse(*channels.Rayleigh()(sent, snr_db, generator=generator))
-    measured = (despread(x_hat[:, None])[:, 0] - x).abs().square().mean(1)
-    promised = despread_error(error[:, None])[:, 0].mean(1)
-    difference = measured - promised  # independent tokens
-    assert difference.mean().abs() < 4 * difference.std() / len(x) ** 0.5
-
-
-def test_gradients():
-    uses = torch.tensor([2, 3])
-    x = symbols(2, 2, 3).requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: spread(v, uses), x)
-    assert torch.autograd.gradcheck(lambda v: despread(v, uses), x)
-    error = symbols(2, 2, 3).real.abs().requires_grad_()
-    assert torch.autograd.gradcheck(lambda v: despread_error(v, uses), error)
+@pytest.mark.parametrize("n", [1, 2, 5, 16])
+def test_its_inverse_is_its_transpose(n: int) -> None:
+    matrix = dft_matrix(n, LIKE)
+    eye = torch.eye(2 * n, dtype=torch.float64)
+    torch.testing.assert_close(matrix @ matrix.T, eye, rtol=0, atol=1e-14)
+    assert dft_matrix(n, LIKE.float()).dtype == torch.float32

@@ -25,7 +25,7 @@ CONFIG = ModelConfig(
     channels=4,
     modnet_layers=1,
     rate_adaptive=True,
-    linear_path=True,
+    classes=2,
     sends_scale=True,
 )
 TRAINING = {"steps": 12, "data": "none", "snr_db": [1.0, 13.0]}

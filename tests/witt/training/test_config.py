@@ -83,7 +83,7 @@ def test_settings_files(tmp_path: Path, settings: Callable[..., TrainConfig]) ->
     toml = tmp_path / "run.toml"
     toml.write_text(
         'data = "photos"\nsnr = [1, 4]\ncbr = ["1/16", "1/8"]\nmuon-lr = 0\nout = "x"\n'
-        "compile = true\n[set]\ndims = [8, 12]\nlinear_path = false\n"
+        "compile = true\n[set]\ndims = [8, 12]\nmodulation = false\n"
     )
     pytest.importorskip("tomllib")
     assert read_settings(toml, names) == {
@@ -93,7 +93,7 @@ def test_settings_files(tmp_path: Path, settings: Callable[..., TrainConfig]) ->
         "muon_lr": "0",
         "output": "x",
         "compile": "True",
-        "set": ["dims=[8, 12]", "linear_path=false"],
+        "set": ["dims=[8, 12]", "modulation=false"],
     }
     stored = tmp_path / "config.json"
     stored.write_text(
@@ -124,10 +124,10 @@ def test_bad_settings_files(tmp_path: Path, name: str, text: str | None, named: 
 
 
 def test_overrides() -> None:
-    pairs = ["dims=8,12", "linear-path=False", "modnet_ratio=1.5", "depths=[1, 2]"]
+    pairs = ["dims=8,12", "rate-adaptive=False", "modnet_ratio=1.5", "depths=[1, 2]"]
     assert parse_overrides(pairs) == {
         "dims": [8, 12],
-        "linear_path": False,
+        "rate_adaptive": False,
         "modnet_ratio": 1.5,
         "depths": [1, 2],
     }

@@ -41,7 +41,7 @@ def test_one_cbr_sets_the_channels_of_the_others(settings: Callable[..., TrainCo
         ({"overrides": {"name": "x"}}, "--set name"),
         ({"overrides": {"dims": 3}}, "--set dims=3"),
         ({"overrides": {"window": 2.5}}, "a whole number"),
-        ({"overrides": {"linear_path": 1}}, "true or false"),
+        ({"overrides": {"modulation": 1}}, "true or false"),
         ({"overrides": {"modnet_ratio": True}}, "a number"),
         ({"overrides": {"dims": [8, 12]}}, "one entry for each stage"),
         ({"overrides": {"heads": [5, 5, 5]}}, "cannot have 5 heads"),
