@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock
-from torch import Tensor
+from torch import Tensor, nn
 
 import witt.swin
-from witt.swin import SwinBlock, border_masks
+from witt.layers import EncoderStage
+from witt.swin import SwinBlock, border_masks, compile_blocks
 
 WINDOW, DIM, HEADS = 4, 12, 3
 # Whole windows, several strips; odd ones, padded both ways; one window; less than a window.
@@ -125,6 +126,14 @@ def test_compiled_and_whole_are_the_same_graph_for_all_heights() -> None:
     calls = [str(node.target) for node in exported.graph.nodes if "linear" in str(node.target)]
     assert len(calls) == 2 * 4  # qkv, proj, fc1 and fc2 of two strips
     torch.testing.assert_close(exported.module()(x), ours(x), rtol=0, atol=1e-12)
+
+
+def test_every_swin_block_is_compiled_and_nothing_else(monkeypatch: pytest.MonkeyPatch) -> None:
+    compiled: list[nn.Module] = []
+    monkeypatch.setattr(nn.Module, "compile", lambda module, **_: compiled.append(module))
+    network = EncoderStage(4, 8, depth=3, heads=2, window=2)
+    compile_blocks(network)
+    assert compiled == list(network.blocks)
 
 
 FOUR_K = """
