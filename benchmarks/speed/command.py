@@ -36,7 +36,7 @@ from benchmarks.speed.measure import (
 from witt.config import PRESETS
 from witt.files import ensure_writable_folder, write_text
 from witt.link import transmit
-from witt.options import output_option
+from witt.options import HELP, output_option
 from witt.report import console, number, plain, table, to_json
 
 FORMAT = "witt-speed-2"
@@ -46,7 +46,7 @@ LARGE: Size = (1080, 1920)
 QUICK = replace(PRESETS["witt_cifar"], name="tiny", dims=(16, 32), heads=(2, 4), depths=(1, 2))
 
 
-@click.command()
+@click.command(context_settings=HELP)
 @click.option(
     "--preset",
     "presets",
