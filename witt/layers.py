@@ -6,6 +6,8 @@ are in `witt.swin`. Feature maps are ``(B, H, W, C)``.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
@@ -142,7 +144,7 @@ class ModNet(nn.Module):
 
     def _affine(self, condition: Tensor) -> Tensor:
         """[A | c] of the chain A·x + c from features to gates, ``(B, dim, dim + 1)``."""
-        first, *others = self.sm_list
+        first, *others = cast("list[nn.Linear]", list(self.sm_list))
         affine = torch.cat((first.weight, first.bias[:, None]), dim=1)
         for linear, factor in zip(others, self.bm_list, strict=True):
             affine = linear.weight @ (factor(condition)[:, :, None] * affine)
