@@ -18,6 +18,7 @@ from benchmarks.sweep import Maker, Plan
 from witt.errors import InputError
 from witt.link import Link, fading_options, make_links, seed_option
 from witt.options import (
+    HELP,
     Cbr,
     SnrSpec,
     condition_options,
@@ -84,7 +85,7 @@ def worker_options(command: Any) -> Any:
     "benchmark",
     short_help="Compare schemes over a channel, at the same channel uses.",
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 @click.option(
     "--dataset",

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import click
 
-from witt.options import output_option
+from witt.options import HELP, output_option
 
 
 @click.command(
     "plot",
     short_help="Draw the results of witt benchmark.",
     epilog="Example: witt plot kodak.json more.json --bd hevc+ldpc -o figures",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 @click.argument(
     "results", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)

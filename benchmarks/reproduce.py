@@ -20,7 +20,7 @@ from benchmarks.scheme import Scheme
 from benchmarks.sweep import Maker, Plan
 from witt.errors import InputError
 from witt.link import seed_option
-from witt.options import output_option
+from witt.options import HELP, output_option
 from witt.report import console, plain, table
 from witt.training.progress import duration
 
@@ -86,7 +86,7 @@ class Settings:
     "reproduce",
     short_help="Redraw the figures of the paper, computed here.",
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 @click.argument("names", nargs=-1, metavar="[FIGURE]...")
 @click.option(

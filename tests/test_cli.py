@@ -88,6 +88,15 @@ def test_help_of_each_command(
 
 
 @pytest.mark.parametrize("entry", cli.COMMANDS, ids=lambda entry: entry.name)
+def test_help_of_a_command_without_its_group(entry: cli.Entry) -> None:
+    """Click keeps the names that it first saw, so a command alone must know -h as well."""
+    command = cli.LazyGroup().get_command(click.Context(cli.cli), entry.name)
+    assert command is not None
+    with click.Context(command, **command.context_settings) as context:
+        assert set(command.get_help_option_names(context)) == {"-h", "--help"}
+
+
+@pytest.mark.parametrize("entry", cli.COMMANDS, ids=lambda entry: entry.name)
 def test_output_is_the_same_option_everywhere(entry: cli.Entry) -> None:
     command = cli.LazyGroup().get_command(click.Context(cli.cli), entry.name)
     assert command is not None

@@ -26,6 +26,7 @@ from witt.link import (
     seed_option,
 )
 from witt.options import (
+    HELP,
     Cbr,
     SnrSpec,
     condition_options,
@@ -50,6 +51,7 @@ FORMAT = "witt-evaluation-1"
 
 @click.command(
     "evaluate",
+    context_settings=HELP,
     short_help="Mean quality over folders of pictures.",
     epilog="Example: witt evaluate kodak --snr 1,4,7,10,13 --channel awgn,rayleigh -o kodak.json",
 )

@@ -22,7 +22,7 @@ from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
 from witt.framing import with_map
 from witt.model import WITT
-from witt.options import Cbr, CbrType, output_option, weights_option
+from witt.options import HELP, Cbr, CbrType, output_option, weights_option
 from witt.report import file_sha256, to_json
 from witt.weights import load_weights, resolve
 
@@ -137,7 +137,9 @@ class SizeType(click.ParamType):
         return height, width
 
 
-@click.command("export", short_help="Write encoder and decoder as ONNX files.")
+@click.command(
+    "export", context_settings=HELP, short_help="Write encoder and decoder as ONNX files."
+)
 @click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True)
 @weights_option()
 @click.option(

@@ -24,7 +24,7 @@ from witt.files import ensure_writable_folder
 from witt.images import one_line
 from witt.meta import meta_model
 from witt.model import WITT
-from witt.options import SnrSpec, SnrType, output_option
+from witt.options import HELP, SnrSpec, SnrType, output_option
 from witt.report import file_sha256
 from witt.weights import save_weights
 
@@ -179,6 +179,7 @@ def import_published(path: Path, name: str, *, modulation: bool = True) -> WITT:
 
 @click.command(
     "import-weights",
+    context_settings=HELP,
     short_help="Weights of the published code as a file of ours.",
     epilog="Example: witt import-weights published.model -o mine.safetensors --preset witt_base",
 )

@@ -15,6 +15,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from witt.config import PRESETS, ModelConfig
 from witt.meta import meta_model
 from witt.model import WITT
+from witt.options import HELP
 from witt.report import console, file_sha256, plain, table, to_json, version
 from witt.weights import load_weights, resolve, shipped
 
@@ -102,6 +103,7 @@ def describe_devices() -> list[str]:
 
 @click.command(
     "info",
+    context_settings=HELP,
     short_help="Presets, weights and devices.",
     epilog="Example: witt info runs/try/weights.safetensors",
 )

@@ -21,6 +21,8 @@ CHANNELS = ("awgn", "rayleigh", "rician")
 DEVICES = ("auto", "cpu", "cuda", "mps")
 SNR_LIMIT_DB = 100.0
 MOST_POINTS = 1000
+# Every command has it of its own: click keeps the names that it first saw a command with.
+HELP = {"help_option_names": ["-h", "--help"]}
 
 F = TypeVar("F", bound=Callable[..., Any])
 

@@ -10,14 +10,18 @@ picture the map itself is in memory, never its hidden layer of four times the wi
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import cache
+
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional as F
 
 # Tokens × width of a strip. Its hidden layer then takes 8 MiB, which caches hold; and the C
 # library has it at hand, where it asks the system for every single tensor above 32 MiB.
 STRIP = 2**19
+KINDS = 64  # of strips that may be compiled
 APART = -100.0  # added to the logit of two tokens that only the cyclic shift brought together
 
 
@@ -69,6 +73,7 @@ class SwinBlock(SwinTransformerBlock):
     """
 
     masks: Tensor
+    strip_is_compiled = False  # see `compile_blocks`
 
     def __init__(self, dim: int, heads: int, window: int, shift: int) -> None:
         super().__init__(
@@ -88,10 +93,11 @@ class SwinBlock(SwinTransformerBlock):
         bias = self.attn._get_rel_pos_bias()[0]
         heights, shift = self._heights(x), self.shift
         last = len(heights) - 1
+        through = _compiled_strip() if self.strip_is_compiled else SwinBlock._strip
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
             x = x.roll((-shift, -shift), (1, 2)) if shift else x
             strips = x.split(heights, dim=1)
-            x = torch.cat([self._strip(s, bias, i == last) for i, s in enumerate(strips)], dim=1)
+            x = torch.cat([through(self, s, bias, i == last) for i, s in enumerate(strips)], dim=1)
             return x.roll((shift, shift), (1, 2)) if shift else x
         # The same without copies of the map. With autograd each slice of it would have a
         # gradient of the size of the map.
@@ -101,7 +107,7 @@ class SwinBlock(SwinTransformerBlock):
             strip = x[:, top : top + below]
             if shift:
                 strip = torch.cat((strip, x[:, : rows - below]), dim=1).roll(-shift, 2)
-            strip = self._strip(strip, bias, i == last)
+            strip = through(self, strip, bias, i == last)
             strip = strip.roll(shift, 2) if shift else strip
             out[:, top : top + below] = strip[:, :below]
             out[:, : rows - below] = strip[:, below:]
@@ -153,3 +159,26 @@ class SwinBlock(SwinTransformerBlock):
         else:
             attended = attend(qkv, bias)
         return self.attn.proj(attended.transpose(1, 2).flatten(2))
+
+
+@cache
+def _compiled_strip() -> Callable[[SwinBlock, Tensor, Tensor, bool], Tensor]:
+    return torch.compile(SwinBlock._strip, dynamic=False)
+
+
+def compile_blocks(network: nn.Module) -> None:
+    """Have torch.compile work on every Swin block, when it is first called with a shape.
+
+    On the CPU on each kind of strip: a whole map would leave the caches, which costs more than
+    compilation gains. Blocks of one width and shift share what is compiled: about 15 kinds of
+    strips in `witt_base`, of 24 blocks, and PyTorch would give up after 8.
+    """
+    import torch._dynamo.config as limits
+
+    limits.recompile_limit = max(limits.recompile_limit, KINDS)
+    for module in network.modules():
+        if isinstance(module, SwinBlock):
+            if module.attn.qkv.weight.device.type == "cpu":
+                module.strip_is_compiled = True
+            else:
+                module.compile()

@@ -29,6 +29,7 @@ from witt.link import (
 from witt.model import WITT
 from witt.options import (
     CHANNELS,
+    HELP,
     Cbr,
     CbrType,
     SnrValueType,
@@ -65,7 +66,7 @@ class Target(NamedTuple):
 
 @click.command(
     "transmit",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
     short_help="Send pictures over a noisy channel.",
     epilog="Example: witt transmit photo.png --snr 3 --channel rayleigh --output out",
 )

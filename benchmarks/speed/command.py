@@ -1,17 +1,21 @@
 """`python -m benchmarks.speed`: ours beside the plain network, on this machine, in one run.
 
 {"format": …, "run": {command, commit, machine, …}, "timings": [{preset, size, work, ways: {…}}],
- "memory": [{preset, network, size, start_bytes, peak_bytes}], "end_to_end": {…},
- "profile": {preset: [{operator, share, calls}]}}
+ "memory": [{preset, network, size, start_bytes, peak_bytes}],
+ "end_to_end": {size, seconds: {preset: […]}},
+ "profile": [{preset, size, work, products, operators: [{operator, share, calls}]}]}
 
-Sizes are [height, width].
+Sizes are [height, width]. The file is written after every part, so that a run that was cut off
+leaves what it measured.
 """
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -20,30 +24,69 @@ import torch
 
 import witt
 from benchmarks.provenance import run_record
-from benchmarks.speed.measure import Size, compare, interleaved, peak_memory, top_operators
-from witt.config import PRESETS, ModelConfig
+from benchmarks.speed.measure import (
+    LEAST,
+    WORK,
+    Size,
+    compare,
+    interleaved,
+    peak_memory,
+    top_operators,
+)
+from witt.config import PRESETS
 from witt.files import ensure_writable_folder, write_text
 from witt.link import transmit
-from witt.options import output_option
+from witt.options import HELP, output_option
 from witt.report import console, number, plain, table, to_json
 
-FORMAT = "witt-speed-1"
+FORMAT = "witt-speed-2"
+PUBLISHED = ("witt_base", "witt_cifar")
 SIZES: tuple[Size, ...] = ((256, 256), (512, 768))
 LARGE: Size = (1080, 1920)
-KODAK: Size = (512, 768)
 QUICK = replace(PRESETS["witt_cifar"], name="tiny", dims=(16, 32), heads=(2, 4), depths=(1, 2))
 
 
-@click.command()
-@click.option("--repeats", type=click.IntRange(min=1), default=7, show_default=True)
+@click.command(context_settings=HELP)
+@click.option(
+    "--preset",
+    "presets",
+    type=click.Choice(PUBLISHED),
+    multiple=True,
+    default=PUBLISHED,
+    show_default=True,
+    help="What to time; may be given several times.",
+)
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=7,
+    show_default=True,
+    help=f"Of each measurement, at most; {LEAST} of them are made in any case.",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    default=20.0,
+    show_default=True,
+    metavar="SECONDS",
+    help="No further repeat of a measurement that would take longer than this in all.",
+)
 @click.option("--compile/--no-compile", "with_compile", default=True, show_default=True)
 @click.option("--memory/--no-memory", "with_memory", default=True, show_default=True)
 @click.option("--quick", is_flag=True, help="A tiny network and pictures: only to see it work.")
 @output_option("Result file (JSON).", Path("out/speed.json"))
-def command(repeats: int, with_compile: bool, with_memory: bool, quick: bool, output: Path) -> None:
+def command(
+    presets: tuple[str, ...],
+    repeats: int,
+    budget: float,
+    with_compile: bool,
+    with_memory: bool,
+    quick: bool,
+    output: Path,
+) -> None:
     """Time our code beside a plain implementation of the published network, same weights."""
     ensure_writable_folder(output.parent)
-    configs = [QUICK] if quick else [PRESETS["witt_base"], PRESETS["witt_cifar"]]
+    configs = [QUICK] if quick else [PRESETS[name] for name in dict.fromkeys(presets)]
     sizes: tuple[Size, ...] = ((16, 24),) if quick else SIZES
     document: dict[str, Any] = {
         "format": FORMAT,
@@ -51,35 +94,44 @@ def command(repeats: int, with_compile: bool, with_memory: bool, quick: bool, ou
             command=shlex.join(["python", "-m", "benchmarks.speed", *sys.argv[1:]]),
             threads=torch.get_num_threads(),
             repeats=repeats,
+            budget_s=budget,
         ),
         "timings": [],
         "memory": [],
+        "end_to_end": None,
+        "profile": [],
     }
-    for config in configs:
-        for size in sizes:
-            for train in (False, True):
-                click.echo(f"{config.name}, {_size(size)}, {'training' if train else 'inference'}")
-                result = compare(config, size, train, with_compile and not quick, repeats)
-                document["timings"].append(result)
+
+    def add(part: str, entry: dict[str, Any]) -> None:
+        document[part].append(entry)
+        write_text(output, to_json(document) + "\n")
+
+    light, base = witt.load("witt_light"), witt.WITT(configs[0]).eval()
+    document["end_to_end"] = end_to_end(light, base, sizes[-1], repeats, budget)
+    add("profile", top_operators(light, sizes[-1], False, 8))
     if with_memory and not quick:
         for which in ("plain", "ours"):
-            document["memory"].append(peak_memory("witt_base", which, LARGE))
-    document["end_to_end"] = end_to_end(configs[0], sizes[-1] if quick else KODAK, repeats)
-    document["profile"] = {
-        model.config.name: top_operators(model, sizes[-1], 8)
-        for model in (witt.load("witt_light"), witt.WITT(configs[0]).eval())
-    }
-    write_text(output, to_json(document) + "\n")
+            add("memory", peak_memory("witt_base", which, LARGE))
+    for size in sizes:
+        for config, train in itertools.product(configs, (False, True)):
+            click.echo(f"{config.name}, {_size(size)}, {WORK[train]}")
+            # Another size compiles anew, for minutes; the gain is one of operators, not of sizes.
+            compiles = with_compile and not quick and size == sizes[0]
+            add("timings", compare(config, size, train, compiles, repeats, budget))
+            if size == sizes[0]:
+                add("profile", top_operators(witt.WITT(config).eval(), size, train, 8))
     show(document)
     click.echo(f"Results: {click.format_filename(output)}")
 
 
-def end_to_end(base: ModelConfig, size: Size, repeats: int) -> dict[str, Any]:
-    """Seconds from the pixels of a picture to those received, with `witt_light` and with `base`.
+def end_to_end(
+    light: witt.WITT, base: witt.WITT, size: Size, repeats: int, budget_s: float
+) -> dict[str, Any]:
+    """Seconds from the pixels of a picture to those received, with either model.
 
     As `witt transmit` counts them: without start, files and metrics.
     """
-    models = {"witt_light": witt.load("witt_light"), base.name: witt.WITT(base).eval()}
+    models = {model.config.name: model for model in (light, base)}
     pixels = torch.randint(
         0, 256, (*size, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0)
     ).numpy()
@@ -90,11 +142,10 @@ def end_to_end(base: ModelConfig, size: Size, repeats: int) -> dict[str, Any]:
         (draw,) = transmit(pixels, models[name], cbr=cbr, with_ms_ssim=False)
         spent[name].append(draw.seconds)
 
-    interleaved({name: lambda name=name: way(name) for name in models}, repeats)  # type: ignore[misc]
+    interleaved({name: partial(way, name) for name in models}, repeats, budget_s)
     return {
         "size": size,
-        # Without the two calls that warm up.
-        "seconds": {name: seconds[2:] for name, seconds in spent.items()},
+        "seconds": {name: seconds[1:] for name, seconds in spent.items()},  # the first warmed up
     }
 
 
@@ -128,10 +179,12 @@ def show(document: dict[str, Any]) -> None:
             gigabytes = [number(entry[key] / 1e9) for key in ("peak_bytes", "start_bytes")]
             rows.add_row(plain(what), *gigabytes)
         console().print(rows)
-    for name, operators in document["profile"].items():
-        rows = table(f"Where inference of {name} spends its time", "operator", "share", "calls")
-        for entry in operators:
-            rows.add_row(entry["operator"], f"{entry['share']:.0%}", str(entry["calls"]))
+    for entry in document["profile"]:
+        what = f"{entry['work']} of {entry['preset']} at {_size(entry['size'])}"
+        title = f"Where {what} spends its time: {entry['products']:.0%} matrix products"
+        rows = table(title, "operator", "share", "calls")
+        for top in entry["operators"]:
+            rows.add_row(top["operator"], f"{top['share']:.0%}", str(top["calls"]))
         console().print(rows)
 
 

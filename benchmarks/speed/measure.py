@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import copy
+import math
 import resource
 import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -19,9 +21,13 @@ import channels
 import witt
 from benchmarks.speed.plain import PlainWITT
 from witt.config import ModelConfig
+from witt.swin import compile_blocks
 
 SNR_DB = 10.0
 TOLERANCE = 1e-4
+LEAST = 3  # rounds, however long they take
+WORK = ("inference", "training step")
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 Size = tuple[int, int]
 
 
@@ -29,7 +35,7 @@ class Timing(NamedTuple):
     """Seconds of one way to compute.
 
     seconds: of each repetition.
-    warm_up_s: of the first calls, which are not among them; compilation is in it.
+    warm_up_s: of the first call, which is not among them; compilation is in it.
     """
 
     seconds: list[float]
@@ -41,15 +47,25 @@ class Timing(NamedTuple):
         return statistics.median(self.seconds)
 
 
-def interleaved(ways: dict[str, Callable[[], object]], repeats: int) -> dict[str, Timing]:
-    """Time each way in turn, so that whatever else the machine does meets all of them alike."""
-    warm_up = {}
-    for name, way in ways.items():
-        warm_up[name] = _seconds(way) + _seconds(way)
+def interleaved(
+    ways: dict[str, Callable[[], object]], repeats: int, budget_s: float = math.inf
+) -> dict[str, Timing]:
+    """Time each way in turn, so that whatever else the machine does meets all of them alike.
+
+    Args:
+        ways: what to call, by name; once to warm up.
+        repeats: rounds.
+        budget_s: no round after the third begins that would not end within this time, s.
+    """
+    warm_up = {name: _seconds(way) for name, way in ways.items()}
     seconds: dict[str, list[float]] = {name: [] for name in ways}
-    for _ in range(repeats):
+    spent = 0.0
+    for turn in range(repeats):
+        if turn >= LEAST and spent * (turn + 1) / turn > budget_s:
+            break
         for name, way in ways.items():
             seconds[name].append(_seconds(way))
+            spent += seconds[name][-1]
     return {name: Timing(seconds[name], warm_up[name]) for name in ways}
 
 
@@ -90,14 +106,20 @@ def make_pair(config: ModelConfig, size: Size) -> Pair:
 
 
 def compiled(model: witt.WITT) -> witt.WITT:
-    """A copy whose ends are compiled when they are first called; the channel stays eager."""
+    """A copy whose Swin blocks are compiled when they are first called, as in `witt train`."""
     model = copy.deepcopy(model)
-    model.encoder.compile()
-    model.decoder.compile()
+    compile_blocks(model)
     return model
 
 
-def compare(config: ModelConfig, size: Size, train: bool, with_compile: bool, repeats: int) -> Any:
+def compare(
+    config: ModelConfig,
+    size: Size,
+    train: bool,
+    with_compile: bool,
+    repeats: int,
+    budget_s: float = math.inf,
+) -> dict[str, Any]:
     """Times of the plain network and of ours, eager and compiled, as plain values.
 
     Raises:
@@ -108,27 +130,32 @@ def compare(config: ModelConfig, size: Size, train: bool, with_compile: bool, re
     models: dict[str, nn.Module] = {"plain": pair.plain, "ours": pair.ours}
     if with_compile:
         models["ours compiled"] = compiled(pair.ours)
-    ways = {name: _step(pair, model, train) for name, model in models.items()}
-    received, first = {}, {}  # to compile is part of the first call
-    with torch.no_grad():
-        for name, model in models.items():
-            started = time.perf_counter()
-            received[name] = pair.send(model)
-            first[name] = time.perf_counter() - started
+    received: dict[str, Tensor] = {}
+
+    def way(name: str, work: Callable[[], Tensor]) -> None:
+        received[name] = work()
+
+    times = interleaved(
+        {
+            name: partial(way, name, _work(partial(pair.send, model), model, pair.image, train))
+            for name, model in models.items()
+        },
+        repeats,
+        budget_s,
+    )
     difference = max((x - received["plain"]).abs().max().item() for x in received.values())
     if not difference < TOLERANCE:
         raise ValueError(f"{config.name} at {size}: results differ by {difference:.3g}")
-    times = interleaved(ways, repeats)
     return {
         "preset": config.name,
         "size": size,
-        "work": "training step" if train else "inference",
+        "work": WORK[train],
         "difference": difference,
         "ways": {
             name: {
                 "seconds": timing.seconds,
                 "median_s": timing.median,
-                "warm_up_s": first[name] + timing.warm_up_s,
+                "warm_up_s": timing.warm_up_s,
                 "times_plain": times["plain"].median / timing.median,
             }
             for name, timing in times.items()
@@ -136,22 +163,26 @@ def compare(config: ModelConfig, size: Size, train: bool, with_compile: bool, re
     }
 
 
-def _step(pair: Pair, model: nn.Module, train: bool) -> Callable[[], object]:
+def _work(
+    send: Callable[[], Tensor], model: nn.Module, image: Tensor, train: bool
+) -> Callable[[], Tensor]:
     """Inference, or forward, mean squared error, backward and a step of Adam."""
     if not train:
 
-        def infer() -> object:
+        def infer() -> Tensor:
             with torch.inference_mode():
-                return pair.send(model)
+                return send()
 
         return infer
     # Steps of no length: the weights, and with them the results, stay equal.
     adam = torch.optim.Adam(model.parameters(), lr=0.0)
 
-    def step() -> None:
+    def step() -> Tensor:
         adam.zero_grad()
-        (pair.send(model) - pair.image).square().mean().backward()
+        received = send()
+        (received - image).square().mean().backward()
         adam.step()
+        return received.detach()
 
     return step
 
@@ -197,16 +228,27 @@ def _max_rss() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * unit
 
 
-def top_operators(model: witt.WITT, size: Size, most: int) -> list[dict[str, Any]]:
-    """The operators that inference spends its time in, with their share of it."""
+def top_operators(model: witt.WITT, size: Size, train: bool, most: int) -> dict[str, Any]:
+    """The operators that inference or a training step spends its time in, as plain values.
+
+    Returns:
+        ``operators``, the first `most` with their share of the time and their calls, and
+        ``products``, the share of all matrix products.
+    """
     image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(0))
-    with torch.inference_mode():
-        model(image, channels.AWGN(), SNR_DB)
-        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
-            model(image, channels.AWGN(), SNR_DB)
+    work = _work(lambda: model(image, channels.AWGN(), SNR_DB).image, model, image, train)
+    work()
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as profile:
+        work()
     events = [(e.self_cpu_time_total, e.key, e.count) for e in profile.key_averages()]
     total = sum(time for time, _, _ in events)
-    return [
-        {"operator": key, "share": time / total, "calls": count}
-        for time, key, count in sorted(events, reverse=True)[:most]
-    ]
+    return {
+        "preset": model.config.name,
+        "size": size,
+        "work": WORK[train],
+        "products": sum(time for time, key, _ in events if key in PRODUCTS) / total,
+        "operators": [
+            {"operator": key, "share": time / total, "calls": count}
+            for time, key, count in sorted(events, reverse=True)[:most]
+        ],
+    }

@@ -9,6 +9,7 @@ import torch
 from scipy.special import erf, expit, softmax
 from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from witt.layers import DecoderStage, EncoderStage, ModNet, Unmerge, swin_blocks
 
@@ -169,9 +170,10 @@ def test_stages_merge_first_and_unmerge_last() -> None:
 
 @pytest.mark.parametrize("layers", [1, 3, 7])
 @pytest.mark.parametrize("conditions", [1, 2])
-def test_modnet(layers: int, conditions: int) -> None:
+@pytest.mark.parametrize("width", [1, 2])  # 3 tokens, or 6: more than features, so one affine map
+def test_modnet(layers: int, conditions: int, width: int) -> None:
     modnet = randomised(ModNet(5, layers, 1.5, conditions))
-    x, condition, w = normal(2, 3, 2, 5), normal(2, conditions, seed=2), weights(modnet)
+    x, condition, w = normal(2, 3, width, 5), normal(2, conditions, seed=2), weights(modnet)
     out = modnet(x, condition).detach().numpy()
 
     for b in range(2):
@@ -199,6 +201,17 @@ def test_modnet_gradient_reaches_the_features_through_the_gate() -> None:
     assert abs(slope - gate).item() > 1e-3  # what detached features would give
 
 
+def test_modnet_of_many_tokens_is_one_product() -> None:
+    """Past as many tokens as features, another token costs dim² multiply-adds, not the chain."""
+    modnet = ModNet(8, 3, 2.0, 1)
+    flops = []
+    for width in (5, 6):  # 15 and 18 tokens
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            modnet(torch.ones(1, 3, width, 8), torch.ones(1, 1))
+        flops.append(counter.get_total_flops())
+    assert flops[1] - flops[0] == 2 * 3 * 8**2
+
+
 def check_gradients(module: nn.Module, *inputs: Tensor) -> None:
     """gradcheck in the inputs and in every parameter."""
     names = [name for name, _ in module.named_parameters()]
@@ -218,9 +231,10 @@ def check_gradients(module: nn.Module, *inputs: Tensor) -> None:
     [
         (Unmerge(4, 3, 2), [(2, 2, 3, 4)]),
         (ModNet(4, 3, 1.5, 2), [(2, 2, 2, 4), (2, 2)]),
+        (ModNet(4, 3, 1.5, 2), [(2, 2, 3, 4), (2, 2)]),
         (EncoderStage(2, 4, 2, 2, 2), [(1, 4, 6, 2)]),
     ],
-    ids=["unmerge", "modnet", "stage"],
+    ids=["unmerge", "modnet", "modnet-affine", "stage"],
 )
 def test_gradients(module: nn.Module, shapes: list[tuple[int, ...]]) -> None:
     check_gradients(randomised(module), *(normal(*s, seed=i) for i, s in enumerate(shapes)))

@@ -1,7 +1,9 @@
 """The Swin block against timm's own, in strips and whole, with and without gradients."""
 
+import copy
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,8 @@ from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor
 
 import witt.swin
-from witt.swin import SwinBlock, border_masks
+from witt.layers import swin_blocks
+from witt.swin import SwinBlock, border_masks, compile_blocks
 
 WINDOW, DIM, HEADS = 4, 12, 3
 # Whole windows, several strips; odd ones, padded both ways; one window; less than a window.
@@ -125,6 +128,28 @@ def test_compiled_and_whole_are_the_same_graph_for_all_heights() -> None:
     calls = [str(node.target) for node in exported.graph.nodes if "linear" in str(node.target)]
     assert len(calls) == 2 * 4  # qkv, proj, fc1 and fc2 of two strips
     torch.testing.assert_close(exported.module()(x), ours(x), rtol=0, atol=1e-12)
+
+
+@pytest.mark.filterwarnings("ignore:The .grad attribute")  # PyTorch's compiler looks at it
+def test_compiled_strips_are_shared_and_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Four blocks have three kinds of strips: plain ones, shifted ones and their last."""
+    graphs = []
+
+    def backend(graph: torch.fx.GraphModule, _: object) -> Callable[..., object]:
+        graphs.append(graph)
+        return graph.forward
+
+    monkeypatch.setattr(witt.swin, "STRIP", 1)
+    through = torch.compile(SwinBlock._strip, backend=backend, dynamic=False)
+    monkeypatch.setattr(witt.swin, "_compiled_strip", lambda: through)
+    torch.compiler.reset()
+    blocks = swin_blocks(DIM, 4, HEADS, WINDOW).double()
+    x = features((16, 8)).requires_grad_()
+    expected = blocks(x)
+    assert not graphs
+    compile_blocks(blocks)
+    torch.testing.assert_close(copy.deepcopy(blocks)(x), expected, rtol=0, atol=1e-12)
+    assert len(graphs) == 3
 
 
 FOUR_K = """

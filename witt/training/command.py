@@ -9,6 +9,7 @@ import click
 from click.core import ParameterSource
 
 from witt.options import (
+    HELP,
     CbrListType,
     ChannelListType,
     SnrSpec,
@@ -47,7 +48,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 
 @click.command(
     epilog=EPILOG,
-    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    context_settings={**HELP, "show_default": True},
 )
 @click.option(
     "--config",

@@ -15,6 +15,7 @@ from torch import Tensor
 from witt.errors import InputError
 from witt.model import WITT
 from witt.profiles import PROFILES
+from witt.swin import compile_blocks
 from witt.training.checkpoint import WEIGHTS, write_checkpoint
 from witt.training.config import TrainConfig
 from witt.training.data import batches
@@ -65,9 +66,7 @@ class Run:
         self.finite, self.stall = FiniteWatch(), StallWatch()
         self.figure = "psnr_db" if config.loss == "mse" else "ms_ssim_db"
         if config.compile:
-            for module in model.modules():
-                if type(module).__name__ == "SwinTransformerBlock":
-                    module.compile()
+            compile_blocks(model)
 
     # State
 

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from witt.errors import InputError
-from witt.options import output_option
+from witt.options import HELP, output_option
 from witt.report import console, plain, table, to_json
 
 Array = NDArray[np.float64]
@@ -164,7 +164,7 @@ def fit(curve: Curve) -> Fit:
     "scaling",
     short_help="What more hours of training should give.",
     epilog="Example: witt scaling runs/mine --hours 12,40 -o scaling.png",
-    context_settings={"help_option_names": ["-h", "--help"]},
+    context_settings=HELP,
 )
 @click.argument("logs", nargs=-1, required=True, metavar="LOG...", type=click.Path(path_type=Path))
 @click.option(

@@ -8,6 +8,7 @@ import pytest
 import torch
 from click.testing import CliRunner
 
+from benchmarks.speed import measure
 from benchmarks.speed.command import FORMAT, QUICK, command
 from benchmarks.speed.measure import interleaved, make_pair, peak_memory
 
@@ -35,8 +36,20 @@ def test_ways_take_turns() -> None:
     calls: list[str] = []
     ways = {name: lambda name=name: calls.append(name) for name in "ab"}
     times = interleaved(ways, 3)
-    assert calls == [*"aabb", *"ab" * 3]
+    assert calls == ["a", "b"] * 4  # the first to warm up
     assert all(len(timing.seconds) == 3 for timing in times.values())
+
+
+@pytest.mark.parametrize(("budget_s", "rounds"), [(10.0, 3), (40.0, 4), (49.0, 4), (1e3, 7)])
+def test_rounds_end_within_the_budget(
+    budget_s: float, rounds: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Rounds of 10 s: three in any case, then as many as end in time."""
+    seconds = iter([1.0, 2.0] + [4.0, 6.0] * 7)
+    monkeypatch.setattr(measure, "_seconds", lambda way: next(seconds))
+    times = interleaved({"a": int, "b": int}, 7, budget_s)
+    assert times["a"] == measure.Timing([4.0] * rounds, 1.0)
+    assert times["b"] == measure.Timing([6.0] * rounds, 2.0)
 
 
 def test_command(tmp_path: Path) -> None:
@@ -51,9 +64,30 @@ def test_command(tmp_path: Path) -> None:
         assert timing["difference"] < 1e-4
         assert {len(way["seconds"]) for way in timing["ways"].values()} == {1}
     assert {len(s) for s in document["end_to_end"]["seconds"].values()} == {1}
-    for operators in document["profile"].values():
-        assert 0 < sum(entry["share"] for entry in operators) <= 1.001
+    profiled = [(entry["preset"], entry["work"]) for entry in document["profile"]]
+    light = ("witt_light", "inference")
+    assert profiled == [light, ("tiny", "inference"), ("tiny", "training step")]
+    for entry in document["profile"]:
+        assert 0 < sum(top["share"] for top in entry["operators"]) <= 1.001
+        assert 0 < entry["products"] < 1
     assert "tiny 24x16 training step: ours" in result.output
+
+
+def test_what_was_measured_is_in_the_file_of_a_run_cut_off(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def compare(config: object, size: object, train: bool, *_: object) -> dict[str, object]:
+        if train:
+            raise KeyboardInterrupt
+        return {"work": "inference"}
+
+    monkeypatch.setattr("benchmarks.speed.command.compare", compare)
+    path = tmp_path / "speed.json"
+    result = CliRunner().invoke(command, ["--quick", "--repeats", "1", "--out", str(path)])
+    assert result.exit_code == 1
+    document = json.loads(path.read_text())
+    assert document["timings"] == [{"work": "inference"}]
+    assert len(document["end_to_end"]["seconds"]) == 2
 
 
 @pytest.mark.slow

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import witt
 from witt.errors import InputError
+from witt.swin import SwinBlock
 from witt.training import gradient as gradient_module
 from witt.training import run as run_module
 from witt.training.checkpoint import read_checkpoint
@@ -160,6 +161,21 @@ def test_one_picture_is_learnt(
     image = torch.from_numpy(tiles).permute(0, 3, 1, 2).expand(4, 3, 32, 32).float() / 255
     figures = [run.train_step(image)[0] for _ in range(60)]
     assert sum(figures[-5:]) / 5 > sum(figures[:5]) / 5 + 3
+
+
+@pytest.mark.parametrize("compiles", [False, True])
+def test_compile_means_the_swin_blocks(
+    compiles: bool,
+    tmp_path: Path,
+    settings: Callable[..., TrainConfig],
+) -> None:
+    config = settings(compile=compiles)
+    model = initial_model(config)
+    tiles = np.zeros((1, 32, 32, 3), dtype=np.uint8)
+    Run(config, tmp_path, model, Pictures([], tiles))
+    blocks = [module for module in model.modules() if isinstance(module, SwinBlock)]
+    assert blocks
+    assert {block.strip_is_compiled for block in blocks} == {compiles}
 
 
 def test_divergence_stops_the_run(tmp_path: Path, settings: Callable[..., TrainConfig]) -> None:
