@@ -20,9 +20,9 @@ class Allocation(NamedTuple):
 
     taken: (B, E) how many of the kind are sent.
     power: (B, E) of each that is sent, in the units of the noise; 0 where it is not worth it.
-    slope: (B, 1) s: a coefficient y of variance v that is sent costs s·(√v + y²/√v), its expected
-        error and the power that it takes from the others.
-    rent: (B, 1) what one more coefficient sent would save.
+    slope: (B, 1) s: a coefficient y of variance v that is sent costs s·(√v + y²/√v) − s², its
+        expected error and the power that it takes from the others; one with √v < s gets no power.
+    rent: (B, 1) what a place for one more coefficient would save.
     """
 
     taken: Tensor
@@ -54,13 +54,14 @@ def allocate(variance: Tensor, count: Tensor, budget: Tensor, noise: Tensor) -> 
     # The level if the power were spread over the kinds up to each one; the kinds that get any
     # are the first ones.
     level = (budget / 2 + noise * taken.cumsum(1)) / (sigma * (taken * root).cumsum(1) + 1e-300)
-    last = ((root * level > sigma) & (taken > 0)).sum(1, keepdim=True) - 1
-    level = level.gather(1, last.clamp_min(0))
+    # By place, since there may be none of a kind.
+    place = torch.arange(taken.shape[1], device=taken.device)
+    last = torch.where((root * level > sigma) & (taken > 0), place, 0).amax(1, keepdim=True)
+    level = level.gather(1, last)
     power = ((root * level - sigma) * sigma).clamp_min(0) * (taken > 0)
     slope = sigma / level
-    # The same at the last kind of which any is sent.
-    least = strongest.gather(1, ((taken > 0).sum(1, keepdim=True) - 1).clamp_min(0))
-    rent = (least - 2 * slope * least.sqrt()).clamp_min(0)
+    least = root.gather(1, torch.where(taken > 0, place, 0).amax(1, keepdim=True))
+    rent = (least - slope).clamp_min(0).square()
     rent = rent * (taken.sum(1, keepdim=True) < count.sum(1, keepdim=True))
     back = torch.empty_like(taken).scatter_(1, order, taken)
     return Allocation(back, torch.empty_like(power).scatter(1, order, power), slope, rent)

@@ -15,7 +15,8 @@ Jakubczak & Katabi 2011), token-wise rates with side information (NTSCC, arXiv 2
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -50,9 +51,36 @@ class Plan(NamedTuple):
     uses: Tensor
 
 
+def full_precision(device: torch.device) -> AbstractContextManager[Any]:
+    """Out of autocast: at a high SNR the 8 bits of bfloat16 would be what limits a linear code."""
+    if not torch.is_autocast_enabled(device.type):
+        return nullcontext()
+    return torch.autocast(device.type, enabled=False)
+
+
 def map_rate(snr_db: Tensor) -> Tensor:
     """Bits a channel use at which the class map is charged."""
     return torch.log2(1 + 10 ** ((snr_db - MAP_MARGIN_DB) / 10))
+
+
+def cheapest_rows(costs: Tensor, step: Tensor) -> Tensor:
+    """Classes (B, h, w) of least cost in all, by Viterbi's algorithm along each row.
+
+    Args:
+        costs: (B, h, w, K) of each token in each class.
+        step: (B, 1, K + 1, K) of a class after that of its left neighbour, the last row where
+            there is none.
+    """
+    best = costs[:, :, 0] + step[:, :, -1]
+    came_from = []
+    for column in range(1, costs.shape[2]):
+        total, before = (best[..., None] + step[:, :, :-1]).min(dim=2)
+        came_from.append(before)
+        best = total + costs[:, :, column]
+    classes = [best.argmin(-1)]
+    for before in reversed(came_from):
+        classes.append(before.gather(-1, classes[-1][..., None])[..., 0])
+    return torch.stack(classes[::-1], dim=-1)
 
 
 class ClassifiedCode(nn.Module):
@@ -143,8 +171,11 @@ class ClassifiedCode(nn.Module):
         worth = self._allocate(counts, grid, snr_db, tokens * k)
         sample = self._costs(own[:, ::SAMPLE], worth, snr_db).argmin(-1)
         counts = F.one_hot(sample, self.classes).double().mean(1) * tokens
-        costs = self._costs(own, self._allocate(counts, grid, snr_db, tokens * k), snr_db)
-        classes = costs.argmin(-1).reshape(shared.shape[:3])
+        worth = self._allocate(counts, grid, snr_db, tokens * k)
+        costs = self._costs(own, worth, snr_db)
+        a_bit = self._cost_of_a_bit(worth, snr_db)[..., None]
+        rows = costs - a_bit * self.map_bits[-1]
+        classes = cheapest_rows(rows.unflatten(1, grid), a_bit[..., None] * self.map_bits)
         # Where the map would take most of the channel, one class has to do for all tokens.
         too_long = self.map_size(classes) / map_rate(snr_db) > tokens * k / 4
         return torch.where(too_long[:, None, None], costs.sum(1).argmin(-1)[:, None, None], classes)
@@ -154,10 +185,9 @@ class ClassifiedCode(nn.Module):
         variance = self.log_variance.exp()
         root = variance.sqrt()
         slope, rent = (w.to(own.dtype)[..., None] for w in (worth.slope, worth.rent))  # (B, 1, 1)
-        sent = 2 * slope * root + rent < variance  # (B, K, C)
-        fixed = torch.where(sent, slope * root + rent, 0.0).sum(-1) + self.log_rest.exp()
-        a_bit = 2 * rent[..., 0] / map_rate(snr_db)[:, None]
-        fixed = fixed + a_bit * self.map_bits[-1]
+        sent = (root - slope).clamp_min(0).square() > rent  # (B, K, C)
+        fixed = torch.where(sent, slope * (root - slope) + rent, 0.0).sum(-1) + self.log_rest.exp()
+        fixed = fixed + self._cost_of_a_bit(worth, snr_db) * self.map_bits[-1]
         weights = torch.where(sent, slope / root, 1.0)
         costs = [
             ((own @ self.rotation[c] - self.centre[c]).square() @ weights[:, c, :, None])[..., 0]
@@ -165,6 +195,12 @@ class ClassifiedCode(nn.Module):
             for c in range(self.classes)
         ]
         return torch.stack(costs, dim=-1)
+
+    def _cost_of_a_bit(self, worth: Allocation, snr_db: Tensor) -> Tensor:
+        """(B, 1): a use has the places of two coefficients, and a unit of power, from them."""
+        noise = 10 ** (-snr_db[:, None] / 10) / 2
+        use = 2 * worth.rent + worth.slope.square() / noise  # the power is worth 1/L²
+        return use.to(snr_db.dtype) / map_rate(snr_db)[:, None]
 
     def _allocate(
         self, counts: Tensor, grid: tuple[int, int], snr_db: Tensor, budget: Tensor
@@ -211,7 +247,8 @@ class ClassifiedCode(nn.Module):
             """(B, h, w, C) from (B, E) of each kind."""
             kinds = entries[:, : self.log_variance.numel()].unflatten(1, self.log_variance.shape)
             own = kinds.gather(1, flat[..., None].expand(-1, -1, self.own))
-            waves = entries[:, self.log_variance.numel() :].unflatten(1, (-1, self.smooth))
+            waves = entries[:, self.log_variance.numel() :]
+            waves = waves.reshape(len(waves), flat.shape[1], self.smooth)
             return torch.cat((waves, own), dim=-1).unflatten(1, grid)
 
         waves = self._waves(grid).expand(len(classes), -1, -1, -1)

@@ -132,6 +132,7 @@ class ModelConfig:
             InputError: an entry is unknown, missing or of the wrong kind.
         """
         try:
+            values = dict(values)
             gone = {name for name in NO_MORE if not values.get(name)}
             return cls(**{name: value for name, value in values.items() if name not in gone})
         except TypeError as error:

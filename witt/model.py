@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import channels
-from witt.classified import ClassifiedCode, Plan
+from witt.classified import ClassifiedCode, Plan, full_precision
 from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
@@ -182,12 +182,14 @@ class WITT(HubModel):
             tokens = x.shape[1] * x.shape[2]
             symbols = x[..., : 2 * length // tokens].reshape(len(x), length, 2)
             return Sending(symbols.to(image.dtype), tokens * k // 2)
-        shared = self.code.project(image)
-        plan = self.code.plan(self.code.classify(shared, snr_db, k), snr_db, k)
+        with full_precision(image.device):
+            shared = self.code.project(image)
+            plan = self.code.plan(self.code.classify(shared, snr_db, k), snr_db, k)
+            features = self.code.analyse(shared, plan.classes) * plan.gain
         extra = F.pad(self.encoder(image, condition, plan.classes), (self.code.smooth, 0))
-        features = self.code.analyse(shared, plan.classes) * plan.gain
-        features = features + extra.to(features.dtype) * (plan.gain > 0)
-        return Sending(to_symbols(features, plan, length), plan.uses, plan)
+        with full_precision(image.device):
+            features = features + extra.to(features.dtype) * (plan.gain > 0)
+            return Sending(to_symbols(features, plan, length), plan.uses, plan)
 
     def receive(
         self,
@@ -211,7 +213,8 @@ class WITT(HubModel):
         """
         condition, amplitude = condition_vector(self.config, snr_db, k), 1 / scale[:, :, None, None]
         if self.code is not None and plan is not None:
-            features, error = from_symbols(symbols, error, plan)
+            with full_precision(symbols.device):
+                features, error = from_symbols(symbols, error, plan)
             return self.decoder(self.code, plan, features, error, amplitude, condition)
         features = symbols.reshape(len(symbols), *grid, -1)
         features = F.pad(features, (0, self.config.channels - features.shape[-1]))

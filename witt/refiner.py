@@ -6,14 +6,11 @@ trials (docs/trials.md).
 
 from __future__ import annotations
 
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
-
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.classified import ClassifiedCode, Plan
+from witt.classified import ClassifiedCode, Plan, full_precision
 from witt.config import ModelConfig
 from witt.layers import init_steady, swin_blocks
 from witt.network import channel_modnet
@@ -21,13 +18,6 @@ from witt.network import channel_modnet
 GROUPS = 12  # of features whose errors the network is told together
 SKETCH_SCALE = 4.0  # brings pixels less 0.5 to about unit power
 DETAIL_SCALE = 0.3  # of the last layer, in units of the error that the receiver expects
-
-
-def full_precision(device: torch.device) -> AbstractContextManager[Any]:
-    """Out of autocast: at a high SNR the 8 bits of bfloat16 would be what limits a linear code."""
-    if not torch.is_autocast_enabled(device.type):
-        return nullcontext()
-    return torch.autocast(device.type, enabled=False)
 
 
 class RefiningDecoder(nn.Module):
@@ -106,6 +96,7 @@ def lmmse(plan: Plan, features: Tensor, error: Tensor, amplitude: Tensor) -> tup
         features, error: (B, h, w, C) received.
         amplitude: (B, 1, 1, 1).
     """
+    error = error.clamp_min(1e-12)  # of a channel without noise, 0/0 where there is no power
     gain = plan.gain / amplitude
     power = 2 * gain.square() * plan.variance  # two features share the unit power of a symbol
     certain = power * (1 - error) + error

@@ -132,9 +132,9 @@ STEP = 1e-6
 
 @pytest.mark.parametrize("kind", [0, 2, 4])
 def test_slope_and_rent_are_what_one_more_costs(kind: int) -> None:
-    """One more of a kind that is sent, in the place of one of the weakest: 2·s·√v + rent.
+    """One more of a kind that is sent, in the place of one of the weakest: 2·s·√v − s² + rent.
 
-    Of it 2·s·√v is its own error and the power that it takes, the rent what the other loses.
+    Of it 2·s·√v − s² is its own error and the power that it takes, the rent what the other loses.
     """
     budget, noise = 7, 0.02
     found = solve(budget, noise)
@@ -143,7 +143,8 @@ def test_slope_and_rent_are_what_one_more_costs(kind: int) -> None:
     more = tuple(n + STEP * (i == kind) for i, n in enumerate(COUNT))
     after = total_error(solve(budget, noise, count=more), noise, count=more)
     measured = (after - total_error(found, noise)) / STEP
-    expected = float(2 * found.slope * VARIANCE[kind] ** 0.5 + found.rent)
+    slope = found.slope
+    expected = float(2 * slope * VARIANCE[kind] ** 0.5 - slope**2 + found.rent)
     assert measured == pytest.approx(expected, rel=1e-5)
 
 

@@ -96,12 +96,11 @@ def _start_basis(code: ClassifiedCode, pictures: Pictures, rng: np.random.Genera
 
 def _tokens(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> Tensor:
     """(n, C) shared coefficients of random tokens."""
-    chosen = []
-    for image in _images(pictures, code.block, rng):
-        rows = code.project(image).flatten(0, 2)
-        each = -(-TOKENS * len(rows) * code.block**2 // PIXELS)  # of a picture as its share
-        chosen.append(rows[torch.from_numpy(rng.permutation(len(rows))[:each])])
-    return torch.cat(chosen)
+    sets = [code.project(image).flatten(0, 2) for image in _images(pictures, code.block, rng)]
+    share = min(1.0, TOKENS / sum(map(len, sets)))
+    return torch.cat(
+        [t[torch.from_numpy(rng.permutation(len(t))[: round(share * len(t))])] for t in sets]
+    )
 
 
 def _start_spectrum(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> None:
@@ -129,7 +128,6 @@ def _fit(code: ClassifiedCode, own: Tensor, labels: Tensor) -> None:
         values, vectors = torch.linalg.eigh(((mine - mean).T @ (mine - mean)) / len(mine))
         code.rotation[c] = vectors.flip(1)
         code.centre[c] = mean @ code.rotation[c]
-        # As if a few tokens had come from all classes: an eigenvalue is never quite nothing.
         code.log_variance[c] = values.flip(0).clamp_min(LEAST_VARIANCE).log()
 
 

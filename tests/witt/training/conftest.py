@@ -11,7 +11,8 @@ from PIL import Image
 
 from witt.training.config import TrainConfig
 
-TINY = {"dims": (8, 12, 16), "depths": (1, 1, 2), "heads": (1, 1, 2), "window": 4, "patch": 2}
+TINY = {"dims": (8, 12, 16), "depths": (1, 1, 2), "heads": (1, 1, 2), "window": 4, "patch": 2,
+        "channels": 24, "classes": 3, "smooth_channels": 2}  # fmt: skip
 
 
 def smooth(seed: int, height: int = 40, width: int = 48) -> np.ndarray:

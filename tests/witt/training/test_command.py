@@ -13,6 +13,7 @@ from witt.weights import load_weights
 
 TINY = [
     *("--set", "dims=8,12,16", "--set", "depths=1,1,1", "--set", "heads=1,1,1", "--set", "patch=2"),
+    *("--set", "channels=24", "--set", "classes=3", "--set", "smooth_channels=2"),
     *("--crop", "32", "--batch", "2", "--workers", "0", "--device", "cpu", "--no-tensorboard"),
 ]
 

@@ -16,7 +16,9 @@ TWO_STAGES = {"dims": (8, 12), "depths": (1, 1), "heads": (1, 1)}
 
 
 def test_rate_adaptive_presets_cover_the_highest_cbr(settings: Callable[..., TrainConfig]) -> None:
-    config = model_config(settings(cbr=("1/24", "1/12", "1/16"), snr=(-2, 20), snr_is_range=True))
+    sizes = {"dims": (8, 12, 16), "depths": (1, 1, 2), "heads": (1, 1, 2), "patch": 2, "classes": 0}
+    cbrs = ("1/24", "1/12", "1/16")
+    config = model_config(settings(cbr=cbrs, snr=(-2, 20), snr_is_range=True, overrides=sizes))
     assert config.channels == 32  # 3·8²/12 complex symbols a token, two features each
     assert config.cbr_range == (1 / 24, 1 / 12)
     assert config.snr_range_db == (-2, 20)
