@@ -168,11 +168,11 @@ class ClassifiedCode(nn.Module):
         share = 2 ** -self.map_bits[-1]
         counts = (share * tokens).expand(len(own), -1)
         grid = (shared.shape[1], shared.shape[2])
-        worth = self._allocate(counts, grid, snr_db, tokens * k)
-        sample = self._costs(own[:, ::SAMPLE], worth, snr_db).argmin(-1)
+        worth = self.allocation(counts, grid, snr_db, tokens * k)
+        sample = self.costs(own[:, ::SAMPLE], worth, snr_db).argmin(-1)
         counts = F.one_hot(sample, self.classes).double().mean(1) * tokens
-        worth = self._allocate(counts, grid, snr_db, tokens * k)
-        costs = self._costs(own, worth, snr_db)
+        worth = self.allocation(counts, grid, snr_db, tokens * k)
+        costs = self.costs(own, worth, snr_db)
         a_bit = self._cost_of_a_bit(worth, snr_db)[..., None]
         rows = costs - a_bit * self.map_bits[-1]
         classes = cheapest_rows(rows.unflatten(1, grid), a_bit[..., None] * self.map_bits)
@@ -180,7 +180,7 @@ class ClassifiedCode(nn.Module):
         too_long = self.map_size(classes) / map_rate(snr_db) > tokens * k / 4
         return torch.where(too_long[:, None, None], costs.sum(1).argmin(-1)[:, None, None], classes)
 
-    def _costs(self, own: Tensor, worth: Allocation, snr_db: Tensor) -> Tensor:
+    def costs(self, own: Tensor, worth: Allocation, snr_db: Tensor) -> Tensor:
         """(B, T, K) for each class: error, the power taken from others, places, bits of the map."""
         variance = self.log_variance.exp()
         root = variance.sqrt()
@@ -202,7 +202,7 @@ class ClassifiedCode(nn.Module):
         use = 2 * worth.rent + worth.slope.square() / noise  # the power is worth 1/L²
         return use.to(snr_db.dtype) / map_rate(snr_db)[:, None]
 
-    def _allocate(
+    def allocation(
         self, counts: Tensor, grid: tuple[int, int], snr_db: Tensor, budget: Tensor
     ) -> Allocation:
         """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
@@ -241,7 +241,7 @@ class ClassifiedCode(nn.Module):
         uses = (grid[0] * grid[1] * k // 2 - map_uses).clamp_min(0)
         flat = classes.flatten(1)
         member = F.one_hot(flat, self.classes)
-        chosen = self._allocate(member.sum(1), grid, snr_db, 2 * uses)
+        chosen = self.allocation(member.sum(1), grid, snr_db, 2 * uses)
 
         def of_each_feature(entries: Tensor) -> Tensor:
             """(B, h, w, C) from (B, E) of each kind."""
