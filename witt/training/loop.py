@@ -6,6 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import click
+
 from witt.config import ModelConfig
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
@@ -81,6 +83,8 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
     sets = open_sets(config.data, config.val)
     ensure_writable_folder(out)
     if state is None and config.init is None:
+        if model.code is not None and processes.first:
+            click.echo("making the classes of tokens from the training pictures …")
         start_code(model, sets.train, config.seed)
     model.to(processes.device)
     val = validation_batches(sets.val) if sets.val is not None else []
