@@ -109,7 +109,7 @@ class Linear(OneByOne):
         y, error = channels.mmse(*out)
         received = torch.view_as_real(_blocks(y[0], torch.fft.ifft)).flatten().numpy()
         e = _block_means(error.expand(1, uses)[0]).repeat_interleave(2).numpy()[: len(power)]
-        # Two features share the unit power of a symbol, as in `witt.linear`.
+        # Two features share the unit power of a symbol, as in `witt.refiner`.
         p = 2 * np.sqrt(power) * scale.item() ** 2
         estimate = received[: len(power)] * p / (p * (1 - e) + e) * power**0.25 / scale.item()
         back = np.zeros(coefficients.size)

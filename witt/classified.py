@@ -28,7 +28,7 @@ from witt.spectrum import KNOTS, dct, inverse_dct, knot_weights
 # The class map is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
 # is also at least 1.4 dB short of the limit of a Rayleigh channel with fast fading.
 MAP_MARGIN_DB = 4.0
-# Rows of the picture's tokens looked at for a first guess of what a coefficient is worth.
+# One token in so many is looked at for a first guess of what a coefficient is worth.
 SAMPLE = 4
 
 
@@ -56,6 +56,11 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     if not torch.is_autocast_enabled(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+def noise_variance(snr_db: Tensor) -> Tensor:
+    """Of the nominal noise on one of the two features of a symbol."""
+    return 10 ** (-snr_db / 10) / 2
 
 
 def map_rate(snr_db: Tensor) -> Tensor:
@@ -198,7 +203,7 @@ class ClassifiedCode(nn.Module):
 
     def _cost_of_a_bit(self, worth: Allocation, snr_db: Tensor) -> Tensor:
         """(B, 1): a use has the places of two coefficients, and a unit of power, from them."""
-        noise = 10 ** (-snr_db[:, None] / 10) / 2
+        noise = noise_variance(snr_db)[:, None]
         use = 2 * worth.rent + worth.slope.square() / noise  # the power is worth 1/L²
         return use.to(snr_db.dtype) / map_rate(snr_db)[:, None]
 
@@ -209,9 +214,8 @@ class ClassifiedCode(nn.Module):
         variance = torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
         each = counts.double().repeat_interleave(self.own, dim=1)
         ones = each.new_ones(len(counts), len(variance) - each.shape[1])
-        noise = 10 ** (-snr_db / 10) / 2
         kinds = variance.expand(len(counts), -1)
-        return allocate(kinds, torch.cat((each, ones), dim=1), budget, noise)
+        return allocate(kinds, torch.cat((each, ones), dim=1), budget, noise_variance(snr_db))
 
     def _waves(self, grid: tuple[int, int]) -> Tensor:
         """(h, w, m) logarithm of the variance of each spatial frequency."""
