@@ -98,6 +98,7 @@ def _cifar(
 
 AWGN, RAYLEIGH = Link(), Link("rayleigh")
 KODAK_AWGN = _kodak("kodak-awgn-snr", AWGN, with_ms_ssim=True)
+KODAK_MS_SSIM = KODAK_AWGN._replace(name="kodak-msssim-snr", schemes=("witt_light_ms_ssim",))
 
 FIGURES = (
     Figure("kodak-awgn-snr", "Kodak, PSNR over SNR, AWGN, CBR 1/16", (KODAK_AWGN,)),
@@ -115,7 +116,7 @@ FIGURES = (
     Figure(
         "kodak-msssim-snr",
         "Kodak, MS-SSIM over SNR, AWGN, CBR 1/16",
-        (KODAK_AWGN,),
+        (KODAK_AWGN, KODAK_MS_SSIM),
         metric="ms_ssim_db",
     ),
     Figure(

@@ -7,6 +7,7 @@ from fractions import Fraction
 
 WORDS = {
     "witt": "WITT",
+    "witt_light_ms_ssim": "WITT for MS-SSIM",
     "deepjscc": "DeepJSCC",
     "linear": "Linear",
     "hevc": "HEVC",

@@ -162,6 +162,8 @@ def pick_device(name: str) -> torch.device:
         "mps": torch.backends.mps.is_available,
         "cpu": lambda: True,
     }
+    # float32 is float32 on every device; where speed counts, the networks compute in bfloat16.
+    torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         return torch.device(next(kind for kind, available in there.items() if available()))
     if not there[name]():

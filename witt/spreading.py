@@ -9,6 +9,7 @@ diversity (Boutros & Viterbo, IEEE Trans. Inf. Theory 44(4), 1998).
 from __future__ import annotations
 
 import math
+from functools import cache
 
 import torch
 from torch import Tensor
@@ -19,8 +20,14 @@ def dft_matrix(n: int, like: Tensor) -> Tensor:
 
     In real numbers, since ONNX knows no complex ones; its inverse is its transpose.
     """
+    return _dft_matrix(n, like.dtype, like.device)
+
+
+@cache
+@torch.inference_mode(False)  # it may be wanted in training later
+def _dft_matrix(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
     turns = torch.outer(torch.arange(n), torch.arange(n)).double() % n
     angle = 2 * math.pi / n * turns
     cos, sin = angle.cos() / math.sqrt(n), angle.sin() / math.sqrt(n)
     rows = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), 1)
-    return rows.reshape(2 * n, 2 * n).to(like)
+    return rows.reshape(2 * n, 2 * n).to(device, dtype)

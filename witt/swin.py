@@ -18,9 +18,10 @@ from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-# Tokens × width of a strip. Its hidden layer then takes 8 MiB, which caches hold; and the C
+# Tokens × width of a strip. Its hidden layer then takes 4 MiB, which caches hold; and the C
 # library has it at hand, where it asks the system for every single tensor above 32 MiB.
-STRIP = 2**19
+STRIP = 2**18
+GPU_STRIP = 2**27  # there only what memory holds counts, and few large kernels
 KINDS = 64  # of strips that may be compiled
 APART = -100.0  # added to the logit of two tokens that only the cyclic shift brought together
 
@@ -118,7 +119,8 @@ class SwinBlock(SwinTransformerBlock):
         """Rows of each strip: whole windows, the last row of windows by itself if shifted."""
         batch, height, width, dim = x.shape
         side = self.side
-        rows = height if torch.compiler.is_compiling() else STRIP // (batch * width * dim)
+        strip = STRIP if x.device.type == "cpu" else GPU_STRIP
+        rows = height if torch.compiler.is_compiling() else strip // (batch * width * dim)
         step = max(rows // side, 1) * side
         end = (height - 1) // side * side if self.shift else height
         heights = [min(step, end - top) for top in range(0, end, step)]

@@ -71,6 +71,20 @@ def test_one_file(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert record["config"]["served_cbr"] == [1 / 48, 1 / 8]
 
 
+def test_measured_results_beside_a_file_are_shown(
+    weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    copy = tmp_path / "mine.safetensors"
+    copy.write_bytes(weights.read_bytes())
+    results = {"kodak": {"command": "witt evaluate kodak/", "awgn 1/16": [27.125, 29.5]}}
+    (tmp_path / "mine.results.json").write_text(json.dumps(results))
+    code, out, _ = run(capsys, copy)
+    assert code == 0
+    assert "kodak: awgn 1/16" in out
+    assert "27.12, 29.5" in out
+    assert json.loads(run(capsys, copy, "--json")[1])["results"] == results
+
+
 def test_a_file_that_is_no_weights(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys, picture)
     assert (code, out) == (2, "")

@@ -20,6 +20,7 @@ from witt.training.loss import LOSS_SCALE, image_terms, loss_of_mean
 from witt.training.objective import Conditions, Draws, draw_images, send
 from witt.training.processes import Processes
 from witt.training.published import draw_snr, published_terms
+from witt.training.replay import Replay
 
 
 class Objective(nn.Module):
@@ -107,6 +108,8 @@ class Gradient:
         self.profile = PROFILES[config.profile]
         self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
         self.over = [CHANNELS[name]() for name in config.channel]
+        self._replay: Replay | None = None
+        self._ahead: tuple[int, Draws | None] = (-1, None)
         self.symbols = model.tokens((config.crop, config.crop)) * max(self.rates) // 2
 
     @cached_property
@@ -128,7 +131,9 @@ class Gradient:
         """
         config, share = self.config, len(image)
         first = step * config.batch + self.processes.rank * share
-        drawn = self._draw(range(first, first + share), step)
+        drawn = self._drawn_ahead(step) or self._draw(range(first, first + share), step)
+        if self._replays:
+            return self._replayed(image, drawn, step)
         size, total, received = share // config.accumulate, image.new_zeros(()), []
         for start in range(0, share, size):
             part, last = slice(start, start + size), start + size == share
@@ -138,13 +143,44 @@ class Gradient:
                 (terms.sum() / share).backward()
             total += terms.detach().sum()
             received.append(seen)
-        mean = self.processes.mean(total / share)
+        return self._scaled(total / share, drawn.snr_db, torch.cat(received))
+
+    @property
+    def _replays(self) -> bool:
+        """Whether the pass of a step can be captured: on one GPU, the whole batch at once."""
+        return (
+            self.processes.device.type == "cuda"
+            and self.processes.count == 1
+            and self.config.accumulate == 1
+            and self.config.batch % len(self.over) == 0
+            and not self.config.compile
+        )
+
+    def _drawn_ahead(self, step: int) -> Draws | None:
+        at, drawn = self._ahead
+        return drawn if at == step else None
+
+    def _replayed(self, image: Tensor, drawn: Draws, step: int) -> Seen:
+        here = Draws(*(value.to(image.device) for value in drawn))
+        if self._replay is None or not self._replay.fits(image, here):
+            first = step * self.config.batch
+            self._replay = Replay(self.network, list(self.model.parameters()), image, here, first)
+        terms, received = self._replay(image, here)
+        # While the GPU is at work.
+        first = (step + 1) * self.config.batch
+        self._ahead = (step + 1, self._draw(range(first, first + len(image)), step + 1))
+        return self._scaled(terms.mean(), drawn.snr_db, received)
+
+    def _scaled(self, mean: Tensor, snr_db: Tensor, received: Tensor) -> Seen:
+        """The gradient of the loss from that of the mean of the terms."""
+        config = self.config
+        mean = self.processes.mean(mean)
         geometric = config.loss == "mse" and self.profile == OURS
         loss = float(loss_of_mean(config.loss, mean) if self.profile == OURS else mean)
         scale = LOSS_SCALE[config.loss] * (loss if geometric else 1.0)
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         torch._foreach_mul_(gradients, scale)
-        return Seen(loss, drawn.snr_db, torch.cat(received))
+        return Seen(loss, snr_db, received)
 
     def _draw(self, numbers: range, step: int) -> Draws:
         config = self.config
@@ -152,6 +188,7 @@ class Gradient:
         if self.profile != OURS:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             snr_db, is_range = (draw_snr(snr_db, is_range, generator),), False
+        device = self.processes.device
         return draw_images(
-            numbers, self.symbols, self.over, snr_db, is_range, self.rates, config.seed
+            numbers, self.symbols, self.over, snr_db, is_range, self.rates, config.seed, device
         )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from functools import cache
+
 import pytorch_msssim
 import torch
 from torch import Tensor
@@ -94,8 +96,7 @@ def ms_ssim(received: Tensor, image: Tensor) -> Tensor:
             y,
             data_range=1,
             size_average=False,
-            win_size=WINDOW,
-            win_sigma=WINDOW_SIGMA,
+            win=_window(x.dtype, x.device),
             K=(0.01 if last else 1e9, 0.03),
         )
         product = product * similarity.clamp_min(LEAST_SIMILARITY) ** weight
@@ -103,3 +104,12 @@ def ms_ssim(received: Tensor, image: Tensor) -> Tensor:
             padding = (x.shape[-2] % 2, x.shape[-1] % 2)
             x, y = F.avg_pool2d(x, 2, padding=padding), F.avg_pool2d(y, 2, padding=padding)
     return product.reshape(len(image), 3).mean(dim=1)
+
+
+@cache
+@torch.inference_mode(False)  # whatever it is wanted for first
+def _window(dtype: torch.dtype, device: torch.device) -> Tensor:
+    """The Gaussian window (1, 1, 1, 11), kept where it is used."""
+    square = (torch.arange(WINDOW) - WINDOW // 2).square()
+    window = torch.exp(-square / (2 * WINDOW_SIGMA**2))
+    return (window / window.sum()).to(device, dtype)[None, None, None]

@@ -68,6 +68,7 @@ def draw_images(
     is_range: bool,
     k: Sequence[int],
     seed: int,
+    device: torch.device | None = None,
 ) -> Draws:
     """What images of a run go through: fixed by the seed and the number of each, as its crop is.
 
@@ -79,14 +80,19 @@ def draw_images(
         over: channels; image n crosses number n modulo their number.
         snr_db, is_range, k: as in `draw_conditions`.
         seed: of the run.
+        device: where gains and noise are drawn; a GPU draws others than the CPU, and fast.
     """
     generator = torch.Generator()
+    waves = generator if device is None or device.type == "cpu" else torch.Generator(device)
     at, gains, noises = [], [], []
     for n in numbers:
         generator.manual_seed(seed * 1_000_003 + n)
         at.append(draw_conditions(1, snr_db, is_range, k, generator))
-        gains.append(over[n % len(over)].sample_gain(1, symbols, generator=generator))
-        noises.append(complex_normal((1, symbols), generator=generator))
+        if waves is not generator:
+            waves.manual_seed(seed * 1_000_003 + n)
+        channel = over[n % len(over)]
+        gains.append(channel.sample_gain(1, symbols, device=device, generator=waves))
+        noises.append(complex_normal((1, symbols), device=device, generator=waves))
     width = max(gain.shape[1] for gain in gains)
     snrs, rates = (torch.cat(values) for values in zip(*at, strict=True))
     h = torch.cat([gain.expand(1, width) for gain in gains])
@@ -127,7 +133,8 @@ def send(
     """
     stride = model.config.stride
     grid = (image.shape[2] // stride, image.shape[3] // stride)
-    length = grid[0] * grid[1] * int(at.k.max()) // 2
+    # What `noise` has room for: to ask for the highest rate drawn would be to wait for a GPU.
+    length = grid[0] * grid[1] * int(at.k.max()) // 2 if noise is None else noise.shape[1]
     networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
     with networks:
         symbols, uses, plan = model.transmit(image, at.snr_db, at.k, length)

@@ -76,21 +76,24 @@ class Muon(torch.optim.Optimizer):
         """One update of every matrix that has a gradient."""
         loss = closure() if closure is not None else None
         for group in self.param_groups:
+            matrices = [p for p in group["params"] if p.grad is not None]
+            if not matrices:
+                continue
+            gradients = [p.grad for p in matrices]
+            for p in matrices:
+                if not self.state[p]:
+                    self.state[p]["momentum"] = torch.zeros_like(p)
+            momenta = [self.state[p]["momentum"] for p in matrices]
+            torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
+            updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
             by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
-            for p in group["params"]:
-                if p.grad is not None:
-                    by_shape[p.shape].append((p, p.grad))
+            for p, update in zip(matrices, updates, strict=True):
+                by_shape[p.shape].append((p, update))
             for shape, pairs in by_shape.items():
-                updates = []
-                for p, gradient in pairs:
-                    state = self.state[p]
-                    if not state:
-                        state["momentum"] = torch.zeros_like(p)
-                    buffer = state["momentum"].lerp_(gradient, 1 - group["momentum"])
-                    updates.append(gradient.lerp(buffer, group["momentum"]))  # Nesterov
+                alike, directions = zip(*pairs, strict=True)
                 length = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
-                for (p, _), u in zip(pairs, orthogonalise(torch.stack(updates)), strict=True):
-                    p.sub_(u, alpha=length)
+                steps = orthogonalise(torch.stack(directions)).unbind()
+                torch._foreach_sub_(alike, steps, alpha=length)
         return loss
 
 

@@ -64,6 +64,14 @@ class Processes:
                 f"processes, --accumulate {accumulate}): make it a multiple of {parts}"
             )
 
+    @property
+    def machine(self) -> str:
+        """What computes, for the training record."""
+        if self.device.type == "cuda":
+            return f"{self.count} {torch.cuda.get_device_name(self.device)}"
+        threads = self.count * torch.get_num_threads()
+        return f"{threads} CPU thread{'s' if threads > 1 else ''}"
+
     def spread(self, network: nn.Module, all_used: bool) -> nn.Module:
         """The network with gradients that are averaged over the processes; itself where alone.
 

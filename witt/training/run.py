@@ -136,6 +136,7 @@ class Run:
         training: dict[str, Any] = {
             "steps": self.step,
             "hours": round(self.seconds / 3600, 3),
+            "machine": self.processes.machine,
             "config": self.config.to_dict(),
             "validation": validation,
         }

@@ -25,18 +25,19 @@ class Average:
 
     def __init__(self, model: nn.Module, decay: float) -> None:
         self.decay = decay
+        self.parameters = [name for name, _ in model.named_parameters()]
         self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
+        self.buffers = [name for name in self.state if name not in self.parameters]
 
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model after `step` steps."""
         keep = min(self.decay, (1 + step) / (10 + step))
-        for name, value in model.state_dict().items():
-            average = self.state[name]
-            if average.is_floating_point():
-                average.lerp_(value, 1 - keep)
-            else:
-                average.copy_(value)
+        # All at once: one after the other they would keep a GPU waiting.
+        live = [parameter.detach() for parameter in model.parameters()]
+        torch._foreach_lerp_([self.state[name] for name in self.parameters], live, 1 - keep)
+        for name in self.buffers:
+            self.state[name].copy_(model.get_buffer(name))
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take over a stored average."""

@@ -175,7 +175,7 @@ def test_every_parameter_gets_a_finite_gradient(name: str, loss: str) -> None:
     generator = torch.Generator().manual_seed(0)
     for parameter in model.parameters():  # what starts at 0 would hide what is behind it
         parameter.data += 0.02 * torch.randn(parameter.shape, generator=generator)
-    image = torch.rand(2, 3, 32, 32, generator=generator)
+    image = torch.rand(2, 3, 64, 64, generator=generator)  # of 4 tokens none sees another one
     rates = [12, 24] if model.config.rate_adaptive else [24, 24]
     at = Conditions(torch.tensor([0.0, 10.0]), torch.tensor(rates))
     received = send(model, image, at, [channels.AWGN(), channels.Rayleigh()], generator)

@@ -88,6 +88,7 @@ def test_what_a_run_leaves(
     assert TrainConfig.from_dict(json.loads((out / "config.json").read_text())).steps == 6
     model, training = witt.load_weights(out / "weights.safetensors")
     assert training["steps"] == 6
+    assert training["machine"].endswith(("CPU thread", "CPU threads"))
     assert training["config"]["preset"] == "witt_light"
     assert list(training["validation"]) == [
         "awgn 1/16 0 dB",

@@ -1,0 +1,90 @@
+"""On a GPU the same comes out as on the CPU. Skipped where there is none."""
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from PIL import Image
+from torch import Tensor
+
+import channels
+import witt
+from witt.metrics import psnr
+from witt.training.config import TrainConfig
+from witt.training.gradient import Gradient
+from witt.training.loop import train
+from witt.training.processes import Processes
+
+pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
+GPU = torch.device("cuda")
+
+
+def sample() -> Tensor:
+    path = Path(witt.__file__).parent / "samples" / "kodim23.png"
+    pixels = torch.frombuffer(bytearray(Image.open(path).tobytes()), dtype=torch.uint8)
+    return pixels.reshape(1, 512, 768, 3).permute(0, 3, 1, 2).float() / 255
+
+
+@pytest.mark.parametrize("channel", [channels.AWGN(), channels.Rayleigh()])
+@torch.inference_mode()
+def test_a_photograph_is_received_as_on_the_cpu(channel: channels.Channel) -> None:
+    """A token on the border of two classes may go to the other one: hence the mean."""
+    image, model = sample(), witt.load("witt_light")
+    received = []
+    for device in (torch.device("cpu"), GPU):
+        generator = torch.Generator().manual_seed(0)
+        out = model.to(device)(image.to(device), channel, 7.0, 1 / 16, generator=generator)
+        received.append(out.image.cpu())
+    assert float((received[0] - received[1]).abs().mean()) < 1e-3
+    difference = psnr(received[0], image) - psnr(received[1], image)
+    assert float(difference.abs()) < 0.01
+
+
+def config(**changes: Any) -> TrainConfig:
+    settings = {
+        "preset": "witt_light",
+        "data": ("none",),
+        "snr": (0.0, 20.0),
+        "snr_is_range": True,
+        "cbr": ("1/48", "1/16"),
+        "channel": ("awgn", "rayleigh"),
+        "steps": 3,
+        "batch": 4,
+        "crop": 128,
+        "precision": "float32",
+    }
+    return TrainConfig(**{**settings, **changes})
+
+
+@pytest.mark.parametrize("loss", ["mse", "ms-ssim"])
+def test_a_replayed_step_has_the_gradient_of_its_own_batch(loss: str) -> None:
+    """Of each batch, not of the one that was captured; against the pass that is not a graph."""
+    model = witt.load("witt_light").to(GPU).train()
+    replayed = Gradient(config(loss=loss), model, Processes(GPU))
+    plain = Gradient(config(loss=loss, accumulate=2), model, Processes(GPU))
+    generator = torch.Generator().manual_seed(0)
+    top = sample()
+    for step in range(3):
+        left = int(torch.randint(600, (1,), generator=generator))
+        crops = [top[:, :, y : y + 128, left : left + 128] for y in (0, 120, 240, 380)]
+        image = torch.cat(crops).to(GPU)
+        found = []
+        for gradient in (replayed, plain):
+            model.zero_grad(set_to_none=True)
+            seen = gradient(image, step)
+            found.append((seen.loss, [p.grad.clone() for p in model.parameters()]))
+        assert found[0][0] == pytest.approx(found[1][0], rel=1e-4)
+        for name, a, b in zip(
+            dict(model.named_parameters()), found[0][1], found[1][1], strict=True
+        ):
+            assert float((a - b).norm()) <= 2e-2 * float(b.norm()) + 1e-6, name
+
+
+def test_training_is_resumed(tmp_path: Path) -> None:
+    Image.fromarray((sample()[0].permute(1, 2, 0) * 255).byte().numpy()).save(tmp_path / "a.png")
+    settings = config(data=(str(tmp_path),), device="cuda", precision="auto", init="witt_light")
+    assert train(settings, tmp_path / "run", terminal=False) == 0
+    more = config(**{**settings.to_dict(), "steps": 6})
+    assert train(more, tmp_path / "run", resume=True, terminal=False) == 0
+    assert (tmp_path / "run" / "weights.safetensors").is_file()
