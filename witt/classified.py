@@ -146,7 +146,8 @@ class ClassifiedCode(nn.Module):
 
     def _by_class(self, x: Tensor, classes: Tensor, matrices: Tensor) -> Tensor:
         """Each token times the matrix of its class."""
-        if torch.compiler.is_exporting():  # a graph cannot have shapes that follow from numbers
+        # A graph cannot have shapes that follow from numbers, and a GPU had to be waited for.
+        if torch.compiler.is_exporting() or x.device.type != "cpu":
             each = [(x * (classes == c)[..., None]) @ matrix for c, matrix in enumerate(matrices)]
             return torch.stack(each).sum(0)
         flat, labels = x.flatten(0, 2), classes.flatten()

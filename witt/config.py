@@ -159,9 +159,9 @@ PRESETS: dict[str, ModelConfig] = {
     ),
     "witt_light": ModelConfig(
         "witt_light",
-        dims=(64, 96, 192),
+        dims=(64, 128, 192),
         depths=(1, 1, 2),
-        heads=(4, 6, 8),
+        heads=(4, 8, 8),
         patch=4,
         channels=390,
         modnet_layers=3,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 from collections.abc import Sequence
 from functools import cache
@@ -78,16 +79,20 @@ def describe_config(config: ModelConfig) -> dict[str, Any]:
 def describe_weights(path: Path) -> dict[str, Any]:
     """A weights file: its size, hash, configuration and training record.
 
+    Also what it was measured to do, where a file NAME.results.json beside it says so.
+
     Raises:
         InputError: the file is missing, damaged or of another kind.
     """
     model, training = load_weights(path)
+    results = path.with_suffix(".results.json")
     return {
         "file": str(path),
         "megabytes": round(path.stat().st_size / 1e6, 2),
         "sha256": file_sha256(path),
         "config": describe_config(model.config),
         "training": training,
+        **({"results": json.loads(results.read_text())} if results.is_file() else {}),
     }
 
 
@@ -168,9 +173,11 @@ def show_shipped(files: dict[str, dict[str, Any]]) -> None:
         click.echo("Weights: none come with this copy of witt; train some with witt train")
         return
     rows = table(
-        "Weights", "Name", "MB", "CBR", "SNR dB", "Channels", "Steps", "Hours", "Trained on"
+        "Weights", "Name", "MB", "CBR", "SNR dB", "Channels", "Steps", "Hours", "On", "Data"
     )
-    rows.columns[0].no_wrap, rows.columns[-1].no_wrap = True, False
+    rows.columns[0].no_wrap = True
+    for column in rows.columns[-2:]:
+        column.no_wrap = False
     for name, record in files.items():
         config, training = record["config"], record["training"]
         settings = training.get("config", {})
@@ -181,6 +188,7 @@ def show_shipped(files: dict[str, dict[str, Any]]) -> None:
             f"{config['snr_range_db'][0]:g} to {config['snr_range_db'][1]:g}",
             _list(settings.get("channel", ())),
             *(str(training.get(f"total_{n}", training.get(n, "–"))) for n in ("steps", "hours")),
+            plain(str(training.get("machine", "–"))),
             plain(_list(settings.get("data", ()))),
         )
     console().print(rows)
@@ -195,9 +203,9 @@ def show_weights(name: str, record: dict[str, Any]) -> None:
     last.justify, last.no_wrap = "left", False
     for key in ("file", "megabytes", "sha256"):
         rows.add_row(key, plain(record[key]))
-    for part in ("config", "training"):
+    for part in ("config", "training", "results"):
         rows.add_section()
-        for key, value in _flat(record[part]):
+        for key, value in _flat(record.get(part, {})):
             rows.add_row(plain(key), plain(value))
     screen.print(rows)
 

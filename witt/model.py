@@ -18,7 +18,7 @@ from witt.errors import InputError
 from witt.framing import from_symbols, to_symbols, with_map
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
-from witt.refiner import RefiningDecoder
+from witt.refiner import RefiningDecoder, ShapingEncoder
 
 # What the receiver must know beside the symbols, in bits for an image.
 HEADER_BITS = {"height": 16, "width": 16, "feature channels": 8, "snr": 16}
@@ -90,10 +90,12 @@ class WITT(HubModel):
             self.code = ClassifiedCode(
                 config.stride, config.classes, config.smooth_channels, config.channels
             )
-        cnn = config.network == "cnn"
-        swin_decoder = RefiningDecoder if config.classes else Decoder
-        self.encoder: nn.Module = CnnEncoder(config) if cnn else Encoder(config)
-        self.decoder: nn.Module = CnnDecoder(config) if cnn else swin_decoder(config)
+        ends: tuple[type[nn.Module], type[nn.Module]] = (Encoder, Decoder)
+        if config.classes:
+            ends = ShapingEncoder, RefiningDecoder
+        elif config.network == "cnn":
+            ends = CnnEncoder, CnnDecoder
+        self.encoder, self.decoder = (end(config) for end in ends)
 
     # Rates
 
@@ -185,10 +187,13 @@ class WITT(HubModel):
         with full_precision(image.device):
             shared = self.code.project(image)
             plan = self.code.plan(self.code.classify(shared, snr_db, k), snr_db, k)
-            features = self.code.analyse(shared, plan.classes) * plan.gain
-        extra = F.pad(self.encoder(image, condition, plan.classes), (self.code.smooth, 0))
+            features = self.code.analyse(shared, plan.classes)
+        factors, summands = self.encoder(image, features, plan, snr_db, condition)
         with full_precision(image.device):
-            features = features + extra.to(features.dtype) * (plan.gain > 0)
+            like = features.dtype
+            factors = F.pad(factors.to(like), (self.code.smooth, 0), value=1.0)
+            summands = F.pad(summands.to(like), (self.code.smooth, 0))
+            features = (features * plan.gain * factors + summands) * plan.sent
             return Sending(to_symbols(features, plan, length), plan.uses, plan)
 
     def receive(

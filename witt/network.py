@@ -10,7 +10,7 @@ from timm.layers import trunc_normal_
 from torch import Tensor, nn
 
 from witt.config import ModelConfig
-from witt.layers import OUTPUT_SCALE, DecoderStage, EncoderStage, ModNet, init_steady
+from witt.layers import DecoderStage, EncoderStage, ModNet
 
 
 def conditions(config: ModelConfig) -> int:
@@ -68,29 +68,19 @@ class Encoder(nn.Module):
         self.modnet = channel_modnet(dims[-1], config)
         self.head = nn.Linear(dims[-1], config.channels)
         self.apply(_init_as_published)
-        self.label = None
-        if config.classes:
-            init_steady(self, branches=0.3)
-            self.label = nn.Embedding(config.classes, dims[-1])
-            self.head = nn.Linear(dims[-1], config.channels - config.smooth_channels)
-            nn.init.zeros_(self.head.weight)
-            nn.init.zeros_(self.head.bias)
 
-    def forward(self, image: Tensor, condition: Tensor, classes: Tensor | None = None) -> Tensor:
-        """Features (B, h, w, C) of pictures, or what is added to those of `witt.classified`.
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        """Features (B, h, w, C) of pictures.
 
         Args:
             image: (B, 3, H, W) in [0, 1], sides multiples of the stride.
             condition: (B, n).
-            classes: (B, h, w), for a model that has them; its smooth features get nothing.
         """
         x = self.patch_embed(image)
         for stage in self.layers:
             x = stage(x)
         x = self.norm(x)
-        x = x if self.label is None else x + self.label(classes)
-        x = self.head(self.modnet(x, condition) if self.modulation else x)
-        return x if self.label is None else OUTPUT_SCALE * x
+        return self.head(self.modnet(x, condition) if self.modulation else x)
 
 
 class Decoder(nn.Module):

@@ -1,4 +1,4 @@
-"""The refining decoder starts as the linear receiver, and adds in units of its expected error."""
+"""Both networks start as the linear code, and the decoder adds in units of its expected error."""
 
 import pytest
 import torch
@@ -6,8 +6,10 @@ from torch import Tensor
 
 import witt
 from witt.classified import Plan
+from witt.framing import from_symbols
+from witt.layers import OUTPUT_SCALE
 from witt.network import condition_vector
-from witt.refiner import RefiningDecoder, lmmse
+from witt.refiner import RefiningDecoder, lmmse, whitened
 
 CHANNELS, SMOOTH, CLASSES = 12, 2, 3
 SIZES = [(1, 1), (3, 5), (6, 4)]
@@ -143,6 +145,75 @@ def test_every_parameter_gets_a_gradient() -> None:
         assert parameter.grad is not None, name
         assert bool(parameter.grad.isfinite().all()), name
         assert bool(parameter.grad.any()), name
+
+
+class TestShaping:
+    """What the encoder's network does to the features of two random pictures."""
+
+    def sent(self, model: witt.WITT) -> tuple[Tensor, Plan]:
+        """Features (2, 3, 5, 12) in their symbols, and the plan; at -10 and 5 dB."""
+        image = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(1)).double()
+        snr_db, k = torch.tensor([-10.0, 5.0]).double(), torch.tensor([8, 8])
+        sending = model.transmit(image, snr_db, k, 60)
+        error = torch.zeros(2, 60).double()
+        assert sending.plan is not None
+        return from_symbols(sending.symbols, error, sending.plan)[0], sending.plan
+
+    @torch.no_grad()
+    def test_untrained_the_features_are_those_of_the_code(self) -> None:
+        model = tiny()
+        features, plan = self.sent(model)
+        image = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(1)).double()
+        code = model.code.analyse(model.code.project(image), plan.classes)
+        torch.testing.assert_close(features, code * plan.gain)
+
+    @torch.no_grad()
+    def test_a_summand_goes_wherever_there_is_a_place(self) -> None:
+        """Also where the linear code puts no power; the smooth features get none."""
+        model = tiny()
+        before, plan = self.sent(model)
+        model.encoder.head.bias[CHANNELS - SMOOTH :] = 3.0
+        added = self.sent(model)[0] - before
+        expected = 3 * OUTPUT_SCALE * plan.sent[..., SMOOTH:]
+        torch.testing.assert_close(added[..., SMOOTH:], expected.double())
+        torch.testing.assert_close(added[..., :SMOOTH], torch.zeros_like(added[..., :SMOOTH]))
+        silent = plan.sent & (plan.gain == 0)
+        assert silent[..., SMOOTH:].any()
+
+    @torch.no_grad()
+    def test_a_factor_scales_what_the_code_sends(self) -> None:
+        model = tiny()
+        before, _ = self.sent(model)
+        model.encoder.head.bias[: CHANNELS - SMOOTH] = 5.0
+        factor = 2 * torch.sigmoid(torch.tensor(5 * OUTPUT_SCALE).double())
+        after = self.sent(model)[0]
+        torch.testing.assert_close(after[..., SMOOTH:], factor * before[..., SMOOTH:])
+        torch.testing.assert_close(after[..., :SMOOTH], before[..., :SMOOTH])
+
+    def test_every_parameter_gets_a_gradient(self) -> None:
+        model = tiny()
+        torch.nn.init.normal_(model.encoder.head.weight, std=0.1)
+        self.sent(model)[0].sin().sum().backward()
+        for name, parameter in model.encoder.named_parameters():
+            assert parameter.grad is not None, name
+            assert bool(parameter.grad.any()), name
+
+
+@pytest.mark.parametrize("error", [0.1, 0.7])
+@pytest.mark.parametrize("power", [0.0, 0.05, 6.0])
+def test_what_is_heard_is_as_strong_whatever_was_sent(power: float, error: float) -> None:
+    """Mean square 1−e of y = (1−e)·x + n, measured; that of n samples is good to √(2/n)."""
+    n, variance, amplitude = 200_000, 0.3, 1.4
+    gain = (power / 2 / variance) ** 0.5 * amplitude
+    feature, noise = normal(2, n).unbind()
+    y = (1 - error) * gain / amplitude * feature * variance**0.5
+    y = y + ((1 - error) * error / 2) ** 0.5 * noise
+    full = torch.full((1, 1, n, 1), 1.0).double()
+    none = torch.zeros(1, dtype=torch.int64)
+    kinds = torch.zeros(1, 1, n, dtype=torch.int64)
+    plan = Plan(kinds, variance * full, gain * full, full > 0, none, none)
+    heard = whitened(plan, y.view(1, 1, n, 1), error * full, amplitude * full[:, :, :1])
+    assert float(heard.square().mean()) == pytest.approx(1 - error, rel=4 * (2 / n) ** 0.5)
 
 
 class TestLmmse:
