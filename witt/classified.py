@@ -194,13 +194,24 @@ class ClassifiedCode(nn.Module):
         sent = (root - slope).clamp_min(0).square() > rent  # (B, K, C)
         fixed = torch.where(sent, slope * (root - slope) + rent, 0.0).sum(-1) + self.log_rest.exp()
         fixed = fixed + self._cost_of_a_bit(worth, snr_db) * self.map_bits[-1]
-        weights = torch.where(sent, slope / root, 1.0)
-        costs = [
-            ((own @ self.rotation[c] - self.centre[c]).square() @ weights[:, c, :, None])[..., 0]
-            + fixed[:, c, None]
-            for c in range(self.classes)
-        ]
-        return torch.stack(costs, dim=-1)
+        # What a coefficient that is not sent costs is its square, and no rotation changes the sum
+        # of those: only the ones that are sent, the first of each class, have to be looked at.
+        less = torch.where(sent, slope / root - 1, 0.0)
+        turned = (self.rotation @ self.centre[..., None])[..., 0]
+        energy = own.square().sum(-1, keepdim=True) - 2 * own @ turned.T
+        energy = energy + self.centre.square().sum(-1)
+        costs = []
+        for c, most in enumerate(self._widths(sent)):
+            features = own @ self.rotation[c, :, :most] - self.centre[c, :most]
+            costs.append((features.square() @ less[:, c, :most, None])[..., 0])
+        return energy + torch.stack(costs, dim=-1) + fixed[:, None]
+
+    def _widths(self, sent: Tensor) -> list[int]:
+        """For each class how many features to look at: at least up to the last that is sent."""
+        if torch.compiler.is_exporting() or sent.device.type != "cpu":
+            return [self.own] * self.classes
+        place = torch.arange(1, self.own + 1)
+        return (sent * place).amax(dim=(0, 2)).clamp_min(1).tolist()
 
     def _cost_of_a_bit(self, worth: Allocation, snr_db: Tensor) -> Tensor:
         """(B, 1): a use has the places of two coefficients, and a unit of power, from them."""

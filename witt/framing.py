@@ -22,15 +22,16 @@ def places(plan: Plan) -> Tensor:
     The symbols are dealt to the DFTs one by one, so that all of these have about the same power.
     Those left over, where the uses are no multiple of a DFT's length, stay as they are.
     """
-    uses = plan.uses[:, None]
+    uses = plan.uses[:, None].int()  # half the bytes to move
     by_feature = plan.sent.flatten(1, 2).mT  # (B, C, tokens)
-    number = by_feature.flatten(1).cumsum(1).reshape(by_feature.shape).mT.flatten(1) - 1
+    number = by_feature.flatten(1).cumsum(1, dtype=torch.int32)
+    number = number.reshape(by_feature.shape).mT.flatten(1) - 1
     sent = plan.sent.flatten(1)
     symbol = number // 2
     blocks = (uses // SPREAD).clamp_min(1)
     dealt = (symbol % blocks) * SPREAD + symbol // blocks
     symbol = torch.where(symbol < uses // SPREAD * SPREAD, dealt, symbol)
-    return torch.where(sent, 2 * symbol + number % 2, 2 * uses)
+    return torch.where(sent, 2 * symbol + number % 2, 2 * uses).long()
 
 
 def to_symbols(features: Tensor, plan: Plan, length: int) -> Tensor:

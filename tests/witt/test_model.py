@@ -1,90 +1,28 @@
-"""The transmitter and receiver: shapes, gradients, rates, pairing, and nothing across a batch."""
+"""The transmitter and receiver: shapes, gradients, and nothing across a batch."""
 
 import math
-import warnings
 from dataclasses import replace
-from fractions import Fraction
 from typing import Any
 
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 from torch import Tensor, nn
 
 import channels
 import witt
-from witt.classified import ClassifiedCode
-from witt.config import PRESETS, ModelConfig
-from witt.network import condition_vector
-
-DIMS, HEADS = (8, 12, 16, 20), (2, 3, 4, 5)
-ODD = [(1, 1), (1, 7), (17, 33), (31, 64)]
-CHANNELS = [channels.AWGN(), channels.Rayleigh(), channels.Rician(coherence=None)]
-every_channel = pytest.mark.parametrize("channel", CHANNELS, ids=repr)
-
-
-def tiny_config(stages: int = 2, **entries: Any) -> ModelConfig:
-    depths = (2,) * stages
-    sizes: dict[str, Any] = {"window": 2, "channels": 8, "modnet_layers": 2, **entries}
-    return ModelConfig("tiny", DIMS[:stages], depths, HEADS[:stages], **sizes)
-
-
-def build(config: ModelConfig) -> witt.WITT:
-    """A float64 model whose parameters are a fixed pattern, the same under every torch."""
-    with torch.random.fork_rng():
-        model = witt.WITT(config).double()
-    with torch.no_grad():
-        for index, (name, parameter) in enumerate(model.named_parameters()):
-            n = torch.arange(parameter.numel(), dtype=torch.float64)
-            # Between -1 and 1; a plain sine would make matrices of rank 2.
-            wave = 2 * (43758.5453 * torch.sin(12.9898 * n + 78.233 * index)).frac().abs() - 1
-            wave = wave.reshape(parameter.shape)
-            if "norm" in name and name.endswith("weight"):
-                parameter.copy_(1 + 0.1 * wave)
-            elif parameter.ndim == 2:
-                parameter.copy_(wave * math.sqrt(3 / parameter.shape[1]))
-            else:
-                parameter.copy_(0.2 * wave)
-        if model.code is not None:
-            tell_apart(model.code)
-    return model.eval()
-
-
-def tell_apart(code: ClassifiedCode) -> None:
-    """Classes that differ, orthogonal bases, and variances that fall."""
-    with torch.random.fork_rng():
-        torch.manual_seed(0)
-        for name in ("basis", "rotation"):
-            matrix = torch.randn_like(getattr(code, name))
-            getattr(code, name).copy_(torch.linalg.qr(matrix.mT)[0].mT)
-        code.log_variance.copy_(torch.randn_like(code.log_variance).sort(-1, True).values - 3)
-        code.log_spectrum.copy_(torch.randn_like(code.log_spectrum) - 2)
-
-
-def tiny(stages: int = 2, **entries: Any) -> witt.WITT:
-    return build(tiny_config(stages, **entries))
-
-
-FULL = {"rate_adaptive": True, "classes": 3, "smooth_channels": 2, "sends_scale": True}
-RATES = {"rate_adaptive": True, "sends_scale": True}
-every_kind = pytest.mark.parametrize("entries", [{}, RATES, FULL], ids=["plain", "rates", "full"])
-
-
-def picture(batch: int, height: int, width: int, seed: int = 0) -> Tensor:
-    """Noise pictures in float64, their contrast differing from image to image."""
-    noise = torch.rand((batch, 3, height, width), generator=seeded(seed), dtype=torch.float64)
-    contrast = torch.linspace(1, 0.05, batch, dtype=torch.float64).reshape(-1, 1, 1, 1)
-    return 0.5 + (noise - 0.5) * contrast
-
-
-def seeded(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def cn(*shape: int, seed: int) -> Tensor:
-    return channels.complex_normal(shape, dtype=torch.complex128, generator=seeded(seed))
-
+from tests.witt.tiny import (
+    FULL,
+    ODD,
+    build,
+    cn,
+    every_channel,
+    every_kind,
+    picture,
+    seeded,
+    tiny,
+    tiny_config,
+)
+from witt.config import PRESETS
 
 # Every registered model
 
@@ -185,143 +123,6 @@ def test_snr_is_heard_at_both_ends() -> None:
     symbols = model.encode(image, 1.0)
     low, high = (model.decode(symbols, snr_db, (8, 8)) for snr_db in (1.0, 13.0))
     assert (low - high).abs().max() > 1e-3
-
-
-# Symbols
-
-
-@pytest.mark.parametrize("cbr", [None, 1 / 15])
-def test_symbols_pair_adjacent_features_at_unit_power(cbr: float | None) -> None:
-    """Symbol j of a token is features 2j and 2j + 1; only the first k features are sent."""
-    model, image = tiny(2, **RATES), picture(2, 8, 12)
-    k = model.feature_channels((8, 12), cbr)
-    assert k == (8 if cbr is None else 6)
-    encoded = model.encode_with_scale(image, 3.0, cbr)
-    snr_db, count = torch.full((2,), 3.0).double(), torch.full((2,), k).double()
-    features = model.encoder(image, condition_vector(model.config, snr_db, count))
-    power = model.encode(image, 3.0, cbr).abs().square().mean(1)
-    torch.testing.assert_close(power, torch.ones(2).double(), rtol=2**-10, atol=0)
-    for b in range(2):
-        flat = features[b].detach().reshape(-1, 8)
-        assert len(flat) == 6
-        pairs = [complex(t[2 * j], t[2 * j + 1]) for t in flat for j in range(k // 2)]
-        symbols = encoded.symbols[b]
-        factor = (symbols[0] / pairs[0]).detach()
-        torch.testing.assert_close(symbols / factor, torch.tensor(pairs, dtype=symbols.dtype))
-        assert abs(factor.imag) < 1e-9
-        assert factor.real.item() == pytest.approx(encoded.scale[b].item(), rel=2**-11)
-
-
-def test_unsent_features_are_zero_and_each_image_has_its_rate() -> None:
-    model, image = tiny(2, rate_adaptive=True), picture(2, 4, 4)
-    symbols, uses, _ = model.transmit(image, torch.zeros(2).double(), torch.tensor([2, 6]), 4)
-    assert (symbols.detach() != 0).flatten(1).tolist() == [
-        [True] * 2 + [False] * 6,
-        [True] * 6 + [False] * 2,
-    ]
-    assert uses.tolist() == [1, 3]
-
-
-def test_receiver_puts_symbols_back() -> None:
-    """Channels 2j, 2j + 1 of a token from symbol j; unsent ones are 0."""
-    model = tiny(2, **RATES)
-    k = model.feature_channels((8, 12), 1 / 18)
-    assert k == 4
-    symbols = cn(1, 12, seed=0)
-    seen: list[Tensor] = []
-    model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    model.decode(symbols, 4.0, (8, 12), 1 / 18, scale=torch.ones(1, 1).double())
-    (features,) = seen
-    assert features.shape == (1, 2, 3, 8)
-    for token in range(6):
-        row, column = divmod(token, 3)
-        for j in range(2):
-            symbol = symbols[0, 2 * token + j]
-            assert features[0, row, column, 2 * j] == symbol.real
-            assert features[0, row, column, 2 * j + 1] == symbol.imag
-    assert (features[..., 4:] == 0).all()
-
-
-def test_class_map_has_its_place_among_the_symbols() -> None:
-    """Features and map fill the channel uses; the map says what the receiver needs, no more."""
-    model, image = tiny(2, **FULL), picture(2, 32, 48)
-    encoded = model.encode_with_scale(image, 13.0)
-    assert encoded.classes is not None
-    assert encoded.classes.unique().numel() == 3
-    k = torch.tensor([8, 8])
-    plan = model.code.plan(encoded.classes, torch.full((2,), 13.0), k)  # type: ignore[union-attr]
-    assert (plan.uses + plan.map_uses).tolist() == [model.channel_uses((32, 48))] * 2
-    assert (encoded.symbols != 0).all()
-    torch.testing.assert_close(encoded.symbols.abs().square().mean(1), torch.ones(2).double())
-    # What arrives in the places of the map is not looked at.
-    changed = encoded.symbols.clone()
-    for b in range(2):
-        changed[b, plan.uses[b] :] = 7.0
-    images = [
-        model.decode(y, 13.0, (32, 48), scale=encoded.scale, classes=encoded.classes)
-        for y in (encoded.symbols, changed)
-    ]
-    assert torch.equal(*images)
-
-
-@pytest.mark.parametrize("classes", [None, torch.zeros(1, 2, 2).long()])
-def test_refuses_to_decode_without_the_class_map(classes: Tensor | None) -> None:
-    with pytest.raises(witt.InputError, match=r"tiny sends a class map: .* 2x3 tokens"):
-        tiny(2, **FULL).decode(
-            cn(1, 24, seed=0), 4.0, (8, 12), classes=classes, scale=torch.ones(1, 1)
-        )
-
-
-# Rates
-
-RATED = {stages: tiny(stages, rate_adaptive=True) for stages in (1, 2, 3)}
-
-
-@given(
-    stages=st.sampled_from([1, 2, 3]),
-    height=st.integers(1, 70),
-    width=st.integers(1, 70),
-    part=st.fractions(0, 1, max_denominator=300),
-)
-@settings(deadline=None, derandomize=True)
-def test_largest_rate_that_fits(stages: int, height: int, width: int, part: Fraction) -> None:
-    """Against trying every even k in exact arithmetic, counted on the true pixels."""
-    model, low = RATED[stages], Fraction(2, 6 * 4**stages)
-    cbr = low * (1 + 3 * part)  # from 2 to all 8 features where nothing is padded
-    tokens = len(range(0, height, 2**stages)) * len(range(0, width, 2**stages))
-    fitting = [k for k in (2, 4, 6, 8) if Fraction(tokens * k, 2 * 3 * height * width) <= cbr]
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        k = model.feature_channels((height, width), float(cbr))
-    assert k == max(fitting, default=2)
-    assert len(caught) == (not fitting)
-
-
-@pytest.mark.parametrize("cbr", [None, 1 / 20, 1 / 13, 1 / 12])
-def test_uses_are_what_is_sent(cbr: float | None) -> None:
-    model, image = tiny(2, **FULL), picture(1, 16, 24)
-    sent = model(image, channels.AWGN(), 10.0, cbr, generator=seeded())
-    assert model.channel_uses((16, 24), cbr) == sent.symbols.shape[1]
-    assert sent.cbr == sent.symbols.shape[1] / (3 * 16 * 24)
-    assert sent.cbr <= (cbr or model.config.max_cbr)
-
-
-def test_warns_where_padding_breaks_the_rate() -> None:
-    with pytest.warns(UserWarning, match="1x1 pixels cannot be sent at CBR 0.05"):
-        assert tiny(2, rate_adaptive=True).feature_channels((1, 1), 0.05) == 2
-    fixed = tiny(2)
-    assert fixed.feature_channels((8, 8), fixed.config.max_cbr) == 8
-    with pytest.warns(UserWarning, match=r"at least 0\.1481"):  # 9 tokens · 4 / (3·9·9)
-        assert fixed.feature_channels((9, 9), fixed.config.max_cbr) == 8
-
-
-@pytest.mark.parametrize("cbr", [0.9 / 48, 1.1 / 8, 0.0, -1.0, math.nan, math.inf])
-def test_refuses_a_rate_with_the_range(cbr: float) -> None:
-    model = tiny(3, rate_adaptive=True, cbr_range=(1 / 48, 1 / 8))
-    with pytest.raises(witt.InputError, match=r"not served by tiny: choose 0\.02083 to 0\.125"):
-        model.encode(picture(1, 8, 8), 10.0, cbr)
-    with pytest.raises(witt.InputError, match=r"it has 0\.08333 only"):
-        tiny(2).encode(picture(1, 8, 8), 10.0, cbr)
 
 
 # Channel and receiver
