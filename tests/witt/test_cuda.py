@@ -52,7 +52,7 @@ def config(**changes: Any) -> TrainConfig:
         "steps": 3,
         "batch": 4,
         "crop": 128,
-        "precision": "float32",
+        "precision": "fp32",
     }
     return TrainConfig(**{**settings, **changes})
 
