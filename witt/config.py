@@ -32,7 +32,8 @@ class ModelConfig:
         rate_adaptive: serve several CBRs by sending the first k feature channels.
         classes: of tokens, for a linear code that tells them apart, beside which the networks work
             (`witt.classified`); the decoder is then `witt.refiner`'s. 0 for none.
-        refiner_blocks: Swin blocks of that decoder, as wide as the first stage.
+        refiner_blocks: Swin blocks of that decoder at its widest map, as wide as the first stage;
+            below it `depths` count, as in the encoder.
         smooth_channels: how many of the first features of that code are sent by their spatial
             frequencies.
         sends_scale: the power scale travels in the header (16 bits) and is undone.
