@@ -10,7 +10,8 @@ reached.
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -23,6 +24,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
+from witt import swin
 from witt.model import WITT
 from witt.sheets import TILE
 from witt.training.command import new_config, stage_options, train
@@ -100,6 +102,17 @@ class _Bytes(TorchDispatchMode):
         return out
 
 
+@contextmanager
+def strips_of_a_gpu() -> Iterator[None]:
+    """Whole maps, so that the operations are those that a GPU has to start."""
+    strip, swin.STRIP = swin.STRIP, swin.GPU_STRIP
+    try:
+        yield
+    finally:
+        swin.STRIP = strip
+
+
+@strips_of_a_gpu()
 def count_step(config: TrainConfig, crop: int | None = None) -> StepCost:
     """Carry out steps of a run's configuration on the CPU, and count what they do.
 

@@ -31,7 +31,7 @@ class ModelConfig:
         modulation: use the Channel ModNets; without, their weights are there and unused.
         rate_adaptive: serve several CBRs by sending the first k feature channels.
         classes: of tokens, for a linear code that tells them apart, beside which the networks work
-            (`witt.classified`); the decoder is then `witt.refiner`'s. 0 for none.
+            (`witt.classified`); both are then `witt.refiner`'s. 0 for none.
         refiner_blocks: Swin blocks of that decoder at its widest map, as wide as the first stage;
             below it `depths` count, as in the encoder.
         smooth_channels: how many of the first features of that code are sent by their spatial

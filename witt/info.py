@@ -14,6 +14,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from witt.config import PRESETS, ModelConfig
+from witt.errors import InputError
 from witt.meta import meta_model
 from witt.model import WITT
 from witt.options import HELP
@@ -82,7 +83,7 @@ def describe_weights(path: Path) -> dict[str, Any]:
     Also what it was measured to do, where a file NAME.results.json beside it says so.
 
     Raises:
-        InputError: the file is missing, damaged or of another kind.
+        InputError: a file is missing, damaged or of another kind.
     """
     model, training = load_weights(path)
     results = path.with_suffix(".results.json")
@@ -92,8 +93,23 @@ def describe_weights(path: Path) -> dict[str, Any]:
         "sha256": file_sha256(path),
         "config": describe_config(model.config),
         "training": training,
-        **({"results": json.loads(results.read_text())} if results.is_file() else {}),
+        **({"results": read_results(results)} if results.is_file() else {}),
     }
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What weights were measured to do, as the file beside them says.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a JSON file of results ({error})") from error
+    if not isinstance(results, dict):
+        raise InputError(f"{path}: not a JSON file of results")
+    return results
 
 
 def describe_devices() -> list[str]:

@@ -67,7 +67,7 @@ class EncoderStage(nn.Module):
         self.blocks = swin_blocks(dim, depth, heads, window)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.blocks(self.downsample(x))
+        return self.blocks(self.downsample(x).to(x.dtype))  # autocast: the sums stay in full
 
 
 class DecoderStage(nn.Module):
@@ -81,7 +81,7 @@ class DecoderStage(nn.Module):
         self.upsample = Unmerge(dim, out_dim, factor)
 
     def forward(self, x: Tensor) -> Tensor:
-        return self.upsample(self.blocks(x))
+        return self.upsample(self.blocks(x)).to(x.dtype)
 
 
 class ModNet(nn.Module):

@@ -76,7 +76,7 @@ class Encoder(nn.Module):
             image: (B, 3, H, W) in [0, 1], sides multiples of the stride.
             condition: (B, n).
         """
-        x = self.patch_embed(image)
+        x = self.patch_embed(image).to(image.dtype)
         for stage in self.layers:
             x = stage(x)
         x = self.norm(x)
@@ -120,7 +120,9 @@ class Decoder(nn.Module):
             amplitude: (B, 1, 1, 1) by which the power normalisation divided.
             condition: (B, n).
         """
-        x = self.head(features * amplitude)  # as published: the power is undone before the network
+        x = self.head(features * amplitude).to(
+            features.dtype
+        )  # as published: the power is undone before the network
         x = self.modnet(x, condition) if self.modulation else x
         for stage in self.layers:
             x = stage(x)

@@ -78,11 +78,16 @@ class ShapingEncoder(nn.Module):
             told = torch.cat([group_means(each, self.groups) for each in told], -1)
             unit = (features / plan.variance.sqrt())[..., -self.own :]
             label = F.one_hot(plan.classes, self.label.in_features).to(bits.dtype)
-        x = self.patch_embed(image)
+        x = self.patch_embed(image).to(image.dtype)  # autocast: the sums stay in full
         *stages, last = cast("list[EncoderStage]", list(self.layers))
         for stage in stages:
             x = stage(x)
-        x = last.downsample(x) + self.token(unit) + self.powers(told) + self.label(label)
+        x = (
+            last.downsample(x).to(x.dtype)
+            + self.token(unit)
+            + self.powers(told)
+            + self.label(label)
+        )
         x = self.norm(last.blocks(x))
         x = self.head(self.modnet(x, condition) if self.modulation else x)
         factors, summands = (OUTPUT_SCALE * x).chunk(2, -1)
@@ -157,9 +162,9 @@ class RefiningDecoder(nn.Module):
             heard = whitened(plan, features, error, amplitude)[..., -self.own :]
             label = F.one_hot(plan.classes, self.label.in_features).to(heard.dtype)
         x = self.sketch(F.pixel_unshuffle((base - 0.5) * SKETCH_SCALE, self.patch))
-        maps = [x.permute(0, 2, 3, 1)]
+        maps = [x.permute(0, 2, 3, 1).to(base.dtype)]
         for merge in self.downsample:
-            maps.append(merge(maps[-1]))
+            maps.append(merge(maps[-1]).to(base.dtype))
         x = maps.pop() + self.token(heard) + self.head(known) + self.label(label)
         x = self.modnet(x, condition) if self.modulation else x
         for stage in self.stages:

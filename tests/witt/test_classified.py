@@ -46,6 +46,34 @@ def random_classes(batch: int = 2, height: int = 5, width: int = 7, classes: int
     return torch.randint(0, classes, (batch, height, width), generator=generator)
 
 
+@pytest.mark.parametrize("whole", [False, True], ids=["the sent ones", "all"])
+@torch.no_grad()
+def test_costs_are_those_of_every_coefficient(whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sent ones cost s·(√v + y²/√v) − s² and their rent, others y²; and what none holds, and bits.
+
+    Only those that are sent are rotated, or all, as on a GPU: the same comes out.
+    """
+    monkeypatch.setattr("torch.compiler.is_exporting", lambda: whole)
+    code, snr_db = random_code(), torch.tensor([-5.0, 20.0]).double()
+    own = random_features(2, 40, WHOLE - SMOOTH) / 4
+    worth = code.allocation(torch.full((2, CLASSES), 12.0), (4, 9), snr_db, torch.tensor([80, 150]))
+    root = code.log_variance.exp().sqrt()
+    expected = torch.zeros(2, 40, CLASSES).double()
+    kinds = set()
+    for b in range(2):
+        s, rent = float(worth.slope[b]), float(worth.rent[b])
+        for c in range(CLASSES):
+            y = own[b] @ code.rotation[c] - code.centre[c]
+            sent = (root[c] - s).clamp_min(0) ** 2 > rent
+            cost = s * (root[c] + y**2 / root[c]) - s**2 + rent
+            expected[b, :, c] = torch.where(sent, cost, y**2).sum(-1) + code.log_rest[c].exp()
+            kinds.add(int(sent.sum()))
+    expected += (code._cost_of_a_bit(worth, snr_db) * code.map_bits[-1])[:, None]
+    assert len(kinds) > 2  # some of each
+    assert min(kinds) < WHOLE - SMOOTH
+    torch.testing.assert_close(code.costs(own, worth, snr_db), expected)
+
+
 def random_features(*shape: int) -> Tensor:
     generator = torch.Generator().manual_seed(2)
     return torch.randn(shape, generator=generator, dtype=torch.float64)

@@ -83,6 +83,10 @@ def test_measured_results_beside_a_file_are_shown(
     assert "kodak: awgn 1/16" in out
     assert "27.12, 29.5" in out
     assert json.loads(run(capsys, copy, "--json")[1])["results"] == results
+    (tmp_path / "mine.results.json").write_text("[27")
+    code, out, err = run(capsys, copy)
+    assert (code, out) == (2, "")
+    assert "mine.results.json: not a JSON file of results" in err
 
 
 def test_a_file_that_is_no_weights(picture: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -124,7 +124,7 @@ def send(
         generator: source of the channels' randomness.
         first: number of the first image among all of a run.
         h: (B, N) or (B, 1) gains instead of drawn ones, N = symbols at the highest rate.
-        noise: (B, N) CN(0, 1) noise instead of drawn one.
+        noise: (B, N) CN(0, 1) noise instead of drawn one; then N is its width.
         bf16: matrix products of the two networks in bfloat16; power, channel and equaliser are
             in the precision of `image` always.
 
@@ -140,7 +140,6 @@ def send(
         symbols, uses, plan = model.transmit(image, at.snr_db, at.k, length)
     symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
     h = h if h is None or h.shape[1] == 1 else h[:, :length]
-    noise = None if noise is None else noise[:, :length]
     equalise = model.code is not None
     received, error = _cross(symbols, at.snr_db, over, generator, first, h, noise, equalise)
     known = scale if model.sends_scale else torch.ones_like(scale)

@@ -69,6 +69,8 @@ class Processes:
         """What computes, for the training record."""
         if self.device.type == "cuda":
             return f"{self.count} {torch.cuda.get_device_name(self.device)}"
+        if self.device.type != "cpu":
+            return f"{self.count} {self.device.type}"
         threads = self.count * torch.get_num_threads()
         return f"{threads} CPU thread{'s' if threads > 1 else ''}"
 

@@ -10,6 +10,7 @@ from torch import Tensor
 import channels
 import witt
 from witt.model import WITT
+from witt.swin import SwinBlock
 from witt.training.loss import LOSS_SCALE, loss_of
 from witt.training.objective import Conditions, draw_conditions, draw_images, send
 
@@ -166,6 +167,22 @@ def test_images_take_the_channels_in_turn() -> None:
     torch.testing.assert_close(first, plain)
     torch.testing.assert_close(second, faded)
     assert not torch.allclose(plain, faded)
+
+
+@pytest.mark.parametrize("name", ["witt_light", "witt_base"])
+def test_bf16_keeps_the_sums_of_all_blocks_in_float32(name: str) -> None:
+    """What the blocks add to would lose what lies below the 8 bits of bfloat16."""
+    model = tiny(name, cbr_range=None)
+    seen = []
+    for module in model.modules():
+        if isinstance(module, SwinBlock):
+            module.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0].dtype))
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    at = Conditions(torch.tensor([10.0]), torch.tensor([24]))
+    received = send(model, image, at, [channels.AWGN()], bf16=True)
+    assert received.dtype == torch.float32
+    assert len(seen) > 8
+    assert set(seen) == {torch.float32}
 
 
 @pytest.mark.parametrize("loss", ["mse", "ms-ssim"])
