@@ -109,7 +109,7 @@ class Gradient:
         self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
         self.over = [CHANNELS[name]() for name in config.channel]
         self._replay: Replay | None = None
-        self._ahead: tuple[int, Draws | None] = (-1, None)
+        self._ahead: dict[int, Draws] = {}
         self.symbols = model.tokens((config.crop, config.crop)) * max(self.rates) // 2
 
     @cached_property
@@ -131,7 +131,7 @@ class Gradient:
         """
         config, share = self.config, len(image)
         first = step * config.batch + self.processes.rank * share
-        drawn = self._drawn_ahead(step) or self._draw(range(first, first + share), step)
+        drawn = self._ahead.pop(step, None) or self._draw(step, share)
         if self._replays:
             return self._replayed(image, drawn, step)
         size, total, received = share // config.accumulate, image.new_zeros(()), []
@@ -160,19 +160,13 @@ class Gradient:
             and not self.config.compile
         )
 
-    def _drawn_ahead(self, step: int) -> Draws | None:
-        at, drawn = self._ahead
-        return drawn if at == step else None
-
     def _replayed(self, image: Tensor, drawn: Draws, step: int) -> Seen:
         here = Draws(*(value.to(image.device) for value in drawn))
         if self._replay is None or not self._replay.fits(image, here):
             first = step * self.config.batch
             self._replay = Replay(self.network, list(self.model.parameters()), image, here, first)
         terms, received = self._replay(image, here)
-        # While the GPU is at work.
-        first = (step + 1) * self.config.batch
-        self._ahead = (step + 1, self._draw(range(first, first + len(image)), step + 1))
+        self._ahead[step + 1] = self._draw(step + 1, len(image))  # while the GPU is at work
         return self._scaled(terms.mean(), drawn.snr_db, received)
 
     def _scaled(self, mean: Tensor, snr_db: Tensor, received: Tensor) -> Seen:
@@ -186,8 +180,10 @@ class Gradient:
         torch._foreach_mul_(gradients, scale)
         return Seen(loss, snr_db, received)
 
-    def _draw(self, numbers: range, step: int) -> Draws:
+    def _draw(self, step: int, share: int) -> Draws:
         config = self.config
+        first = step * config.batch + self.processes.rank * share
+        numbers = range(first, first + share)
         snr_db, is_range = config.snr, config.snr_is_range
         if self.profile != OURS:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
