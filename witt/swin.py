@@ -22,6 +22,7 @@ from torch.nn import functional as F
 # library has it at hand, where it asks the system for every single tensor above 32 MiB.
 STRIP = 2**18
 GPU_STRIP = 2**27  # there only what memory holds counts, and few large kernels
+FUSED_TOKENS = 32  # of a window, from which on PyTorch's fused attention is faster on a CPU
 KINDS = 64  # of strips that may be compiled
 APART = -100.0  # added to the logit of two tokens that only the cyclic shift brought together
 
@@ -51,10 +52,12 @@ def attend(qkv: Tensor, bias: Tensor) -> Tensor:
     """softmax(q·kᵀ/√d + bias)·v of ``(3, n, heads, N, d)``, with `bias` ``(heads, N, N)``.
 
     On the CPU PyTorch's fused kernel gives a bias no gradient, and what takes its place there is
-    slower than these lines.
+    slower than these lines; as is the kernel itself where windows have few tokens, or where a
+    compiler fuses the lines.
     """
     q, k, v = qkv.unbind()
-    if bias.device.type != "cpu" or not bias.requires_grad:
+    lines = bias.requires_grad or bias.shape[-1] < FUSED_TOKENS or torch.compiler.is_compiling()
+    if bias.device.type != "cpu" or not lines:
         return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
     logits = add_to((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), bias)
     return logits.softmax(-1) @ v

@@ -5,8 +5,9 @@ from __future__ import annotations
 import importlib.util
 import json
 import os
+import sys
 from pathlib import Path
-from types import TracebackType
+from types import ModuleType, TracebackType
 from typing import Any
 
 from witt.errors import InputError
@@ -35,6 +36,9 @@ class Records:
         if tensorboard and not installed:
             self.note = NO_TENSORBOARD
         if installed and tensorboard is not False and not silent:
+            # Where TensorFlow is installed, it takes that in for remote folders, unless there is
+            # this module: seconds, and lines about TensorFlow on the terminal.
+            sys.modules.setdefault("tensorboard.compat.notf", ModuleType("notf"))
             from torch.utils.tensorboard import SummaryWriter
 
             self.board = SummaryWriter(
