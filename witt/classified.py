@@ -3,8 +3,8 @@
 Each block of pixels (one token) belongs to one of K classes (flat, textured, edges of a direction,
 …) and goes to coefficients by the KLT of its class; the strongest of the whole picture are sent,
 with the power that is best for them, so that a busy token gets many channel uses and a flat one
-hardly any. What is smooth over the picture, the first coefficients of all tokens, is sent by its
-spatial frequencies. The receiver knows the classes, and with them all variances: it makes the
+hardly any; the few strongest on a helix each (`witt.helix`). What is smooth over the picture, the
+first coefficients of all tokens, is sent by its spatial frequencies. The receiver knows the classes, and with them all variances: it makes the
 LMMSE estimate.
 
 Sources: classified transform coding (Dony & Haykin, IEEE Trans. Image Process. 4(10), 1995),
@@ -22,7 +22,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.allocation import Allocation, allocate
+from witt import helix
+from witt.allocation import MOST, Allocation, allocate
 from witt.spectrum import KNOTS, dct, inverse_dct, knot_weights
 
 # The class map is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
@@ -37,8 +38,11 @@ class Plan(NamedTuple):
 
     classes: (B, h, w) int64.
     variance: (B, h, w, C) of each feature.
-    gain: (B, h, w, C) from feature to half of a channel symbol, 0 where it is not sent.
+    gain: (B, h, w, C) from feature to half of a channel symbol, 0 where it is not sent; of one on
+        a helix that of a linear one with the same error.
     sent: (B, h, w, C) bool, whether it has a place among the symbols.
+    wound: (B, M) those on a helix, as numbers of features in (h, w, C), and h·w·C past the last.
+    wound_power: (B, M) power over the noise of each; 1 past the last.
     map_uses: (B,) int64, channel uses that the class map takes.
     uses: (B,) int64, channel uses of the features.
     """
@@ -47,6 +51,8 @@ class Plan(NamedTuple):
     variance: Tensor
     gain: Tensor
     sent: Tensor
+    wound: Tensor
+    wound_power: Tensor
     map_uses: Tensor
     uses: Tensor
 
@@ -187,7 +193,10 @@ class ClassifiedCode(nn.Module):
         return torch.where(too_long[:, None, None], costs.sum(1).argmin(-1)[:, None, None], classes)
 
     def costs(self, own: Tensor, worth: Allocation, snr_db: Tensor) -> Tensor:
-        """(B, T, K) for each class: error, the power taken from others, places, bits of the map."""
+        """(B, T, K) for each class: error, the power taken from others, places, bits of the map.
+
+        As if all were sent linearly, at the prices that there are with a helix for some.
+        """
         variance = self.log_variance.exp()
         root = variance.sqrt()
         slope, rent = (w.to(own.dtype)[..., None] for w in (worth.slope, worth.rent))  # (B, 1, 1)
@@ -220,14 +229,20 @@ class ClassifiedCode(nn.Module):
         return use.to(snr_db.dtype) / map_rate(snr_db)[:, None]
 
     def allocation(
-        self, counts: Tensor, grid: tuple[int, int], snr_db: Tensor, budget: Tensor
+        self,
+        counts: Tensor,
+        grid: tuple[int, int],
+        snr_db: Tensor,
+        budget: Tensor,
+        winds: bool = True,
     ) -> Allocation:
         """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
         variance = torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
         each = counts.double().repeat_interleave(self.own, dim=1)
         ones = each.new_ones(len(counts), len(variance) - each.shape[1])
         kinds = variance.expand(len(counts), -1)
-        return allocate(kinds, torch.cat((each, ones), dim=1), budget, noise_variance(snr_db))
+        each = torch.cat((each, ones), dim=1)
+        return allocate(kinds, each, budget, noise_variance(snr_db), winds)
 
     def _waves(self, grid: tuple[int, int]) -> Tensor:
         """(h, w, m) logarithm of the variance of each spatial frequency."""
@@ -276,4 +291,23 @@ class ClassifiedCode(nn.Module):
         rank = torch.cat([r.expand(-1, -1, -1, n) for r, n in zip(ranks, widths, strict=True)], -1)
         sent = rank < of_each_feature(chosen.taken)
         power = of_each_feature(chosen.power).to(variance.dtype)
-        return Plan(classes, variance, (power / variance).sqrt() * sent, sent, map_uses, uses)
+        on_helix, noise = of_each_feature(chosen.wound), noise_variance(snr_db)[:, None, None, None]
+        ratio = power / noise
+        alike = torch.where(on_helix, helix.linear_equal(ratio.clamp_min(1)) * noise, power)
+        gain = (alike / variance).sqrt() * sent
+        wound = self._listed(on_helix.flatten(1))
+        ratio = F.pad(ratio.flatten(1), (0, 1), value=1.0).gather(1, wound)
+        return Plan(classes, variance, gain, sent, wound, ratio, map_uses, uses)
+
+    def _listed(self, chosen: Tensor) -> Tensor:
+        """(B, M) places of those chosen among (B, N), in their order, and N past the last."""
+        number = chosen.cumsum(1, dtype=torch.int32).long()
+        total = chosen.shape[1]
+        if torch.compiler.is_exporting() or chosen.device.type != "cpu":
+            most = math.ceil(MOST * total)  # a shape that does not follow from numbers
+        else:
+            most = int(number[:, -1].max()) if total else 0
+        place = torch.where(chosen, number - 1, most)
+        every = torch.arange(total, device=chosen.device).expand_as(place)
+        listed = torch.full_like(place[:, :1], total).repeat(1, most + 1)
+        return listed.scatter(1, place, every)[:, :most]

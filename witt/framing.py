@@ -1,10 +1,13 @@
 """The features of a picture, as many as are sent of each token, in a row of symbols and back.
 
-I and Q of a symbol are features that follow each other. Symbols from different parts of the
+I and Q of a symbol are features that follow each other; after all of them come the second and third
+numbers of features on a helix. Symbols from different parts of the
 picture are spread over each other (`witt.spreading`). The class map takes the last symbols.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -15,42 +18,72 @@ from witt.spreading import dft_matrix
 SPREAD = 16  # symbols of a DFT
 
 
-def places(plan: Plan) -> Tensor:
-    """(B, N) place of each feature among the real numbers of the symbols, 2·uses where it has none.
+def places(plan: Plan) -> tuple[Tensor, Tensor]:
+    """Places among the real numbers of the symbols, 2·uses where there is none.
 
     The first features of all tokens come first, the last ones, which have the least power, last.
     The symbols are dealt to the DFTs one by one, so that all of these have about the same power.
     Those left over, where the uses are no multiple of a DFT's length, stay as they are.
+
+    Returns:
+        Of each feature (B, N), and of the two more of each on a helix (B, M, 2).
     """
-    uses = plan.uses[:, None].int()  # half the bytes to move
     by_feature = plan.sent.flatten(1, 2).mT  # (B, C, tokens)
-    number = by_feature.flatten(1).cumsum(1, dtype=torch.int32)
+    number = by_feature.flatten(1).cumsum(1, dtype=torch.int32)  # half the bytes to move
+    first = number[:, -1:]
     number = number.reshape(by_feature.shape).mT.flatten(1) - 1
     sent = plan.sent.flatten(1)
+    more = torch.arange(2 * plan.wound.shape[1], dtype=torch.int32, device=sent.device)
+    is_wound = (plan.wound < sent.shape[1]).repeat_interleave(2, dim=1)
+    more = _dealt(first + more, is_wound, plan.uses)
+    return _dealt(number, sent, plan.uses), more.unflatten(1, (-1, 2))
+
+
+def _dealt(number: Tensor, there: Tensor, uses: Tensor) -> Tensor:
+    """(B, n) place of each real number by its own number; see `places`."""
+    uses = uses[:, None].int()
     symbol = number // 2
     blocks = (uses // SPREAD).clamp_min(1)
     dealt = (symbol % blocks) * SPREAD + symbol // blocks
     symbol = torch.where(symbol < uses // SPREAD * SPREAD, dealt, symbol)
-    return torch.where(sent, 2 * symbol + number % 2, 2 * uses).long()
+    return torch.where(there, 2 * symbol + number % 2, 2 * uses).long()
 
 
-def to_symbols(features: Tensor, plan: Plan, length: int) -> Tensor:
+def to_symbols(features: Tensor, more: Tensor, plan: Plan, length: int) -> Tensor:
     """(B, length, 2) I and Q of symbols, zero past each picture's `uses`.
 
     Args:
         features: (B, h, w, C).
+        more: (B, M, 2) second and third numbers of those on a helix.
         plan: of these pictures.
         length: at least the largest of `plan.uses`.
     """
     end = 2 * plan.uses[:, None]
     row = features.new_zeros(len(features), 2 * length + 1)
-    row = row.scatter(1, places(plan), features.flatten(1))  # all without a place go to `end`
+    of_features, of_more = places(plan)
+    row = row.scatter(1, of_features, features.flatten(1))  # all without a place go to `end`
+    row = row.scatter(1, of_more.flatten(1), more.flatten(1))
     row = row.scatter(1, end, 0.0)[:, :-1]
     return _in_blocks(row, plan.uses, dft_matrix(SPREAD, row)).unflatten(1, (length, 2))
 
 
-def from_symbols(symbols: Tensor, error: Tensor, plan: Plan) -> tuple[Tensor, Tensor]:
-    """Features (B, h, w, C), 0 for those not sent, and the error variance of each, then 1.
+class Received(NamedTuple):
+    """What the receiver has of a plan, before any estimate.
+
+    features: (B, h, w, C), 0 for those not sent.
+    error: (B, h, w, C) error variance of each, then 1.
+    more: (B, M, 2) second and third numbers of those on a helix, 0 past the last.
+    more_error: (B, M, 2), then 1.
+    """
+
+    features: Tensor
+    error: Tensor
+    more: Tensor
+    more_error: Tensor
+
+
+def from_symbols(symbols: Tensor, error: Tensor, plan: Plan) -> Received:
+    """The features again, and the error variance of each.
 
     Args:
         symbols: (B, length, 2) after the equaliser.
@@ -61,11 +94,17 @@ def from_symbols(symbols: Tensor, error: Tensor, plan: Plan) -> tuple[Tensor, Te
     row = _in_blocks(row, plan.uses, dft_matrix(SPREAD, row).T)
     average = error.new_full((2 * SPREAD, 2 * SPREAD), 1 / (2 * SPREAD))
     error = _in_blocks(error.repeat_interleave(2, dim=1), plan.uses, average)
-    at = places(plan)
-    found = at < 2 * plan.uses[:, None]
-    at = torch.where(found, at, 0)
-    features, error = row.gather(1, at) * found, torch.where(found, error.gather(1, at), 1.0)
-    return features.reshape(plan.sent.shape), error.reshape(plan.sent.shape)
+    end = 2 * plan.uses[:, None]
+
+    def at(place: Tensor) -> tuple[Tensor, Tensor]:
+        found = place < end
+        place = torch.where(found, place, 0)
+        return row.gather(1, place) * found, torch.where(found, error.gather(1, place), 1.0)
+
+    of_features, of_more = places(plan)
+    features, of_each = (x.reshape(plan.sent.shape) for x in at(of_features))
+    more, of_those = (x.reshape(of_more.shape) for x in at(of_more.flatten(1)))
+    return Received(features, of_each, more, of_those)
 
 
 def with_map(symbols: Tensor, plan: Plan) -> Tensor:

@@ -19,6 +19,7 @@ from witt.framing import from_symbols, to_symbols, with_map
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
 from witt.refiner import RefiningDecoder, ShapingEncoder
+from witt.winding import unwind, wind
 
 # What the receiver must know beside the symbols, in bits for an image.
 HEADER_BITS = {"height": 16, "width": 16, "feature channels": 8, "snr": 16}
@@ -193,8 +194,9 @@ class WITT(HubModel):
             like = features.dtype
             factors = F.pad(factors.to(like), (self.code.smooth, 0), value=1.0)
             summands = F.pad(summands.to(like), (self.code.smooth, 0))
-            features = (features * plan.gain * factors + summands) * plan.sent
-            return Sending(to_symbols(features, plan, length), plan.uses, plan)
+            linear, more = wind(features, features * plan.gain * factors, plan, snr_db)
+            sent = (linear + summands) * plan.sent
+            return Sending(to_symbols(sent, more, plan, length), plan.uses, plan)
 
     def receive(
         self,
@@ -219,7 +221,8 @@ class WITT(HubModel):
         condition, amplitude = condition_vector(self.config, snr_db, k), 1 / scale[:, :, None, None]
         if self.code is not None and plan is not None:
             with full_precision(symbols.device):
-                features, error = from_symbols(symbols, error, plan)
+                received = from_symbols(symbols, error, plan)
+                features, error = unwind(received, plan, snr_db, amplitude)
             return self.decoder(self.code, plan, features, error, amplitude, condition)
         features = symbols.reshape(len(symbols), *grid, -1)
         features = F.pad(features, (0, self.config.channels - features.shape[-1]))

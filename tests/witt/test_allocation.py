@@ -6,7 +6,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from witt.allocation import Allocation, allocate
+from witt import helix
+from witt.allocation import MOST, Allocation, allocate
 
 VARIANCE = (4.0, 0.01, 9.0, 0.25, 1.0)
 COUNT = (2, 3, 1, 4, 2)
@@ -23,8 +24,8 @@ def solve(
     variance: tuple[float, ...] = VARIANCE,
     count: tuple[float, ...] = COUNT,
 ) -> Allocation:
-    """`allocate` for one picture."""
-    return allocate(row(variance), row(count), row((budget,))[0], row((noise,))[0])
+    """`allocate` for one picture, all of it linear."""
+    return allocate(row(variance), row(count), row((budget,))[0], row((noise,))[0], winds=False)
 
 
 def total_error(
@@ -123,7 +124,7 @@ def test_kinds_of_which_there_are_none_change_nothing(noise: float) -> None:
     for found, expected in zip(with_none[:2], without[:2], strict=True):
         torch.testing.assert_close(found[:, 1:-1], expected)
         assert found[0, 0] == found[0, -1] == 0
-    torch.testing.assert_close(with_none[2:], without[2:])
+    torch.testing.assert_close(with_none[3:], without[3:])
 
 
 # A small part of a coefficient more, as the derivative of the total error.
@@ -173,3 +174,69 @@ def test_each_picture_by_itself() -> None:
         alone = allocate(*(x[i : i + 1] for x in (variance, count, budget, noise)))
         for one, all_of_them in zip(alone, together, strict=True):
             assert torch.equal(one[0], all_of_them[i])
+
+
+class TestHelix:
+    """With the choice to send a kind on a helix; its error is that of the table of `helix`."""
+
+    VARIANCE = tuple(1000 * 0.85**i for i in range(60))
+    COUNT = (1,) * 60
+
+    def found(self, budget: float, noise: float, winds: bool = True) -> Allocation:
+        at = row((budget,))[0], row((noise,))[0]
+        return allocate(row(self.VARIANCE), row(self.COUNT), *at, winds=winds)
+
+    def error(self, found: Allocation, noise: float) -> float:
+        power = found.power / noise
+        power = torch.where(found.wound, helix.linear_equal(power.clamp_min(1)), power)
+        return total_error(found._replace(power=power * noise), noise, self.VARIANCE, self.COUNT)
+
+    @pytest.mark.parametrize("noise", [0.01, 0.4, 2.0])
+    @pytest.mark.parametrize("budget", [20, 40])
+    def test_places_and_power_are_used_up(self, budget: int, noise: float) -> None:
+        found = self.found(budget, noise)
+        each = row(self.COUNT)
+        assert float((found.taken + 2 * each * found.wound).sum()) == budget
+        assert float((found.taken * found.power).sum()) == pytest.approx(budget / 2, rel=1e-12)
+        assert bool((found.taken[found.wound] == each[found.wound]).all())
+        assert float((each * found.wound).sum()) <= MOST * budget
+
+    @pytest.mark.parametrize("noise", [0.01, 0.1, 0.4, 2.0])
+    def test_no_other_choice_of_kinds_is_much_better(self, noise: float) -> None:
+        """Of all sets of strong kinds, each with the best common price of power."""
+        budget, count = 40, np.array(self.COUNT)
+        found = self.error(self.found(budget, noise), noise)
+        errors = []
+        for number in range(7):
+            wound = np.arange(60) < number
+            if (count * wound).sum() > MOST * budget:
+                continue
+            places = budget - 3 * (count * wound).sum()
+            linear = np.sort(np.repeat(self.VARIANCE, count * ~wound))[::-1][:places].copy()
+            rest = np.repeat(self.VARIANCE, count * ~wound).sum() - linear.sum()
+            for share in np.linspace(0.02, 0.75, 25) if number else [0.0]:
+                on_helix = np.repeat(np.array(self.VARIANCE)[wound], count[wound])
+                # Of theirs each gets what is best at one price.
+                prices = np.geomspace(1e-4, 1e4, 400)
+                worths = on_helix[:, None] * prices
+                powers = helix.best(torch.from_numpy(worths))[1].numpy() * noise
+                place = np.abs(powers.sum(0) - share * budget / 2).argmin() if number else 0
+                power = powers[:, place]
+                if power.sum() > budget / 2 * 0.99:
+                    continue
+                alike = helix.linear_equal(torch.from_numpy(power / noise)).numpy()
+                error = (on_helix / (1 + alike)).sum() + rest
+                level = _water_filling(linear, budget / 2 - power.sum(), noise)
+                errors.append(error + level)
+        assert found <= 1.05 * min(errors)
+        assert found < 0.95 * self.error(self.found(budget, noise, winds=False), noise)
+
+
+def _water_filling(variance: np.ndarray, power: float, noise: float) -> float:
+    """The least error of a linear code, by bisection for the level."""
+    low, high = 0.0, 1e6
+    for _ in range(200):
+        level = (low + high) / 2
+        powers = np.clip(np.sqrt(variance * noise) * level - noise, 0, None)
+        low, high = (level, high) if powers.sum() < power else (low, level)
+    return float((variance * noise / (powers + noise)).sum())

@@ -14,7 +14,7 @@ USES = (1, 7, 16, 45, 100, 160)
 
 
 def plan_of(uses: tuple[int, ...] = USES, map_uses: int = 0, classes: int = 8) -> Plan:
-    """A plan with as many features at random places as the symbols take."""
+    """A plan with as many features at random places as the symbols take, none on a helix."""
     generator = torch.Generator().manual_seed(0)
     shape = (len(uses), *GRID, FEATURES)
     rank = torch.rand(shape, generator=generator).flatten(1).argsort(1).argsort(1).reshape(shape)
@@ -22,7 +22,13 @@ def plan_of(uses: tuple[int, ...] = USES, map_uses: int = 0, classes: int = 8) -
     sent = rank < 2 * count[:, None, None, None]
     labels = torch.randint(0, classes, shape[:3], generator=generator)
     ones = torch.ones(shape, dtype=torch.float64)
-    return Plan(labels, ones, ones * sent, sent, torch.full_like(count, map_uses), count)
+    none = torch.zeros(len(uses), 0)
+    at = torch.full_like(count, map_uses), count
+    return Plan(labels, ones, ones * sent, sent, none.long(), none, *at)
+
+
+def send(features: Tensor, plan: Plan, length: int) -> Tensor:
+    return to_symbols(features, features.new_zeros(len(features), 0, 2), plan, length)
 
 
 def normal(*shape: int) -> Tensor:
@@ -36,7 +42,7 @@ def features_of(plan: Plan) -> Tensor:
 
 def test_every_number_of_the_symbols_has_one_feature() -> None:
     plan = plan_of()
-    at, sent = places(plan), plan.sent.flatten(1)
+    at, sent = places(plan)[0], plan.sent.flatten(1)
     for i, uses in enumerate(USES):
         assert sorted(at[i][sent[i]].tolist()) == list(range(2 * uses))
         assert bool((at[i][~sent[i]] == 2 * uses).all())
@@ -50,7 +56,7 @@ def in_order(plan: Plan, values: Tensor) -> list[Tensor]:
 
 def test_i_and_q_are_the_same_feature_of_tokens_that_follow_each_other() -> None:
     plan = plan_of()
-    for at in in_order(plan, places(plan)):
+    for at in in_order(plan, places(plan)[0]):
         pairs = at.view(-1, 2)
         assert torch.equal(pairs[:, 1], pairs[:, 0] + 1)
         assert bool((pairs[:, 0] % 2 == 0).all())
@@ -60,7 +66,7 @@ def test_i_and_q_are_the_same_feature_of_tokens_that_follow_each_other() -> None
 def test_symbols_are_dealt_to_the_dfts_one_by_one(uses: int) -> None:
     """In 10 DFTs: of any 10 symbols that follow each other one is in each; 7 are left over."""
     plan = plan_of((uses,))
-    dft = in_order(plan, places(plan))[0][::2] // (2 * SPREAD)
+    dft = in_order(plan, places(plan)[0])[0][::2] // (2 * SPREAD)
     dealt = dft[:160]
     assert torch.equal(dealt, torch.arange(160) % 10)
     assert bool((dft[160:] == 10).all())
@@ -71,7 +77,7 @@ def test_all_dfts_have_about_the_same_power() -> None:
     plan = plan_of((160,))
     power = torch.logspace(0, -2, FEATURES, dtype=torch.float64).expand(plan.sent.shape)
     row = torch.zeros(321, dtype=torch.float64)
-    row[places(plan)[0]] = (power * plan.sent)[0].flatten()
+    row[places(plan)[0][0]] = (power * plan.sent)[0].flatten()
     of_dfts = row[:320].view(10, -1).sum(1)
     assert float(of_dfts.max() - of_dfts.min()) <= 2 * (1 - 0.01) + 1e-9
 
@@ -80,11 +86,11 @@ def test_all_dfts_have_about_the_same_power() -> None:
 def test_symbols_are_numpys_fft_of_what_is_dealt(length: int) -> None:
     plan = plan_of()
     features = features_of(plan)
-    symbols = torch.view_as_complex(to_symbols(features, plan, length)).numpy()
+    symbols = torch.view_as_complex(send(features, plan, length)).numpy()
     for i, uses in enumerate(USES):
         row = np.zeros(2 * length)
         sent = plan.sent[i].flatten()
-        row[places(plan)[i][sent].numpy()] = features[i].flatten()[sent].numpy()
+        row[places(plan)[0][i][sent].numpy()] = features[i].flatten()[sent].numpy()
         dealt = row[0::2] + 1j * row[1::2]
         whole = uses // SPREAD * SPREAD
         blocks = dealt[:whole].reshape(-1, SPREAD)
@@ -100,8 +106,8 @@ def test_what_is_sent_comes_back(uses: tuple[int, ...]) -> None:
     """Also where no picture of the batch fills a DFT."""
     plan = plan_of(uses)
     features = features_of(plan)
-    symbols = to_symbols(features, plan, max(uses))
-    back, _ = from_symbols(symbols, torch.zeros(len(uses), max(uses)).double(), plan)
+    symbols = send(features, plan, max(uses))
+    back, *_ = from_symbols(symbols, torch.zeros(len(uses), max(uses)).double(), plan)
     torch.testing.assert_close(back, features)
 
 
@@ -109,7 +115,7 @@ def test_what_else_is_received_is_not_looked_at() -> None:
     """Past the uses of a picture there is noise only, or its class map."""
     plan = plan_of()
     features = features_of(plan)
-    symbols = to_symbols(features, plan, 180)
+    symbols = send(features, plan, 180)
     error = normal(len(USES), 180).square()
     past = torch.arange(180) >= plan.uses[:, None]
     clean = from_symbols(symbols, error, plan)
@@ -123,9 +129,9 @@ def test_features_without_a_place_do_not_get_through() -> None:
     plan = plan_of()
     features = features_of(plan)
     stray = features + 5.0 * ~plan.sent
-    symbols = to_symbols(features, plan, 160)
-    assert torch.equal(to_symbols(stray, plan, 160), symbols)
-    back, _ = from_symbols(symbols, torch.ones(len(USES), 160).double(), plan)
+    symbols = send(features, plan, 160)
+    assert torch.equal(send(stray, plan, 160), symbols)
+    back, *_ = from_symbols(symbols, torch.ones(len(USES), 160).double(), plan)
     assert not back[~plan.sent].any()
 
 
@@ -133,7 +139,7 @@ def test_error_is_the_mean_of_a_dft() -> None:
     plan = plan_of()
     error = normal(len(USES), 160).square()
     found = from_symbols(torch.zeros(len(USES), 160, 2).double(), error, plan)[1].flatten(1)
-    at = places(plan)
+    at = places(plan)[0]
     for i, uses in enumerate(USES):
         for place, got in zip(at[i].tolist(), found[i].tolist(), strict=True):
             symbol = place // 2
@@ -153,10 +159,48 @@ def test_white_noise_stays_white(uses: int) -> None:
     plan = plan_of((uses,))
     each = torch.eye(2 * uses, dtype=torch.float64).view(2 * uses, uses, 2)
     many = Plan(*(x.expand(2 * uses, *x.shape[1:]) for x in plan))
-    features, _ = from_symbols(each, torch.zeros(2 * uses, uses).double(), many)
+    features, *_ = from_symbols(each, torch.zeros(2 * uses, uses).double(), many)
     matrix = features.flatten(1)
     eye = torch.eye(2 * uses, dtype=torch.float64)
     torch.testing.assert_close(matrix @ matrix.T, eye, rtol=0, atol=1e-13)
+
+
+class TestHelix:
+    """Three features of the first picture and one of the second have two more numbers each."""
+
+    USES = (49, 34)
+
+    def plan(self) -> Plan:
+        plan = plan_of(tuple(n - m for n, m in zip(self.USES, (3, 1), strict=True)))
+        there = [plan.sent[i].flatten().nonzero()[:, 0] for i in range(2)]
+        none = plan.sent[0].numel()
+        wound = torch.tensor([there[0][[2, 5, 50]].tolist(), [int(there[1][7]), none, none]])
+        return plan._replace(wound=wound, uses=torch.tensor(self.USES))
+
+    def more(self) -> Tensor:
+        more = 10 + normal(2, 3, 2)
+        more[1, 1:] = 0.0
+        return more
+
+    def test_every_number_of_the_symbols_is_used_once(self) -> None:
+        plan = self.plan()
+        of_features, of_more = places(plan)
+        for i, uses in enumerate(self.USES):
+            own = of_features[i][plan.sent[i].flatten()].tolist()
+            there = of_more[i][plan.wound[i] < plan.sent[i].numel()].flatten().tolist()
+            assert sorted(own + there) == list(range(2 * uses))
+        assert bool((of_more[1, 1:] == 2 * self.USES[1]).all())
+
+    def test_all_come_back_with_the_error_of_their_symbols(self) -> None:
+        plan, features, more = self.plan(), features_of(self.plan()), self.more()
+        symbols = to_symbols(features, more, plan, 60)
+        energy = symbols.square().sum((1, 2))
+        expected = features.square().sum((1, 2, 3)) + more.square().sum((1, 2))
+        torch.testing.assert_close(energy, expected)
+        back = from_symbols(symbols, torch.full((2, 60), 0.25).double(), plan)
+        torch.testing.assert_close(back.features, features)
+        torch.testing.assert_close(back.more, more)
+        assert back.more_error.tolist() == [[[0.25] * 2] * 3, [[0.25] * 2, [1.0] * 2, [1.0] * 2]]
 
 
 class TestMap:
@@ -164,7 +208,7 @@ class TestMap:
 
     def test_signs_are_the_classes_in_their_place(self) -> None:
         plan = plan_of(map_uses=self.MAP_USES, classes=16)
-        symbols = to_symbols(features_of(plan), plan, 190)
+        symbols = send(features_of(plan), plan, 190)
         found = with_map(symbols, plan)
         for i, uses in enumerate(USES):
             part = found[i, uses : uses + self.MAP_USES]
@@ -176,7 +220,7 @@ class TestMap:
 
     def test_power_is_that_of_the_others_and_nothing_else_changes(self) -> None:
         plan = plan_of(map_uses=self.MAP_USES)
-        symbols = to_symbols(features_of(plan), plan, 190)
+        symbols = send(features_of(plan), plan, 190)
         found = with_map(symbols, plan)
         for i, uses in enumerate(USES):
             mean = float(symbols[i, :uses].square().sum() / uses)
@@ -187,13 +231,13 @@ class TestMap:
 
     def test_without_a_map_nothing_changes(self) -> None:
         plan = plan_of()
-        symbols = to_symbols(features_of(plan), plan, 170)
+        symbols = send(features_of(plan), plan, 170)
         assert torch.equal(with_map(symbols, plan), symbols)
 
     def test_a_map_longer_than_its_tokens_starts_again(self) -> None:
         """At a low SNR the code needs more symbols than there are pairs of bits."""
         plan = plan_of((20,), map_uses=2 * 48 + 10)
-        found = with_map(to_symbols(features_of(plan), plan, 20 + 2 * 48 + 10), plan)
+        found = with_map(send(features_of(plan), plan, 20 + 2 * 48 + 10), plan)
         assert torch.equal(found[:, 20 : 20 + 10], found[:, 20 + 96 :])
 
 
@@ -204,10 +248,10 @@ def test_gradients() -> None:
     symbols, error = normal(1, 18, 2).requires_grad_(), normal(1, 18).square().requires_grad_()
 
     def there(x: Tensor) -> Tensor:
-        return to_symbols(x, plan, 18)
+        return send(x, plan, 18)
 
     def back(x: Tensor, e: Tensor) -> tuple[Tensor, Tensor]:
-        return from_symbols(x, e, plan)
+        return from_symbols(x, e, plan)[:2]
 
     assert torch.autograd.gradcheck(there, features, fast_mode=True)
     assert torch.autograd.gradcheck(back, (symbols, error), fast_mode=True)

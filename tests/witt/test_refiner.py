@@ -165,6 +165,7 @@ class TestShaping:
         features, plan = self.sent(model)
         image = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(1)).double()
         code = model.code.analyse(model.code.project(image), plan.classes)
+        assert not plan.wound.numel()
         torch.testing.assert_close(features, code * plan.gain)
 
     @torch.no_grad()
@@ -211,7 +212,8 @@ def test_what_is_heard_is_as_strong_whatever_was_sent(power: float, error: float
     full = torch.full((1, 1, n, 1), 1.0).double()
     none = torch.zeros(1, dtype=torch.int64)
     kinds = torch.zeros(1, 1, n, dtype=torch.int64)
-    plan = Plan(kinds, variance * full, gain * full, full > 0, none, none)
+    wound = none[:, None][:, :0]
+    plan = Plan(kinds, variance * full, gain * full, full > 0, wound, wound, none, none)
     heard = whitened(plan, y.view(1, 1, n, 1), error * full, amplitude * full[:, :, :1])
     assert float(heard.square().mean()) == pytest.approx(1 - error, rel=4 * (2 / n) ** 0.5)
 
@@ -220,7 +222,9 @@ class TestLmmse:
     def plan(self, variance: Tensor, gain: Tensor) -> Plan:
         shape = variance.shape[:3]
         none = torch.zeros(shape[0], dtype=torch.int64)
-        return Plan(torch.zeros(shape, dtype=torch.int64), variance, gain, gain > 0, none, none)
+        wound = none[:, None][:, :0]
+        labels = torch.zeros(shape, dtype=torch.int64)
+        return Plan(labels, variance, gain, gain > 0, wound, wound.double(), none, none)
 
     @pytest.mark.parametrize("error", [1e-4, 0.1, 0.7])
     @pytest.mark.parametrize("power", [0.05, 1.0, 6.0])

@@ -54,7 +54,7 @@ def start_classes(code: ClassifiedCode, pictures: Pictures, usual_cbr: float, se
         share = torch.bincount(labels, minlength=code.classes) / len(labels)
         code.map_bits.copy_(-share.clamp_min(1e-4).log2().expand_as(code.map_bits))
         counts = share[None] * 1024
-        worth = code.allocation(counts, (32, 32), snr_db, 1024 * k)
+        worth = code.allocation(counts, (32, 32), snr_db, 1024 * k, winds=False)
         labels = code.costs(own[None], worth, snr_db)[0].argmin(-1)
     _fit(code, own, labels)
     _start_map(code, pictures, rng, snr_db, k)

@@ -13,6 +13,7 @@ from torch.nn import functional as F
 
 import channels
 import witt
+from witt import helix
 from witt.allocation import allocate
 from witt.classified import ClassifiedCode
 from witt.errors import InputError
@@ -279,7 +280,10 @@ class TestEndToEnd:
     def test_error_is_what_the_allocation_predicts(
         self, code: ClassifiedCode, snr_db: float, k: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
-        """Σ v·σ²/(p + σ²) of what is sent, v of what is not, and the rest; within 4 σ and 3 %.
+        """Σ v·σ²/(p + σ²) of what is sent, v of what is not, and the rest; within 4 σ and 3 %,
+        or 8 % with some on a helix.
+
+        For p of a coefficient on a helix that of a linear one with the same error.
 
         3 % are for variances that were fitted to other pictures and for the power, which is that
         of the picture and not the expected one. Each token has the class that it was made in: where
@@ -304,13 +308,16 @@ class TestEndToEnd:
         each = torch.cat((tokens.repeat_interleave(CHANNELS, 1), torch.ones(count, len(waves))), 1)
         noise = 10 ** (-snr_db / 10) / 2
         result = allocate(variance, each, 2 * plan.uses, torch.full((count,), noise))
-        of_sent = result.taken * variance * noise / (result.power + noise)
+        power = result.power / noise
+        power = torch.where(result.wound, helix.linear_equal(power.clamp_min(1)), power)
+        of_sent = result.taken * variance / (power + 1)
         predicted = (of_sent + (each - result.taken) * variance).sum(1)
         predicted += (tokens * code.log_rest.exp()).sum(1)
 
         difference = errors - predicted
         sigma = float(difference.std()) / math.sqrt(count)
-        assert abs(float(difference.mean())) < 4 * sigma + 0.03 * float(predicted.mean())
+        share = 0.08 if bool(result.wound.any()) else 0.03
+        assert abs(float(difference.mean())) < 4 * sigma + share * float(predicted.mean())
         assert sigma < 0.02 * float(predicted.mean())
 
     def test_two_kinds_are_better_than_one(self, code: ClassifiedCode) -> None:
