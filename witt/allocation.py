@@ -17,12 +17,11 @@ from torch import Tensor
 
 from witt import helix
 
-
 ROUNDS = 3  # in which the prices that decide for a helix settle
 MOST = 1 / 6  # coefficients on a helix for each real number of the channel
 HOARD = 0.75  # of the power, that they may have together
-# What a helix is taken to cost, of what it costs where variances are as expected and the receiver is
-# no better than the linear one; by trials on valid/.
+# What a helix is taken to cost, over its cost where variances are as expected and the receiver has
+# no network; by trials on valid/.
 RISK = 1.3
 
 

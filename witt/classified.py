@@ -4,8 +4,8 @@ Each block of pixels (one token) belongs to one of K classes (flat, textured, ed
 …) and goes to coefficients by the KLT of its class; the strongest of the whole picture are sent,
 with the power that is best for them, so that a busy token gets many channel uses and a flat one
 hardly any; the few strongest on a helix each (`witt.helix`). What is smooth over the picture, the
-first coefficients of all tokens, is sent by its spatial frequencies. The receiver knows the classes, and with them all variances: it makes the
-LMMSE estimate.
+first coefficients of all tokens, is sent by its spatial frequencies. The receiver knows the
+classes, and with them all variances: it makes the LMMSE estimate.
 
 Sources: classified transform coding (Dony & Haykin, IEEE Trans. Image Process. 4(10), 1995),
 linear transmission of what matters most with its variances as side information (SoftCast,

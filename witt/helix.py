@@ -29,8 +29,8 @@ PITCH, PITCH_A_DB = 5.8, 0.2
 MOST_DB = 22.0  # from there on the turns stay as they are
 REACH, STEP = 12.0, 0.05  # of the points at which the receiver looks, in standard deviations of x
 CHUNK = 2**14  # coefficients at a time
-# Power of the three together over σ², and 1/error of an x of unit variance (Laplace's distribution),
-# in dB. `python -m tests.witt.test_helix` measures it.
+# Power of the three together over σ², and 1/error of an x of unit variance (Laplace's
+# distribution), in dB. `python -m tests.witt.test_helix` measures it.
 POWER_DB = tuple(range(4, 34, 2))
 GAIN_DB = (5.2, 7.3, 9.9, 12.9, 16.1, 19.5, 23.1, 26.5, 30.2, 33.8, 35.9, 37.9, 39.9, 41.8, 43.8)
 WORTH_DB = tuple(range(6, 66, 2))  # see `best`
