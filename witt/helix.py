@@ -27,7 +27,10 @@ PLACES = 3
 # dB more. It leaves room for 1.5 dB more noise than announced, as on a fading channel.
 PITCH, PITCH_A_DB = 5.8, 0.2
 MOST_DB = 22.0  # from there on the turns stay as they are
-REACH, STEP = 12.0, 0.05  # of the points at which the receiver looks, in standard deviations of x
+REACH = 12.0  # x that are further out are sent as this
+# The receiver looks at so many points to each side of x as its first number tells it, over so many
+# standard deviations of the noise on that.
+POINTS, WIDTH = 48, 5.0
 CHUNK = 2**14  # coefficients at a time
 # Power of the three together over σ², and 1/error of an x of unit variance (Laplace's
 # distribution), in dB. `python -m tests.witt.test_helix` measures it.
@@ -66,22 +69,23 @@ def unwind(received: Tensor, noise: Tensor, power: Tensor) -> tuple[Tensor, Tens
 
 
 def _unwind(received: Tensor, noise: Tensor, power: Tensor) -> tuple[Tensor, Tensor]:
-    g, omega = (power / 2).sqrt(), angular_speed(power)
+    g, omega = (power / 2).sqrt()[:, None], angular_speed(power)[:, None]
+    step = WIDTH / POINTS * noise[:, :1].clamp_min(1e-4).sqrt() / g
     # As if there were at least so much noise that some of the points are likely ones.
-    least = (0.6 * STEP) ** 2 * g.square() * (1 + omega.square())
-    heard = torch.maximum(noise, least[:, None])
-    precision = 1 / heard
-    x = torch.arange(-REACH, REACH + STEP / 2, STEP, dtype=power.dtype, device=power.device)
-    phase = omega[:, None] * x
-    near = precision * received * g[:, None]
-    # −½ Σ (received − g·curve)²·precision but for what does not depend on x, and the prior.
-    likely = near[:, 1:2] * phase.cos() + near[:, 2:] * phase.sin() + near[:, :1] * x
-    turn = precision * g.square()[:, None] / 2
-    likely = likely - turn[:, :1] * x.square() - math.sqrt(2) * (x.square() + 0.05).sqrt()
-    likely = likely - turn[:, 1:2] * phase.cos().square() - turn[:, 2:] * phase.sin().square()
+    heard = torch.maximum(noise, (0.6 * step * g).square() * (1 + omega.square()))
+    side = torch.arange(-POINTS, POINTS + 1, dtype=power.dtype, device=power.device)
+    x = received[:, :1] / g + step * side
+    line, cosine, sine = (received / g)[:, :, None].unbind(1)
+    sharp = g.square()[:, :, None] / heard[:, :, None] / 2
+    phase = omega * x
+    likely = -math.sqrt(2) * (x.square() + 0.05).sqrt()  # the prior
+    for value, curve, weight in zip(
+        (line, cosine, sine), (x, phase.cos(), phase.sin()), sharp.unbind(1), strict=True
+    ):
+        likely = likely - weight * (value - curve).square()
     weight = likely.softmax(dim=1)
-    mean = weight @ x
-    spread = weight @ x.square() - mean.square()
+    mean = (weight * x).sum(1)
+    spread = (weight * (x - mean[:, None]).square()).sum(1)
     return mean, (spread * noise.sum(1) / heard.sum(1)).clamp_min(1e-7)
 
 
