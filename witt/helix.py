@@ -115,7 +115,14 @@ def _best_db() -> tuple[float, ...]:
 
 def _at(x: Tensor, places: tuple[int, ...], values: tuple[float, ...]) -> Tensor:
     """Linear interpolation between values at equal steps; the outer ones outside."""
-    table = torch.tensor(values, dtype=x.dtype, device=x.device)
+    table = _table(values, x.dtype, x.device)
     place = ((x - places[0]) / (places[1] - places[0])).clamp(0, len(values) - 1)
     low = place.floor().long().clamp_max(len(values) - 2)
     return table[low] + (place - low) * (table[low + 1] - table[low])
+
+
+@cache
+@torch.inference_mode(False)  # it may be wanted in training later
+def _table(values: tuple[float, ...], dtype: torch.dtype, device: torch.device) -> Tensor:
+    """Kept where it is used: a CUDA graph cannot capture the copy."""
+    return torch.tensor(values, dtype=dtype, device=device)

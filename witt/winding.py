@@ -24,7 +24,8 @@ def wind(features: Tensor, linear: Tensor, plan: Plan, snr_db: Tensor) -> tuple[
         plan: of these pictures.
         snr_db: (B,) nominal SNR.
     """
-    unit = _pick(features / plan.variance.sqrt(), plan).clamp(-helix.REACH, helix.REACH)
+    unit = _pick(features, plan) / _pick(plan.variance, plan, 1.0).sqrt()
+    unit = unit.clamp(-helix.REACH, helix.REACH)
     sigma = noise_variance(snr_db).sqrt()[:, None, None]
     numbers = sigma * helix.wind(unit, plan.wound_power)
     there = (plan.wound < features[0].numel())[..., None]
