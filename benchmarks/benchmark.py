@@ -99,8 +99,8 @@ def worker_options(command: Any) -> Any:
     default="witt",
     show_default=True,
     metavar="NAME[,NAME…]",
-    help="What to compare: witt, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, hevc+capacity, …; an "
-    "unknown name lists them all.",
+    help="What to compare: witt, witt+adapt:10, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
+    "hevc+capacity, …; an unknown name lists them all.",
 )
 @condition_options
 @fading_options

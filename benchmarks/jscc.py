@@ -10,6 +10,7 @@ from pathlib import Path
 import torch
 
 from benchmarks.scheme import Sent
+from witt.adaptation import Adaptation, trained_for
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
 from witt.link import Link, draw_channel
@@ -26,13 +27,14 @@ class Jscc:
     Args:
         name: of the scheme.
         weights: file.
+        adapt: steps by which the transmitter improves what it sends of each picture.
     """
 
-    def __init__(self, name: str, weights: Path) -> None:
-        self.name, self.weights = name, weights
+    def __init__(self, name: str, weights: Path, adapt: int = 0) -> None:
+        self.name, self.weights, self.adapt = name, weights, adapt
 
     def __getstate__(self) -> dict[str, object]:
-        return {"name": self.name, "weights": self.weights}
+        return {"name": self.name, "weights": self.weights, "adapt": self.adapt}
 
     @property
     def family(self) -> str:
@@ -44,9 +46,14 @@ class Jscc:
         return {"weights_sha256": file_sha256(self.weights)}
 
     @cached_property
+    def _loaded(self) -> tuple[WITT, str]:
+        model, training = load_weights(self.weights)
+        return model, trained_for(training)
+
+    @property
     def model(self) -> WITT:
         """The model, on the CPU."""
-        return load_weights(self.weights)[0]
+        return self._loaded[0]
 
     @torch.inference_mode()
     def send(
@@ -75,7 +82,12 @@ class Jscc:
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
                 uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
                 h, noise = draw_channel(channel, uses, seeds)
-                sent = self.model(image, channel, snr_db, cbr, h=h, noise=noise)
+                adaptation = None
+                if self.adapt:
+                    adaptation = Adaptation(self.adapt, channel, self._loaded[1])
+                sent = self.model(
+                    image, channel, snr_db, cbr, h=h, noise=noise, adaptation=adaptation
+                )
         except (InputError, UserWarning) as reason:
             return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]
         info = {"header_bits": sent.header_bits}

@@ -27,6 +27,8 @@ WORDS = {
 def scheme_label(name: str) -> str:
     """ "hevc+ldpc:16qam-1/2" as "HEVC + LDPC, 16QAM 1/2"."""
     chain, _, mode = name.partition(":")
+    if chain.endswith("+adapt"):
+        return f"{scheme_label(chain.removesuffix('+adapt'))}, adapted ({mode})"
     label = " + ".join(WORDS.get(part, part) for part in chain.split("+"))
     if not mode:
         return label

@@ -22,8 +22,9 @@ def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> lis
     """The schemes of these names.
 
     Args:
-        names: "witt", the name of shipped weights, "linear", "CODEC+ldpc" (the best mode for
-            each picture and SNR), "CODEC+ldpc:16qam-1/2" (one mode), "CODEC+capacity".
+        names: "witt", the name of shipped weights, either also with "+adapt:STEPS", "linear",
+            "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
+            mode), "CODEC+capacity".
         weights: further names of JSCC models, or "witt", with their files.
 
     Raises:
@@ -34,14 +35,18 @@ def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> lis
 
 
 def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Searched]) -> Scheme:
-    if name in weights:
-        return Jscc(name, resolve(weights[name]))
-    if name == "witt" or name in shipped():
-        return Jscc(name, resolve(DEFAULT if name == "witt" else name))
-    if name == "linear":
-        return Linear()
     source, plus, channel_code = name.partition("+")
     kind, colon, mode = channel_code.partition(":")
+    model = name
+    steps = 0
+    if kind == "adapt":
+        model, steps = source, _steps(name, mode)
+    if model in weights:
+        return Jscc(name, resolve(weights[model]), steps)
+    if model == "witt" or model in shipped():
+        return Jscc(name, resolve(DEFAULT if model == "witt" else model), steps)
+    if name == "linear":
+        return Linear()
     if plus and (kind == "ldpc" or channel_code == "capacity"):
         if source not in searched:
             found = codec(source)
@@ -52,6 +57,13 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
         return AtCapacity(source, searched[source])
     models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights]))
     raise InputError(
-        f"no scheme is called {name!r}; there are {models}, linear, and CODEC+ldpc, "
-        f"CODEC+ldpc:MODE and CODEC+capacity with CODEC one of {', '.join(codec_names())}"
+        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, linear, "
+        f"and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with CODEC one of "
+        f"{', '.join(codec_names())}"
     )
+
+
+def _steps(name: str, text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise InputError(f"{name}: say how many steps after +adapt:, as in witt+adapt:10")
+    return int(text)

@@ -94,6 +94,12 @@ def cheapest_rows(costs: Tensor, step: Tensor) -> Tensor:
     return torch.stack(classes[::-1], dim=-1)
 
 
+def _without_weights(code: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
+    """Files written before there were weights have all errors count alike."""
+    for name in ("log_weight", "log_wave_weight"):
+        state.setdefault(prefix + name, torch.zeros_like(getattr(code, name)))
+
+
 class ClassifiedCode(nn.Module):
     """The transforms and statistics of the classes; fixed by `witt.training.classes`.
 
@@ -112,6 +118,8 @@ class ClassifiedCode(nn.Module):
     log_rest: Tensor
     log_spectrum: Tensor
     map_bits: Tensor
+    log_weight: Tensor
+    log_wave_weight: Tensor
 
     def __init__(self, block: int, classes: int, smooth: int, channels: int) -> None:
         super().__init__()
@@ -127,8 +135,12 @@ class ClassifiedCode(nn.Module):
             ("log_spectrum", torch.zeros(len(KNOTS), smooth)),  # of the smooth ones
             # Bits for a class after that of its left neighbour; the last row where there is none.
             ("map_bits", torch.full((classes + 1, classes), math.log2(classes))),
+            # What a squared error counts, where it does not count alike everywhere (MS-SSIM).
+            ("log_weight", torch.zeros(classes, own)),
+            ("log_wave_weight", torch.zeros(len(KNOTS), smooth)),
         ):
             self.register_buffer(name, start)
+        self.register_load_state_dict_pre_hook(_without_weights)
 
     # Transforms
 
@@ -235,9 +247,13 @@ class ClassifiedCode(nn.Module):
         snr_db: Tensor,
         budget: Tensor,
         winds: bool = True,
+        weighted: bool = False,
     ) -> Allocation:
         """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
         variance = torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
+        if weighted:
+            waves = knot_weights(*grid, self.log_wave_weight) @ self.log_wave_weight
+            variance = variance * torch.cat((self.log_weight.flatten(), waves.flatten())).exp()
         each = counts.double().repeat_interleave(self.own, dim=1)
         ones = each.new_ones(len(counts), len(variance) - each.shape[1])
         kinds = variance.expand(len(counts), -1)
@@ -272,7 +288,7 @@ class ClassifiedCode(nn.Module):
         uses = (grid[0] * grid[1] * k // 2 - map_uses).clamp_min(0)
         flat = classes.flatten(1)
         member = F.one_hot(flat, self.classes)
-        chosen = self.allocation(member.sum(1), grid, snr_db, 2 * uses)
+        chosen = self.allocation(member.sum(1), grid, snr_db, 2 * uses, weighted=True)
 
         def of_each_feature(entries: Tensor) -> Tensor:
             """(B, h, w, C) from (B, E) of each kind."""

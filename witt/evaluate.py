@@ -13,6 +13,7 @@ import click
 import torch
 from rich.progress import Progress
 
+from witt.adaptation import adapt_option, trained_for
 from witt.errors import InputError
 from witt.evaluate_tables import show, show_both, summary, warn_of_variants
 from witt.evaluation import Condition, evaluate
@@ -76,6 +77,7 @@ FORMAT = "witt-evaluation-1"
     help="How power, fading and metrics are taken: ours, as the published WITT code does it (its "
     "departures from its paper, see README), or both side by side with each departure by itself.",
 )
+@adapt_option
 @weights_option()
 @device_option()
 @output_option("JSON file for the results, with the figures of each picture.")
@@ -92,6 +94,7 @@ def command(
     limit: int | None,
     with_ms_ssim: bool,
     profile: str,
+    adapt: int,
     weights: str,
     device: str,
     output: Path | None,
@@ -107,7 +110,10 @@ def command(
     snrs, cbrs = tuple(dict.fromkeys(snr.points())), tuple(dict.fromkeys(cbr))
     where = pick_device(device)
     path = resolve(weights)
-    model = load_weights(path)[0].to(where)
+    if adapt and profile != "ours":
+        raise InputError(f"--adapt {adapt}: goes with --profile ours only, not {profile}")
+    model, training = load_weights(path)
+    model = model.to(where)
     check_request(model, snrs, [ratio.value for ratio in cbrs])
     pictures = gather_with_sheets(images, limit=limit)
     if output is not None:
@@ -123,7 +129,15 @@ def command(
     screen = console(err=True)
     with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
         task = progress.add_task("Evaluating", total=len(pictures) * len(conditions))
-        work = evaluate(pictures, model, conditions, seed=seed, with_ms_ssim=with_ms_ssim)
+        work = evaluate(
+            pictures,
+            model,
+            conditions,
+            seed=seed,
+            with_ms_ssim=with_ms_ssim,
+            adapt=adapt,
+            loss=trained_for(training),
+        )
         for condition, entry in work:
             figures[condition].append(entry)
             progress.advance(task)
@@ -140,6 +154,7 @@ def command(
         "weights": {"name": weights, "sha256": file_sha256(path)},
         "config": model.config.to_dict(),
         "profile": profile,
+        "adapt": adapt,
         "seed": seed,
         "images": len(pictures),
         "results": results,
@@ -148,6 +163,7 @@ def command(
     if output is not None:
         write_text(output, text + "\n")
     title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
+    title += f", {adapt} steps of adaptation" if adapt else ""
     (show_both if profile == "both" else show)(results, title, err=as_json)
     warn_of_variants(results)
     if as_json:

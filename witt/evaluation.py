@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
+from witt.adaptation import Adaptation
 from witt.images import Pixels, to_tensor
 from witt.inputs import Input
 from witt.link import Link, draw_channel, memory_for
@@ -52,6 +53,8 @@ def evaluate(
     *,
     seed: int = 0,
     with_ms_ssim: bool = True,
+    adapt: int = 0,
+    loss: str = "mse",
 ) -> Iterator[tuple[Condition, dict[str, Any]]]:
     """Send every picture at every condition.
 
@@ -64,6 +67,8 @@ def evaluate(
         conditions: channel, CBR, SNR and profile.
         seed: of the channel.
         with_ms_ssim: whether to measure it; NaN if not.
+        adapt: steps of `Adaptation`, for the profile `ours`.
+        loss: of these.
 
     Yields:
         A condition and the figures of one picture at it.
@@ -81,7 +86,9 @@ def evaluate(
             for condition in group:
                 way = condition.profile.only(ON_THE_WAY if condition.link.fades else WITHOUT_GAIN)
                 if way not in arrivals:
-                    arrivals[way] = send_batch(model, whole, condition, seeds)
+                    channel = condition.link.module()
+                    adaptation = Adaptation(adapt, channel, loss) if adapt else None
+                    arrivals[way] = send_batch(model, whole, condition, seeds, adaptation)
                 figures = measure(arrivals[way], condition.profile, with_ms_ssim=with_ms_ssim)
                 for picture, own_seed, figure in zip(batch, seeds, figures, strict=True):
                     named = {"image": str(picture), "seed": own_seed, "batch": number}
@@ -109,7 +116,13 @@ class Arrival(NamedTuple):
     seconds: float
 
 
-def send_batch(model: WITT, image: Tensor, condition: Condition, seeds: Sequence[int]) -> Arrival:
+def send_batch(
+    model: WITT,
+    image: Tensor,
+    condition: Condition,
+    seeds: Sequence[int],
+    adaptation: Adaptation | None = None,
+) -> Arrival:
     """Pictures of one size over the channel as the profile has it, each with its own noise."""
     profile = condition.profile
     if profile.centre_crop:
@@ -121,7 +134,17 @@ def send_batch(model: WITT, image: Tensor, condition: Condition, seeds: Sequence
     )
     started = time.perf_counter()
     with memory_for(image), torch.inference_mode():
-        sent = transmit_as(profile, model, image, channel, condition.snr_db, cbr, h=h, noise=noise)
+        sent = transmit_as(
+            profile,
+            model,
+            image,
+            channel,
+            condition.snr_db,
+            cbr,
+            h=h,
+            noise=noise,
+            adaptation=adaptation,
+        )
     return Arrival(image, sent, (time.perf_counter() - started) / len(image))
 
 

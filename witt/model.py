@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import channels
+from witt.adaptation import Adaptation
 from witt.classified import ClassifiedCode, Plan, full_precision
 from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
@@ -230,7 +231,11 @@ class WITT(HubModel):
         return self.decoder(features * sent[:, None, None], amplitude, condition)
 
     def unscaled_symbols(
-        self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
+        self,
+        image: Tensor,
+        snr_db: float | Tensor,
+        cbr: float | None = None,
+        adaptation: Adaptation | None = None,
     ) -> tuple[Tensor, Tensor | None]:
         """As `encode`, before the power is normalised; and the classes of the tokens, if any."""
         if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
@@ -244,13 +249,20 @@ class WITT(HubModel):
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
         padded = F.pad(image, padding, mode="replicate")
-        symbols, _, plan = self.transmit(padded, snr, rates, self.channel_uses(size, cbr))
+        sending = self.transmit(padded, snr, rates, self.channel_uses(size, cbr))
+        symbols, plan = sending.symbols, sending.plan
+        if adaptation is not None:
+            symbols = adaptation.improve(self, padded, size, sending, snr, rates)
         symbols = symbols if plan is None else with_map(symbols, plan)
         classes = None if plan is None else plan.classes
         return torch.view_as_complex(symbols.contiguous()), classes
 
     def encode_with_scale(
-        self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
+        self,
+        image: Tensor,
+        snr_db: float | Tensor,
+        cbr: float | None = None,
+        adaptation: Adaptation | None = None,
     ) -> Encoded:
         """As `encode`, with the power scale that a model that `sends_scale` puts in its header.
 
@@ -258,7 +270,7 @@ class WITT(HubModel):
         end, as many as a code 4 dB short of Shannon's limit needs; the simulation takes the map
         as received without error, as it does the header.
         """
-        unscaled, classes = self.unscaled_symbols(image, snr_db, cbr)
+        unscaled, classes = self.unscaled_symbols(image, snr_db, cbr, adaptation)
         symbols, scale = channels.normalise_power(unscaled)
         scale = scale.clamp(max=65504.0).half().to(scale.dtype)  # as the header
         if self.sends_scale and self.code is None:
@@ -359,6 +371,7 @@ class WITT(HubModel):
         h: Tensor | None = None,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
+        adaptation: Adaptation | None = None,
     ) -> Transmission:
         """Encode, channel, equaliser, decode.
 
@@ -370,9 +383,28 @@ class WITT(HubModel):
             snr_db: Es/N0 at unit average transmit power, a number or (B,).
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
+            adaptation: how the transmitter improves what it sends of each picture, if at all.
         """
-        symbols, scale, classes = self.encode_with_scale(image, snr_db, cbr)
+        encoded = self.encode_with_scale(image, snr_db, cbr, adaptation)
         size = (image.shape[2], image.shape[3])
+        return self.carry(
+            encoded, size, channel, snr_db, cbr, h=h, noise=noise, generator=generator
+        )
+
+    def carry(
+        self,
+        encoded: Encoded,
+        size: tuple[int, int],
+        channel: channels.Channel,
+        snr_db: float | Tensor,
+        cbr: float | None = None,
+        *,
+        h: Tensor | None = None,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> Transmission:
+        """What `forward` does after `encode_with_scale`, of images of `size` (height, width)."""
+        symbols, scale, classes = encoded
         out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
         received, error = out.y, None
         if channel.fading:

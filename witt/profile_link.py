@@ -11,6 +11,8 @@ import torch
 from torch import Tensor
 
 import channels
+from witt.adaptation import Adaptation
+from witt.errors import InputError
 from witt.model import SCALE_BITS, WITT, Transmission
 from witt.profiles import Profile
 
@@ -26,6 +28,7 @@ def transmit_as(
     h: Tensor | None = None,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
+    adaptation: Adaptation | None = None,
 ) -> Transmission:
     """Encode, channel and decode as a profile does; see `witt.profiles` for its entries.
 
@@ -42,12 +45,16 @@ def transmit_as(
         snr_db: Es/N0, a number or (B,); one for the batch where it shares symbols.
         cbr: requested CBR.
         h, noise, generator: as of `WITT.forward`; with `no_csi` the gain is |h|.
+        adaptation: as of `WITT.forward`, whose way it knows only.
 
     Returns:
         `Transmission`; `symbols` are what crosses the channel, `received` what the decoder gets.
     """
     if not profile.only(("batch_power", "half_pairs", "no_csi")).departures:
-        return model(image, channel, snr_db, cbr, h=h, noise=noise, generator=generator)
+        drawn = {"h": h, "noise": noise, "generator": generator}
+        return model(image, channel, snr_db, cbr, **drawn, adaptation=adaptation)
+    if adaptation is not None:
+        raise InputError(f"symbols can be adapted with the profile ours only, not {profile.name}")
     size = (image.shape[2], image.shape[3])
     header_bits = model.header_bits
     if profile.batch_power:

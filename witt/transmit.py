@@ -12,6 +12,7 @@ import click
 import numpy as np
 from rich.progress import track
 
+from witt.adaptation import Adaptation, adapt_option, trained_for
 from witt.errors import InputError
 from witt.figure import comparison_png
 from witt.files import ensure_writable_folder, write_bytes, write_png
@@ -55,6 +56,7 @@ class Request(NamedTuple):
     repeats: int
     weights: str
     weights_sha256: str
+    adaptation: Adaptation | None
 
 
 class Target(NamedTuple):
@@ -106,6 +108,7 @@ class Target(NamedTuple):
     help="Draws of the channel: gives the mean, and the 5th and 95th percentile of the PSNR; the "
     "pictures are those of the first draw.",
 )
+@adapt_option
 @weights_option()
 @device_option()
 @output_option("Folder for the pictures; input folders are mirrored in it.", "witt_out")
@@ -120,6 +123,7 @@ def command(
     k_factor_db: float | None,
     seed: int,
     repeats: int,
+    adapt: int,
     weights: str,
     device: str,
     output: Path,
@@ -134,9 +138,11 @@ def command(
     (link,) = make_links([channel], fading, coherence, k_factor_db)
     where = pick_device(device)
     path = resolve(weights)
-    model = load_weights(path)[0].to(where)
+    model, training = load_weights(path)
+    model = model.to(where)
     check_request(model, [snr_db], [cbr.value])
-    request = Request(link, snr_db, cbr, seed, repeats, weights, file_sha256(path))
+    adaptation = Adaptation(adapt, link.module(), trained_for(training)) if adapt else None
+    request = Request(link, snr_db, cbr, seed, repeats, weights, file_sha256(path), adaptation)
     pictures = gather(images, output=output)
     targets = plan(pictures, output)
     for line in conversions(pictures):
@@ -193,6 +199,7 @@ def process(picture: Input, target: Target, model: WITT, request: Request) -> di
         request.cbr.value,
         seed=request.seed,
         repeats=request.repeats,
+        adaptation=request.adaptation,
     )
     first = draws[0]
     psnrs = np.array([draw.psnr_db for draw in draws])
@@ -217,6 +224,7 @@ def process(picture: Input, target: Target, model: WITT, request: Request) -> di
         "profile": OURS.name,
         "seed": request.seed,
         "repeats": request.repeats,
+        "adapt": 0 if request.adaptation is None else request.adaptation.steps,
         "weights": request.weights,
         "weights_sha256": request.weights_sha256,
         "received": str(target.received),

@@ -65,6 +65,7 @@ def save_weights(
     write_bytes(path, safetensors.torch.save(state, metadata))
 
 
+@torch.inference_mode(False)  # gradients may be wanted later
 def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
     """Read a weights file.
 

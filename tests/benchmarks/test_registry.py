@@ -1,6 +1,7 @@
 """Schemes by name, and the bounds against closed forms."""
 
 import math
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -25,9 +26,30 @@ def test_names_make_their_schemes(weights: Path) -> None:
     assert [s.family for s in schemes] == ["witt", "mine", "linear", "jpeg", "jpeg", "jpeg"]
 
 
+def test_a_model_may_adapt_what_it_sends() -> None:
+    plain, adapted = make_schemes(["mine", "mine+adapt:2"], {"mine": "witt_light"})
+    assert isinstance(adapted, Jscc)
+    assert (adapted.name, adapted.adapt) == ("mine+adapt:2", 2)
+    assert pickle.loads(pickle.dumps(adapted)).adapt == 2
+    pixels = read_image(SAMPLE).pixels[200:264, 300:364]
+    before, after = (one.send([pixels], Link(), 10.0, 1 / 16, [3])[0] for one in (plain, adapted))
+    assert before.channel_uses == after.channel_uses
+    assert before.pixels is not None
+    assert after.pixels is not None
+    was, now = ((one.pixels - pixels.astype(float)) ** 2 for one in (before, after))
+    assert now.mean() < was.mean()
+
+
 @pytest.mark.parametrize(
     ("name", "said"),
-    [("bitt", "'bitt'.*linear"), ("gif+ldpc", "'gif'.*jpeg2000"), ("jpeg+magic", "jpeg.magic")],
+    [
+        ("bitt", "'bitt'.*linear"),
+        ("gif+ldpc", "'gif'.*jpeg2000"),
+        ("jpeg+magic", "jpeg.magic"),
+        ("jpeg+adapt:2", "adapt:STEPS"),
+        ("witt+adapt:0", "adapt:10"),
+        ("witt+adapt", "adapt:10"),
+    ],
 )
 def test_unknown_names_list_the_choices(name: str, said: str) -> None:
     with pytest.raises(InputError, match=said):
@@ -76,16 +98,12 @@ def test_lost_pictures_of_block_fading_are_as_many_as_the_outage() -> None:
 
 
 def test_a_model_gives_what_transmit_gives(weights: Path) -> None:
-    import torch
-
     import witt
-    from witt.link import send
+    from witt.link import transmit
 
     pixels = read_image(SAMPLE).pixels[:64, :48]
     (got,) = Jscc("mine", weights).send([pixels], Link("rayleigh"), 5.0, 1 / 16, [7])
-    generator = torch.Generator().manual_seed(7)
-    model, channel = witt.load(weights), Link("rayleigh").module()
-    draw = send(model, witt.to_tensor(pixels), channel, 5.0, 1 / 16, generator, with_ms_ssim=False)
+    (draw,) = transmit(pixels, witt.load(weights), Link("rayleigh"), 5.0, 1 / 16, seed=7)
     assert got.pixels is not None
     np.testing.assert_array_equal(got.pixels, draw.pixels)
     assert got.channel_uses == draw.sent.symbols.shape[1]

@@ -205,6 +205,32 @@ class TestPlan:
         waves = (knot_weights(8, 9, code.log_spectrum) @ code.log_spectrum).exp()
         torch.testing.assert_close(plan.variance[..., :SMOOTH], waves.expand(4, -1, -1, -1))
 
+    def test_weights_are_as_variances_to_places_and_power(self) -> None:
+        """An error that counts e^w times is worth what a variance e^w times as large is."""
+        weighted, larger = steep_code(), steep_code()
+        generator = torch.Generator().manual_seed(3)
+        for name, of in (("log_weight", "log_variance"), ("log_wave_weight", "log_spectrum")):
+            like = getattr(weighted, name)
+            weight = torch.randn(like.shape, generator=generator, dtype=torch.float64)
+            like.copy_(weight)
+            getattr(larger, of).add_(weight)
+        plan, other, plain = (self.plan(code) for code in (weighted, larger, steep_code()))
+        assert torch.equal(plan.sent, other.sent)
+        assert torch.equal(plan.wound, other.wound)
+        torch.testing.assert_close(plan.wound_power, other.wound_power)
+        powers = [each.gain.square() * each.variance for each in (plan, other)]
+        torch.testing.assert_close(*powers)
+        assert torch.equal(plan.variance, plain.variance)
+        assert not torch.equal(plan.sent, plain.sent)
+
+    def test_state_without_weights_counts_all_errors_alike(self) -> None:
+        code, fresh = random_code(), random_code()
+        state = {n: x for n, x in code.state_dict().items() if not n.endswith("weight")}
+        fresh.log_weight.fill_(1.0)
+        fresh.load_state_dict(state)
+        assert not fresh.log_weight.any()
+        assert not fresh.log_wave_weight.any()
+
     def test_the_receiver_finds_the_same_from_the_classes(self) -> None:
         """Whatever else is in the batch."""
         code = steep_code()

@@ -60,7 +60,7 @@ def start_classes(code: ClassifiedCode, pictures: Pictures, usual_cbr: float, se
     _start_map(code, pictures, rng, snr_db, k)
 
 
-def _images(pictures: Pictures, block: int, rng: np.random.Generator) -> Iterator[Tensor]:
+def some_images(pictures: Pictures, block: int, rng: np.random.Generator) -> Iterator[Tensor]:
     """(1, 3, H, W) in [0, 1] of some pictures, cut to whole blocks from a random place."""
     pixels_seen = 0
     for index in rng.permutation(len(pictures)):
@@ -83,7 +83,7 @@ def _images(pictures: Pictures, block: int, rng: np.random.Generator) -> Iterato
 def _start_basis(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> None:
     size = code.mean.numel()
     total, outer, count = torch.zeros(size).double(), torch.zeros(size, size).double(), 0
-    for image in _images(pictures, code.block, rng):
+    for image in some_images(pictures, code.block, rng):
         rows = F.pixel_unshuffle(image - 0.5, code.block).permute(0, 2, 3, 1).reshape(-1, size)
         total += rows.sum(0)
         outer += (rows.T @ rows).double()
@@ -96,7 +96,7 @@ def _start_basis(code: ClassifiedCode, pictures: Pictures, rng: np.random.Genera
 
 def _tokens(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> Tensor:
     """(n, C) shared coefficients of random tokens."""
-    sets = [code.project(image).flatten(0, 2) for image in _images(pictures, code.block, rng)]
+    sets = [code.project(image).flatten(0, 2) for image in some_images(pictures, code.block, rng)]
     share = min(1.0, TOKENS / sum(map(len, sets)))
     return torch.cat(
         [t[torch.from_numpy(rng.permutation(len(t))[: round(share * len(t))])] for t in sets]
@@ -106,7 +106,7 @@ def _tokens(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) 
 def _start_spectrum(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> None:
     power = torch.zeros(len(KNOTS), code.smooth).double()
     weights = torch.zeros(len(KNOTS), 1).double()
-    for image in _images(pictures, code.block, rng):
+    for image in some_images(pictures, code.block, rng):
         waves = dct(code.project(image)[..., : code.smooth])[0].square()
         near = knot_weights(waves.shape[0], waves.shape[1], waves)
         power += torch.einsum("uvk,uvc->kc", near, waves)
@@ -137,7 +137,7 @@ def _start_map(
     """Bits of a class after its left neighbour, and what the features leave over."""
     pairs = torch.ones(code.classes + 1, code.classes)
     rest, tokens = torch.zeros(code.classes), torch.ones(code.classes)
-    for image in _images(pictures, code.block, rng):
+    for image in some_images(pictures, code.block, rng):
         shared = code.project(image)
         classes = code.classify(shared, snr_db, k)[0]
         flat = classes.flatten()

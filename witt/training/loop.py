@@ -82,10 +82,8 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
         model = WITT(ModelConfig.from_dict(state["model_config"]))
     sets = open_sets(config.data, config.val)
     ensure_writable_folder(out)
-    if state is None and config.init is None:
-        if model.code is not None and processes.first:
-            click.echo("making the classes of tokens from the training pictures …")
-        start_code(model, sets.train, config.seed)
+    if state is None:
+        start_code(model, config, sets.train, click.echo if processes.first else (lambda _: None))
     model.to(processes.device)
     val = validation_batches(sets.val) if sets.val is not None else []
     before = training_before(config) if state is None else None

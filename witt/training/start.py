@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
 from numbers import Real
@@ -17,6 +18,7 @@ from witt.training.config import TrainConfig
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
 from witt.training.published import check_published
+from witt.training.weighting import weigh_for_ms_ssim
 from witt.weights import load_weights, resolve
 
 USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
@@ -163,7 +165,26 @@ def training_before(config: TrainConfig) -> dict[str, Any] | None:
     return None if config.init is None else load_weights(resolve(config.init))[1]
 
 
-def start_code(model: WITT, pictures: Pictures, seed: int) -> None:
-    """Make the classes of a model that has them from the training pictures."""
-    if model.code is not None:
-        start_classes(model.code, pictures, model.config.served_cbr[1] / 2, seed)
+def start_code(
+    model: WITT, config: TrainConfig, pictures: Pictures, say: Callable[[str], None]
+) -> None:
+    """Set what the code of classes takes from the training pictures.
+
+    These are its classes and, for MS-SSIM, what errors count.
+
+    Args:
+        model: new, or with the weights of --init, whose classes stay.
+        config: of the run.
+        pictures: some of them are looked at.
+        say: told what takes a minute.
+    """
+    if model.code is None:
+        return
+    usual_cbr = model.config.served_cbr[1] / 2
+    if config.init is None:
+        say("making the classes of tokens from the training pictures …")
+        start_classes(model.code, pictures, usual_cbr, config.seed)
+    if config.loss == "ms-ssim" and not model.code.log_weight.any():
+        say("weighing the errors in each class for MS-SSIM …")
+        scales = ms_ssim_scales(config.crop)
+        weigh_for_ms_ssim(model.code, pictures, usual_cbr, scales, config.seed)
