@@ -14,7 +14,8 @@ from witt.errors import InputError
 from witt.files import find_images, write_png
 from witt.images import read_image, to_pixels, to_tensor
 from witt.metrics import ms_ssim, psnr
-from witt.model import WITT, Encoded, Transmission, create_model
+from witt.model import WITT, create_model
+from witt.signals import Encoded, Transmission
 from witt.weights import load, load_weights, save_weights, shipped
 
 __all__ = [

@@ -31,7 +31,8 @@ from channels.base import complex_normal
 from witt.errors import InputError
 
 if TYPE_CHECKING:
-    from witt.model import WITT, Sending
+    from witt.model import WITT
+    from witt.signals import Sending
 
 SEED = 0x5EED_0F_ADA97  # of the transmitter's own noise; not one that a channel is given
 STEP = 0.03  # of an Adam step at the start, in amplitudes of a symbol; by trials on valid/

@@ -298,19 +298,20 @@ class ClassifiedCode(nn.Module):
             waves = waves.reshape(len(waves), flat.shape[1], self.smooth)
             return torch.cat((waves, own), dim=-1).unflatten(1, grid)
 
-        waves = self._waves(grid).expand(len(classes), -1, -1, -1)
-        variance = torch.cat((waves, self.log_variance[classes]), dim=-1).exp()
         # Of the last kind that is sent only the first tokens of the class find a place.
         rank = (member.cumsum(1) - 1).gather(2, flat[..., None]).unflatten(1, grid)
-        ranks = (torch.zeros_like(rank), rank)
-        widths = (self.smooth, self.own)
-        rank = torch.cat([r.expand(-1, -1, -1, n) for r, n in zip(ranks, widths, strict=True)], -1)
-        sent = rank < of_each_feature(chosen.taken)
-        power = of_each_feature(chosen.power).to(variance.dtype)
-        on_helix, noise = of_each_feature(chosen.wound), noise_variance(snr_db)[:, None, None, None]
+        taken = of_each_feature(chosen.taken.to(torch.int32))
+        waves, own = taken.tensor_split([self.smooth], dim=-1)
+        sent = torch.cat((waves > 0, own > rank), dim=-1)
+        # All that is alike in the features of a kind, before there is one of each.
+        kinds = torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
+        noise = noise_variance(snr_db)[:, None]
+        power = chosen.power.to(kinds.dtype)
         ratio = power / noise
-        alike = torch.where(on_helix, helix.linear_equal(ratio.clamp_min(1)) * noise, power)
-        gain = (alike / variance).sqrt() * sent
+        alike = torch.where(chosen.wound, helix.linear_equal(ratio.clamp_min(1)) * noise, power)
+        variance = of_each_feature(kinds.expand(len(classes), -1))
+        gain = of_each_feature((alike / kinds).sqrt()) * sent
+        on_helix, ratio = of_each_feature(chosen.wound), of_each_feature(ratio)
         wound = self._listed(on_helix.flatten(1))
         ratio = F.pad(ratio.flatten(1), (0, 1), value=1.0).gather(1, wound)
         return Plan(classes, variance, gain, sent, wound, ratio, map_uses, uses)

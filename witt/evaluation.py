@@ -17,11 +17,12 @@ from witt.images import Pixels, to_tensor
 from witt.inputs import Input
 from witt.link import Link, draw_channel, memory_for
 from witt.metrics import ms_ssim, psnr
-from witt.model import WITT, Transmission
+from witt.model import WITT
 from witt.options import Cbr
 from witt.profile_link import transmit_as
 from witt.profiles import ON_THE_WAY, OURS, WITHOUT_GAIN, Profile, centre
 from witt.published_metrics import published_similarity
+from witt.signals import Transmission
 
 TILES = 1024
 

@@ -31,7 +31,8 @@ REACH = 12.0  # x that are further out are sent as this
 # The receiver looks at so many points to each side of x as its first number tells it, over so many
 # standard deviations of the noise on that.
 POINTS, WIDTH = 48, 5.0
-CHUNK = 2**14  # coefficients at a time
+# Coefficients at a time: a CPU keeps so few in its cache, a GPU is given more to do.
+CPU_CHUNK, GPU_CHUNK = 2**10, 2**14
 # Power of the three together over σ², and 1/error of an x of unit variance (Laplace's
 # distribution), in dB. `python -m tests.witt.test_helix` measures it.
 POWER_DB = tuple(range(4, 34, 2))
@@ -60,9 +61,10 @@ def unwind(received: Tensor, noise: Tensor, power: Tensor) -> tuple[Tensor, Tens
         noise: (n, 3) variance of the noise on it, over σ².
         power: (n,), as given to `wind`.
     """
+    chunk = CPU_CHUNK if power.device.type == "cpu" else GPU_CHUNK
     parts = [
         _unwind(*part)
-        for part in zip(received.split(CHUNK), noise.split(CHUNK), power.split(CHUNK), strict=True)
+        for part in zip(received.split(chunk), noise.split(chunk), power.split(chunk), strict=True)
     ]
     mean, variance = zip(*parts, strict=True)
     return torch.cat(mean), torch.cat(variance)

@@ -20,8 +20,9 @@ from witt.adaptation import Adaptation
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
 from witt.metrics import ms_ssim, psnr
-from witt.model import WITT, Transmission
+from witt.model import WITT
 from witt.options import CHANNELS
+from witt.signals import Transmission
 
 FADING = ("fast", "block")
 K_FACTOR_DB, MAX_K_FACTOR_DB = 6.0, 100.0

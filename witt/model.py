@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -20,57 +20,12 @@ from witt.framing import from_symbols, to_symbols, with_map
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
 from witt.refiner import RefiningDecoder, ShapingEncoder
+from witt.signals import Encoded, Sending, Transmission
 from witt.winding import unwind, wind
 
 # What the receiver must know beside the symbols, in bits for an image.
 HEADER_BITS = {"height": 16, "width": 16, "feature channels": 8, "snr": 16}
 SCALE_BITS = 16  # the power scale as a float16, for models that say `sends_scale`
-
-
-class Encoded(NamedTuple):
-    """Channel symbols and the power scale that the header carries.
-
-    symbols: (B, N) complex, unit mean power for each image; within 0.1 % (0.004 dB) where the
-        power is undone before the network, since the transmitter then scales by what the header
-        holds, so that the receiver undoes exactly that.
-    scale: (B, 1) real, what the features were multiplied by to get unit power, as a float16.
-    classes: (B, h, w) class of each token, for a model with `classes`. The symbols have room for
-        this map, see `WITT.encode_with_scale`.
-    """
-
-    symbols: Tensor
-    scale: Tensor
-    classes: Tensor | None = None
-
-
-class Sending(NamedTuple):
-    """What the transmitter makes of pictures, before the power is normalised.
-
-    symbols: (B, N, 2) I and Q.
-    uses: (B,) int64, of them that are sent.
-    plan: of a model with classes.
-    """
-
-    symbols: Tensor
-    uses: Tensor
-    plan: Plan | None = None
-
-
-class Transmission(NamedTuple):
-    """What `WITT.forward` returns.
-
-    image: (B, 3, H, W) reconstruction, not clamped.
-    symbols: (B, N) sent.
-    received: (B, N) after the equaliser, or straight from the channel where there is none.
-    cbr: channel uses over 3·H·W of the original image, counted from what was sent.
-    header_bits: side information for each image, in bits, not among the channel uses.
-    """
-
-    image: Tensor
-    symbols: Tensor
-    received: Tensor
-    cbr: float
-    header_bits: int
 
 
 class WITT(HubModel):

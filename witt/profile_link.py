@@ -13,8 +13,9 @@ from torch import Tensor
 import channels
 from witt.adaptation import Adaptation
 from witt.errors import InputError
-from witt.model import SCALE_BITS, WITT, Transmission
+from witt.model import SCALE_BITS, WITT
 from witt.profiles import Profile
+from witt.signals import Transmission
 
 
 def transmit_as(

@@ -17,10 +17,10 @@ import cli
 import witt
 from witt.config import ModelConfig
 from witt.evaluation import Arrival, measure
-from witt.model import Transmission
 from witt.profile_link import pair_halves, transmit_as, unpair_halves
 from witt.profiles import MEASURED, OURS, PUBLISHED, Profile, between, centre
 from witt.published_metrics import ms_ssim_published, published_similarity
+from witt.signals import Transmission
 
 SIZES: dict[str, Any] = {"dims": (8, 12), "depths": (1, 1), "heads": (2, 3), "window": 2}
 PLAIN = ModelConfig("tiny", **SIZES, channels=8, modnet_layers=2, sends_scale=True)

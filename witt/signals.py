@@ -1,0 +1,55 @@
+"""What passes between the picture and the channel, and back."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from torch import Tensor
+
+from witt.classified import Plan
+
+
+class Encoded(NamedTuple):
+    """Channel symbols and the power scale that the header carries.
+
+    symbols: (B, N) complex, unit mean power for each image; within 0.1 % (0.004 dB) where the
+        power is undone before the network, since the transmitter then scales by what the header
+        holds, so that the receiver undoes exactly that.
+    scale: (B, 1) real, what the features were multiplied by to get unit power, as a float16.
+    classes: (B, h, w) class of each token, for a model with `classes`. The symbols have room for
+        this map, see `WITT.encode_with_scale`.
+    """
+
+    symbols: Tensor
+    scale: Tensor
+    classes: Tensor | None = None
+
+
+class Sending(NamedTuple):
+    """What the transmitter makes of pictures, before the power is normalised.
+
+    symbols: (B, N, 2) I and Q.
+    uses: (B,) int64, of them that are sent.
+    plan: of a model with classes.
+    """
+
+    symbols: Tensor
+    uses: Tensor
+    plan: Plan | None = None
+
+
+class Transmission(NamedTuple):
+    """What `WITT.forward` returns.
+
+    image: (B, 3, H, W) reconstruction, not clamped.
+    symbols: (B, N) sent.
+    received: (B, N) after the equaliser, or straight from the channel where there is none.
+    cbr: channel uses over 3·H·W of the original image, counted from what was sent.
+    header_bits: side information for each image, in bits, not among the channel uses.
+    """
+
+    image: Tensor
+    symbols: Tensor
+    received: Tensor
+    cbr: float
+    header_bits: int
