@@ -194,6 +194,7 @@ def test_published_curves(link: Link, metric: str, at: dict[str, float], names: 
 def test_names() -> None:
     assert scheme_label("hevc-420+ldpc:64qam-1/2") == "HEVC 4:2:0 + LDPC, 64QAM 1/2"
     assert scheme_label("mine") == "mine"
+    assert scheme_label("witt+adapt:10") == "WITT, adapted (10)"
     assert is_fixed_mode("jpeg+ldpc:4qam-1/3")
     assert not is_fixed_mode("hevc+ldpc")
 
