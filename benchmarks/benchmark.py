@@ -99,7 +99,7 @@ def worker_options(command: Any) -> Any:
     default="witt",
     show_default=True,
     metavar="NAME[,NAME…]",
-    help="What to compare: witt, witt+adapt:10, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
+    help="What to compare: witt, witt+adapt:5, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
     "hevc+capacity, …; an unknown name lists them all.",
 )
 @condition_options

@@ -65,5 +65,5 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
 
 def _steps(name: str, text: str) -> int:
     if not text.isdecimal() or not int(text):
-        raise InputError(f"{name}: say how many steps after +adapt:, as in witt+adapt:10")
+        raise InputError(f"{name}: say how many steps after +adapt:, as in witt+adapt:5")
     return int(text)

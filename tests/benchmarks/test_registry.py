@@ -47,8 +47,8 @@ def test_a_model_may_adapt_what_it_sends() -> None:
         ("gif+ldpc", "'gif'.*jpeg2000"),
         ("jpeg+magic", "jpeg.magic"),
         ("jpeg+adapt:2", "adapt:STEPS"),
-        ("witt+adapt:0", "adapt:10"),
-        ("witt+adapt", "adapt:10"),
+        ("witt+adapt:0", "adapt:5"),
+        ("witt+adapt", "adapt:5"),
     ],
 )
 def test_unknown_names_list_the_choices(name: str, said: str) -> None:
