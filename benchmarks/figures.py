@@ -98,9 +98,7 @@ def _cifar(
 
 AWGN, RAYLEIGH = Link(), Link("rayleigh")
 KODAK_AWGN = _kodak("kodak-awgn-snr", AWGN, with_ms_ssim=True)
-KODAK_MS_SSIM = KODAK_AWGN._replace(
-    name="kodak-msssim-snr", schemes=("witt_light_ms_ssim", "witt_light_ms_ssim+adapt:5")
-)
+KODAK_MS_SSIM = KODAK_AWGN._replace(name="kodak-msssim-snr", schemes=("witt_light_ms_ssim",))
 
 FIGURES = (
     Figure("kodak-awgn-snr", "Kodak, PSNR over SNR, AWGN, CBR 1/16", (KODAK_AWGN,)),
