@@ -165,8 +165,8 @@ def adapt_option(command: Command) -> Command:
         show_default=True,
         metavar="STEPS",
         help="Steps of gradient descent by which the transmitter improves what it sends of each "
-        "picture, through the decoder and noise of its own. Each takes about twice as long as the "
-        "picture without any, and all of them 2.4 GB a megapixel. 5 have most of the gain.",
+        "picture, through the decoder and noise of its own. Each takes about four times as "
+        "long as the picture without, and 2.4 GB a megapixel. 5 have most of the gain.",
     )(command)
 
 
