@@ -17,12 +17,11 @@ over channels, where the networks are tuned for the picture too.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any
 
-import click
 import torch
 from torch import Tensor
 
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
 
 SEED = 0x5EED_0F_ADA97  # of the transmitter's own noise; not one that a channel is given
 STEP = 0.03  # of an Adam step at the start, in amplitudes of a symbol; by trials on valid/
-
-Command = TypeVar("Command", bound=Callable[..., Any])
 
 
 @dataclass(frozen=True)
@@ -154,20 +151,6 @@ def _fixed(model: WITT) -> Iterator[None]:
     finally:
         for parameter in learns:
             parameter.requires_grad_(True)
-
-
-def adapt_option(command: Command) -> Command:
-    """``--adapt``: the parameter ``adapt``, a number of steps."""
-    return click.option(
-        "--adapt",
-        type=click.IntRange(min=0),
-        default=0,
-        show_default=True,
-        metavar="STEPS",
-        help="Steps of gradient descent by which the transmitter improves what it sends of each "
-        "picture, through the decoder and noise of its own. Each takes about four times as "
-        "long as the picture without, and 2.4 GB a megapixel. 5 have most of the gain.",
-    )(command)
 
 
 def trained_for(training: Mapping[str, Any]) -> str:

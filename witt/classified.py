@@ -250,7 +250,7 @@ class ClassifiedCode(nn.Module):
         weighted: bool = False,
     ) -> Allocation:
         """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
-        variance = torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
+        variance = self._variances(grid)
         if weighted:
             waves = knot_weights(*grid, self.log_wave_weight) @ self.log_wave_weight
             variance = variance * torch.cat((self.log_weight.flatten(), waves.flatten())).exp()
@@ -259,6 +259,10 @@ class ClassifiedCode(nn.Module):
         kinds = variance.expand(len(counts), -1)
         each = torch.cat((each, ones), dim=1)
         return allocate(kinds, each, budget, noise_variance(snr_db), winds)
+
+    def _variances(self, grid: tuple[int, int]) -> Tensor:
+        """(E,) of each kind: the features of the classes, then the frequencies."""
+        return torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
 
     def _waves(self, grid: tuple[int, int]) -> Tensor:
         """(h, w, m) logarithm of the variance of each spatial frequency."""
@@ -304,7 +308,7 @@ class ClassifiedCode(nn.Module):
         waves, own = taken.tensor_split([self.smooth], dim=-1)
         sent = torch.cat((waves > 0, own > rank), dim=-1)
         # All that is alike in the features of a kind, before there is one of each.
-        kinds = torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
+        kinds = self._variances(grid)
         noise = noise_variance(snr_db)[:, None]
         power = chosen.power.to(kinds.dtype)
         ratio = power / noise

@@ -13,7 +13,7 @@ import click
 import torch
 from rich.progress import Progress
 
-from witt.adaptation import adapt_option, trained_for
+from witt.adaptation import trained_for
 from witt.errors import InputError
 from witt.evaluate_tables import show, show_both, summary, warn_of_variants
 from witt.evaluation import Condition, evaluate
@@ -30,6 +30,7 @@ from witt.options import (
     HELP,
     Cbr,
     SnrSpec,
+    adapt_option,
     condition_options,
     device_option,
     output_option,

@@ -12,7 +12,7 @@ import click
 import numpy as np
 from rich.progress import track
 
-from witt.adaptation import Adaptation, adapt_option, trained_for
+from witt.adaptation import Adaptation, trained_for
 from witt.errors import InputError
 from witt.figure import comparison_png
 from witt.files import ensure_writable_folder, write_bytes, write_png
@@ -34,6 +34,7 @@ from witt.options import (
     Cbr,
     CbrType,
     SnrValueType,
+    adapt_option,
     device_option,
     output_option,
     pick_device,

@@ -96,7 +96,7 @@ def ms_ssim(received: Tensor, image: Tensor) -> Tensor:
             y,
             data_range=1,
             size_average=False,
-            win=_window(x.dtype, x.device),
+            win=gaussian_window(x.dtype, x.device),
             K=(0.01 if last else 1e9, 0.03),
         )
         product = product * similarity.clamp_min(LEAST_SIMILARITY) ** weight
@@ -108,7 +108,7 @@ def ms_ssim(received: Tensor, image: Tensor) -> Tensor:
 
 @cache
 @torch.inference_mode(False)  # whatever it is wanted for first
-def _window(dtype: torch.dtype, device: torch.device) -> Tensor:
+def gaussian_window(dtype: torch.dtype, device: torch.device) -> Tensor:
     """The Gaussian window (1, 1, 1, 11), kept where it is used."""
     square = (torch.arange(WINDOW) - WINDOW // 2).square()
     window = torch.exp(-square / (2 * WINDOW_SIGMA**2))

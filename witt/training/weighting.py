@@ -20,6 +20,7 @@ from witt.classified import ClassifiedCode
 from witt.metrics import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 from witt.spectrum import KNOTS
 from witt.training.classes import USUAL_SNR_DB, some_images
+from witt.training.loss import gaussian_window
 from witt.training.pictures import Pictures
 
 C2 = 0.03**2
@@ -127,7 +128,5 @@ def window_energy(patterns: Tensor, block: int, scales: int) -> Tensor:
 
 def _blur(planes: Tensor) -> Tensor:
     """The Gaussian window over (B, 3, H, W), where it fits."""
-    offsets = torch.arange(WINDOW) - WINDOW // 2
-    gauss = torch.exp(-offsets.square() / (2 * WINDOW_SIGMA**2))
-    gauss = (gauss / gauss.sum()).to(planes).repeat(3, 1, 1, 1)
+    gauss = gaussian_window(planes.dtype, planes.device).expand(3, -1, -1, -1)
     return F.conv2d(F.conv2d(planes, gauss, groups=3), gauss.transpose(2, 3), groups=3)
