@@ -72,9 +72,9 @@ class LazyGroup(click.Group):
         """The command of a name, imported."""
         for entry in COMMANDS:
             if entry.name == name:
-                command: click.Command = getattr(
-                    importlib.import_module(entry.module), entry.attribute
-                )
+                module = importlib.import_module(entry.module)
+                importlib.import_module("witt.memory").keep_freed_memory()
+                command: click.Command = getattr(module, entry.attribute)
                 return command
         return None
 

@@ -7,6 +7,9 @@ hardly any; the few strongest on a helix each (`witt.helix`). What is smooth ove
 first coefficients of all tokens, is sent by its spatial frequencies. The receiver knows the
 classes, and with them all variances: it makes the LMMSE estimate.
 
+Which class a token is in and what is sent is decided in float64: in float32 another processor,
+which adds up in another order, would now and then decide otherwise, and send other symbols.
+
 Sources: classified transform coding (Dony & Haykin, IEEE Trans. Image Process. 4(10), 1995),
 linear transmission of what matters most with its variances as side information (SoftCast,
 Jakubczak & Katabi 2011), token-wise rates with side information (NTSCC, arXiv 2112.10961).
@@ -14,9 +17,12 @@ Jakubczak & Katabi 2011), token-wise rates with side information (NTSCC, arXiv 2
 
 from __future__ import annotations
 
+import copy
+import functools
 import math
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import torch
 from torch import Tensor, nn
@@ -29,8 +35,18 @@ from witt.spectrum import KNOTS, dct, inverse_dct, knot_weights
 # The class map is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
 # is also at least 1.4 dB short of the limit of a Rayleigh channel with fast fading.
 MAP_MARGIN_DB = 4.0
+WITHOUT_FLOAT64 = ("mps",)  # kinds of devices
 # One token in so many is looked at for a first guess of what a coefficient is worth.
 SAMPLE = 4
+
+T = TypeVar("T", "Tokens", "Plan")
+
+
+class Tokens(NamedTuple):
+    """Of a picture: `shared` (B, h, w, C) from `project`, `classes` (B, h, w) from `classify`."""
+
+    shared: Tensor
+    classes: Tensor
 
 
 class Plan(NamedTuple):
@@ -62,6 +78,20 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
     if not torch.is_autocast_enabled(device.type):
         return nullcontext()
     return torch.autocast(device.type, enabled=False)
+
+
+def in_float64(function: Callable[..., T]) -> Callable[..., T]:
+    """On the CPU, from one to the other, where the device has no float64 (Apple's GPUs)."""
+
+    @functools.wraps(function)
+    def there(code: ClassifiedCode, *args: Tensor) -> T:
+        device = args[0].device
+        if device.type not in WITHOUT_FLOAT64:
+            return function(code, *args)
+        done = function(copy.deepcopy(code).cpu(), *(arg.cpu() for arg in args))
+        return type(done)(*(each.to(device) for each in done))
+
+    return there
 
 
 def noise_variance(snr_db: Tensor) -> Tensor:
@@ -144,10 +174,13 @@ class ClassifiedCode(nn.Module):
 
     # Transforms
 
-    def project(self, image: Tensor) -> Tensor:
-        """`image` (B, 3, H, W) in [0, 1] to coefficients (B, h, w, C) that all classes share."""
-        blocks = F.pixel_unshuffle(image - 0.5, self.block).permute(0, 2, 3, 1)
-        return (blocks - self.mean) @ self.basis.T
+    def project(self, image: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+        """`image` (B, 3, H, W) in [0, 1] to coefficients (B, h, w, C) that all classes share.
+
+        The sums are in `dtype`, by default that of the image.
+        """
+        blocks = F.pixel_unshuffle(image - 0.5, self.block).permute(0, 2, 3, 1) - self.mean
+        return blocks.to(dtype) @ self.basis.T.to(dtype)
 
     def analyse(self, shared: Tensor, classes: Tensor) -> Tensor:
         """Features (B, h, w, C) of `project`'s coefficients and classes (B, h, w)."""
@@ -177,6 +210,12 @@ class ClassifiedCode(nn.Module):
 
     # What is sent
 
+    @in_float64
+    def tokens(self, image: Tensor, snr_db: Tensor, k: Tensor) -> Tokens:
+        """Those of `image` (B, 3, H, W) in [0, 1]; the others as of `classify`."""
+        shared = self.project(image, torch.float64)
+        return Tokens(shared.to(image.dtype), self.classify(shared, snr_db, k))
+
     @torch.no_grad()
     def classify(self, shared: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
         """The class (B, h, w) that each token is sent best in, for what a coefficient costs here.
@@ -188,6 +227,7 @@ class ClassifiedCode(nn.Module):
         """
         own = shared[..., self.smooth :].flatten(1, 2)
         tokens = own.shape[1]
+        snr_db = snr_db.double()
         # As if each class had its usual share, then with the shares in this picture.
         share = 2 ** -self.map_bits[-1]
         counts = (share * tokens).expand(len(own), -1)
@@ -209,21 +249,22 @@ class ClassifiedCode(nn.Module):
 
         As if all were sent linearly, at the prices that there are with a helix for some.
         """
-        variance = self.log_variance.exp()
-        root = variance.sqrt()
+        root = self.log_variance.to(own.dtype).exp().sqrt()
+        rotation, centre = self.rotation.to(own.dtype), self.centre.to(own.dtype)
         slope, rent = (w.to(own.dtype)[..., None] for w in (worth.slope, worth.rent))  # (B, 1, 1)
         sent = (root - slope).clamp_min(0).square() > rent  # (B, K, C)
-        fixed = torch.where(sent, slope * (root - slope) + rent, 0.0).sum(-1) + self.log_rest.exp()
+        fixed = torch.where(sent, slope * (root - slope) + rent, 0.0).sum(-1)
+        fixed = fixed + self.log_rest.to(own.dtype).exp()
         fixed = fixed + self._cost_of_a_bit(worth, snr_db) * self.map_bits[-1]
         # What a coefficient that is not sent costs is its square, and no rotation changes the sum
         # of those: only the ones that are sent, the first of each class, have to be looked at.
         less = torch.where(sent, slope / root - 1, 0.0)
-        turned = (self.rotation @ self.centre[..., None])[..., 0]
+        turned = (rotation @ centre[..., None])[..., 0]
         energy = own.square().sum(-1, keepdim=True) - 2 * own @ turned.T
-        energy = energy + self.centre.square().sum(-1)
+        energy = energy + centre.square().sum(-1)
         costs = []
         for c, most in enumerate(self._widths(sent)):
-            features = own @ self.rotation[c, :, :most] - self.centre[c, :most]
+            features = own @ rotation[c, :, :most] - centre[c, :most]
             costs.append((features.square() @ less[:, c, :most, None])[..., 0])
         return energy + torch.stack(costs, dim=-1) + fixed[:, None]
 
@@ -250,9 +291,10 @@ class ClassifiedCode(nn.Module):
         weighted: bool = False,
     ) -> Allocation:
         """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
-        variance = self._variances(grid)
+        snr_db, variance = snr_db.double(), self._variances(grid)
         if weighted:
-            waves = knot_weights(*grid, self.log_wave_weight) @ self.log_wave_weight
+            log = self.log_wave_weight.double()
+            waves = knot_weights(*grid, log) @ log
             variance = variance * torch.cat((self.log_weight.flatten(), waves.flatten())).exp()
         each = counts.double().repeat_interleave(self.own, dim=1)
         ones = each.new_ones(len(counts), len(variance) - each.shape[1])
@@ -261,12 +303,10 @@ class ClassifiedCode(nn.Module):
         return allocate(kinds, each, budget, noise_variance(snr_db), winds)
 
     def _variances(self, grid: tuple[int, int]) -> Tensor:
-        """(E,) of each kind: the features of the classes, then the frequencies."""
-        return torch.cat((self.log_variance.flatten(), self._waves(grid).flatten())).exp()
-
-    def _waves(self, grid: tuple[int, int]) -> Tensor:
-        """(h, w, m) logarithm of the variance of each spatial frequency."""
-        return knot_weights(*grid, self.log_spectrum) @ self.log_spectrum
+        """(E,) float64 of each kind: the features of the classes, then the frequencies."""
+        log = self.log_spectrum.double()
+        waves = knot_weights(*grid, log) @ log
+        return torch.cat((self.log_variance.flatten(), waves.flatten())).exp()
 
     def map_size(self, classes: Tensor) -> Tensor:
         """(B,) bits of the class map (B, h, w): an arithmetic coder's, row by row.
@@ -278,6 +318,7 @@ class ClassifiedCode(nn.Module):
         bits = self.map_bits[left, classes].double().sum(dim=(1, 2)).ceil()
         return bits * (classes != classes[:, :1, :1]).any(dim=2).any(dim=1)
 
+    @in_float64
     @torch.no_grad()
     def plan(self, classes: Tensor, snr_db: Tensor, k: Tensor) -> Plan:
         """What is sent of a picture with these classes; transmitter and receiver agree on it.
@@ -288,7 +329,7 @@ class ClassifiedCode(nn.Module):
             k: (B,) features of a token sent on average, class map included.
         """
         grid = (classes.shape[1], classes.shape[2])
-        map_uses = (self.map_size(classes) / map_rate(snr_db)).ceil().long()
+        map_uses = (self.map_size(classes) / map_rate(snr_db.double())).ceil().long()
         uses = (grid[0] * grid[1] * k // 2 - map_uses).clamp_min(0)
         flat = classes.flatten(1)
         member = F.one_hot(flat, self.classes)
@@ -308,7 +349,7 @@ class ClassifiedCode(nn.Module):
         waves, own = taken.tensor_split([self.smooth], dim=-1)
         sent = torch.cat((waves > 0, own > rank), dim=-1)
         # All that is alike in the features of a kind, before there is one of each.
-        kinds = self._variances(grid)
+        kinds = self._variances(grid).to(self.log_variance.dtype)
         noise = noise_variance(snr_db)[:, None]
         power = chosen.power.to(kinds.dtype)
         ratio = power / noise

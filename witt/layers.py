@@ -13,7 +13,7 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.swin import SwinBlock
+from witt.swin import SwinBlock, SwinBlocks
 
 
 class Unmerge(nn.Module):
@@ -33,9 +33,9 @@ class Unmerge(nn.Module):
         return self.shuffle(x).permute(0, 2, 3, 1)
 
 
-def swin_blocks(dim: int, depth: int, heads: int, window: int) -> nn.Sequential:
+def swin_blocks(dim: int, depth: int, heads: int, window: int) -> SwinBlocks:
     """`depth` Swin blocks, every second one shifted by half a window."""
-    return nn.Sequential(
+    return SwinBlocks(
         *(SwinBlock(dim, heads, window, window // 2 if i % 2 else 0) for i in range(depth))
     )
 

@@ -142,9 +142,9 @@ class WITT(HubModel):
             symbols = x[..., : 2 * length // tokens].reshape(len(x), length, 2)
             return Sending(symbols.to(image.dtype), tokens * k // 2)
         with full_precision(image.device):
-            shared = self.code.project(image)
-            plan = self.code.plan(self.code.classify(shared, snr_db, k), snr_db, k)
-            features = self.code.analyse(shared, plan.classes)
+            shared, classes = self.code.tokens(image, snr_db, k)
+            plan = self.code.plan(classes, snr_db, k)
+            features = self.code.analyse(shared, classes)
         factors, summands = self.encoder(image, features, plan, snr_db, condition)
         with full_precision(image.device):
             like = features.dtype

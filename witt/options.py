@@ -148,7 +148,7 @@ class ChannelListType(_Type):
 
 
 def pick_device(name: str) -> torch.device:
-    """The device of a name; "auto" is CUDA where there is one, then MPS, then the CPU.
+    """The device of a name; "auto" is CUDA where there is one, else the CPU.
 
     Raises:
         InputError: unknown name, or this machine has no such device.
@@ -165,7 +165,7 @@ def pick_device(name: str) -> torch.device:
     # float32 is float32 on every device; where speed counts, the networks compute in bfloat16.
     torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
-        return torch.device(next(kind for kind, available in there.items() if available()))
+        return torch.device("cuda" if there["cuda"]() else "cpu")
     if not there[name]():
         raise InputError(f"device {name}: PyTorch finds none on this machine; use auto or cpu")
     return torch.device(name)
@@ -220,7 +220,7 @@ def device_option() -> Callable[[F], F]:
         type=click.Choice(DEVICES),
         default="auto",
         show_default=True,
-        help="Where to compute; auto is cuda, then mps, then cpu.",
+        help="Where to compute; auto is cuda, or else cpu.",
     )
 
 

@@ -10,8 +10,10 @@ picture the map itself is in memory, never its hidden layer of four times the wi
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
-from functools import cache
+from functools import cache, lru_cache
+from typing import NamedTuple
 
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock
@@ -22,7 +24,7 @@ from torch.nn import functional as F
 # library has it at hand, where it asks the system for every single tensor above 32 MiB.
 STRIP = 2**18
 GPU_STRIP = 2**27  # there only what memory holds counts, and few large kernels
-FUSED_TOKENS = 32  # of a window, from which on PyTorch's fused attention is faster on a CPU
+FUSED_TOKENS = 16  # that PyTorch's fused attention wants at least on a CPU
 KINDS = 64  # of strips that may be compiled
 APART = -100.0  # added to the logit of two tokens that only the cyclic shift brought together
 
@@ -49,18 +51,83 @@ def add_to(branch: Tensor, x: Tensor) -> Tensor:
 
 
 def attend(qkv: Tensor, bias: Tensor) -> Tensor:
-    """softmax(q·kᵀ/√d + bias)·v of ``(3, n, heads, N, d)``, with `bias` ``(heads, N, N)``.
+    """softmax(q·kᵀ/√d + bias)·v in windows: ``(n, N, 3·C)`` and ``(heads, N, N)`` to ``(n, N, C)``.
 
     On the CPU PyTorch's fused kernel gives a bias no gradient, and what takes its place there is
-    slower than these lines; as is the kernel itself where windows have few tokens, or where a
-    compiler fuses the lines.
+    slower than the lines at the end; and graphs for others are made of lines that they have.
     """
-    q, k, v = qkv.unbind()
-    lines = bias.requires_grad or bias.shape[-1] < FUSED_TOKENS or torch.compiler.is_compiling()
-    if bias.device.type != "cpu" or not lines:
-        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
-    logits = add_to((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), bias)
-    return logits.softmax(-1) @ v
+    on_cpu, shape = bias.device.type == "cpu", qkv.shape
+    lines = torch.compiler.is_exporting() or (on_cpu and bias.requires_grad)
+    if on_cpu and not lines:
+        qkv, bias = side_by_side(qkv, bias)
+    q, k, v = qkv.unflatten(-1, (3, len(bias), -1)).permute(2, 0, 3, 1, 4).unbind()
+    if lines:
+        logits = add_to((q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1), bias)
+        attended = logits.softmax(-1) @ v
+    else:
+        attended = F.scaled_dot_product_attention(q, k, v, attn_mask=bias[None])
+    return attended.transpose(1, 2).reshape(*shape[:2], -1)
+
+
+def side_by_side(qkv: Tensor, bias: Tensor) -> tuple[Tensor, Tensor]:
+    """Windows of few tokens as fewer of more, whose tokens attend to their own window only."""
+    together = math.gcd(len(qkv), max(FUSED_TOKENS // qkv.shape[1], 1))
+    if together == 1:
+        return qkv, bias
+    own = torch.eye(together, dtype=torch.bool, device=bias.device)[:, None, :, None]
+    wide = torch.where(own, bias[:, None, :, None], -math.inf)
+    return qkv.unflatten(0, (-1, together)).flatten(1, 2), wide.flatten(3).flatten(1, 2)
+
+
+class Strip(NamedTuple):
+    """Rows of windows of a map, as numbers of tokens in (B, H, W).
+
+    top: first row of tokens, in a map that is shifted; those past the last are the first ones.
+    rows: of tokens, without those that fill up windows.
+    taken: (n·N,) tokens in the order of their windows; those of the right border come last.
+    given: (B·rows·W,) where each token is among those, in the order of the map.
+    inside: (n, N, 1) 0 for what only fills up a window, or None.
+    column: windows at the right border.
+    last: whether it is at the lower border.
+    """
+
+    top: int
+    rows: int
+    taken: Tensor
+    given: Tensor
+    inside: Tensor | None
+    column: int
+    last: bool
+
+
+@lru_cache(maxsize=32)
+def strips(
+    shape: tuple[int, int, int],
+    heights: tuple[int, ...],
+    side: int,
+    shift: int,
+    device: torch.device,
+) -> list[Strip]:
+    """Strips of windows of maps ``(B, H, W)``, of so many rows each; see `SwinBlock._heights`."""
+    batch, height, width = shape
+    tokens = torch.arange(batch * height * width).view(shape).roll((-shift, -shift), (1, 2))
+    place = torch.empty(tokens.numel(), dtype=torch.int64)  # of each token in its strip
+    found, top = [], 0
+    for i, rows in enumerate(heights):
+        margin = (0, -width % side, 0, -rows % side)
+        part = F.pad(tokens[:, top : top + rows], margin, value=-1)
+        r, c = part.shape[1] // side, part.shape[2] // side
+        taken = part.view(batch, r, side, c, side).permute(3, 0, 1, 2, 4).flatten()
+        real = taken >= 0
+        inside = real.view(-1, side**2, 1).to(device) if any(margin) else None
+        place[taken[real]] = torch.arange(len(taken))[real]
+        # In the order of the map, after the shift was undone.
+        given = place[tokens[:, top : top + rows].roll(shift, 2).flatten()].to(device)
+        first, last = (top + shift) % height, i == len(heights) - 1
+        taken = taken.clamp_min(0).to(device)
+        found.append(Strip(first, rows, taken, given, inside, batch * r, last))
+        top += rows
+    return found
 
 
 class SwinBlock(SwinTransformerBlock):
@@ -92,30 +159,30 @@ class SwinBlock(SwinTransformerBlock):
         self.side, self.shift = window, shift
         self.register_buffer("masks", border_masks(window, shift), persistent=False)
 
-    def forward(self, x: Tensor) -> Tensor:
-        """``(B, H, W, C)`` to the same shape."""
+    def forward(self, x: Tensor, in_place: bool = False) -> Tensor:
+        """``(B, H, W, C)`` to the same shape; without gradients, if wanted, in the memory of x."""
         bias = self.attn._get_rel_pos_bias()[0]
         heights, shift = self._heights(x), self.shift
-        last = len(heights) - 1
-        through = _compiled_strip() if self.strip_is_compiled else SwinBlock._strip
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
+            through = _compiled(SwinBlock._strip) if self.strip_is_compiled else SwinBlock._strip
             x = x.roll((-shift, -shift), (1, 2)) if shift else x
-            strips = x.split(heights, dim=1)
-            x = torch.cat([through(self, s, bias, i == last) for i, s in enumerate(strips)], dim=1)
+            last = len(heights) - 1
+            parts = x.split(heights, dim=1)
+            x = torch.cat([through(self, s, bias, i == last) for i, s in enumerate(parts)], dim=1)
             return x.roll((shift, shift), (1, 2)) if shift else x
-        # The same without copies of the map. With autograd each slice of it would have a
-        # gradient of the size of the map.
-        out, top, height = torch.empty_like(x), shift % x.shape[1], x.shape[1]
-        for i, rows in enumerate(heights):
-            below = min(rows, height - top)  # the rest wraps around
-            strip = x[:, top : top + below]
-            if shift:
-                strip = torch.cat((strip, x[:, : rows - below]), dim=1).roll(-shift, 2)
-            strip = through(self, strip, bias, i == last)
-            strip = strip.roll(shift, 2) if shift else strip
-            out[:, top : top + below] = strip[:, :below]
-            out[:, : rows - below] = strip[:, below:]
-            top = (top + rows) % height
+        # The same with one copy in and one out: each token belongs to one window. With autograd
+        # each copy would have a gradient of the size of the map.
+        windows = _compiled(SwinBlock._windows) if self.strip_is_compiled else SwinBlock._windows
+        batch, height, width, dim = x.shape
+        x = x.contiguous()
+        flat, out = x.view(-1, dim), x if in_place else torch.empty_like(x)
+        for strip in strips((batch, height, width), tuple(heights), self.side, shift, x.device):
+            part = flat.index_select(0, strip.taken).view(-1, self.side**2, dim)
+            part = windows(self, part, bias, strip.inside, strip.column, strip.last)
+            part = part.view(-1, dim).index_select(0, strip.given).view(batch, -1, width, dim)
+            below = min(strip.rows, height - strip.top)  # the rest wraps around
+            out[:, strip.top : strip.top + below] = part[:, :below]
+            out[:, : strip.rows - below] = part[:, below:]
         return out
 
     def _heights(self, x: Tensor) -> list[int]:
@@ -140,35 +207,53 @@ class SwinBlock(SwinTransformerBlock):
         # Columns of windows outermost: those of the right border, which have a mask, come last.
         x = x.reshape(batch, r, side, c, side, dim).permute(3, 0, 1, 2, 4, 5)
         x = x.reshape(c * batch * r, side**2, dim)
-        normed = self.norm1(x)
+        inside = None
         if padded:
-            inside = F.pad(normed.new_ones(1, height, width, 1), margin)
+            inside = F.pad(x.new_ones(1, height, width, 1, dtype=torch.bool), margin)
             inside = inside.reshape(1, r, side, c, side, 1).permute(3, 0, 1, 2, 4, 5)
             inside = inside.expand(c, batch, r, side, side, 1).reshape(*x.shape[:2], 1)
-            normed = normed * inside
-        x = add_to(self._attention(normed, bias, batch * r, last), x)
-        x = add_to(self.mlp(self.norm2(x)), x)
+        x = self._windows(x, bias, inside, batch * r, last)
         x = x.reshape(c, batch, r, side, side, dim).permute(1, 2, 3, 0, 4, 5)
         x = x.reshape(batch, r * side, c * side, dim)
         return x[:, :height, :width] if padded else x
 
+    def _windows(
+        self, x: Tensor, bias: Tensor, inside: Tensor | None, column: int, last: bool
+    ) -> Tensor:
+        """The block on windows ``(n, N, C)``; arguments as in `Strip`."""
+        normed = self.norm1(x)
+        normed = normed if inside is None else normed * inside
+        x = add_to(self._attention(normed, bias, column, last), x)
+        hidden = self.mlp.fc1(self.norm2(x))
+        gelu = self.mlp.act if torch.is_grad_enabled() else torch.ops.aten.gelu_
+        return add_to(self.mlp.fc2(gelu(hidden)), x)
+
     def _attention(self, x: Tensor, bias: Tensor, column: int, last: bool) -> Tensor:
         """Attention in windows ``(n, N, C)``; the last `column` are at the right border."""
-        heads = self.attn.num_heads
-        qkv = self.attn.qkv(x).unflatten(-1, (3, heads, -1)).permute(2, 0, 3, 1, 4)
+        qkv = self.attn.qkv(x)
         if self.shift:
             counts = (len(x) - column, column)
             biases = [bias + mask for mask in self.masks[int(last)].to(bias.dtype)]
-            groups = zip(qkv.split(counts, dim=1), biases, strict=True)
-            attended = torch.cat([attend(part, b) for part, b in groups if part.shape[1]])
+            groups = zip(qkv.split(counts), biases, strict=True)
+            attended = torch.cat([attend(part, b) for part, b in groups if len(part)])
         else:
             attended = attend(qkv, bias)
-        return self.attn.proj(attended.transpose(1, 2).flatten(2))
+        return self.attn.proj(attended)
+
+
+class SwinBlocks(nn.Sequential):
+    """Blocks one after the other; without gradients in one map, since new memory is slow."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """``(B, H, W, C)`` to the same shape."""
+        for i, block in enumerate(self):
+            x = block(x, in_place=i > 0)
+        return x
 
 
 @cache
-def _compiled_strip() -> Callable[[SwinBlock, Tensor, Tensor, bool], Tensor]:
-    return torch.compile(SwinBlock._strip, dynamic=False)
+def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
+    return torch.compile(function, dynamic=False)
 
 
 def compile_blocks(network: nn.Module) -> None:

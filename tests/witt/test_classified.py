@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 import channels
+import witt.classified
 from witt.classified import SAMPLE, ClassifiedCode, Plan, map_rate
 from witt.framing import places
 from witt.spectrum import KNOTS, dct, knot_weights
@@ -303,6 +304,20 @@ class TestClassify:
         found = code.classify(self.tokens(code, truth), *at)
         right = (found == truth).double().mean((1, 2))
         assert bool((right > 0.97).all()), right
+
+    def test_where_the_device_has_no_float64(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """As on Apple's GPUs: elsewhere, with the same result."""
+        code = self.code().float()
+        image, at = torch.rand(2, 3, 12, 10), (torch.tensor([5.0, 15.0]), torch.tensor([4, 6]))
+        here = code.tokens(image, *at), code.plan(code.tokens(image, *at).classes, *at)
+        elsewhere = []
+        monkeypatch.setattr(witt.classified, "WITHOUT_FLOAT64", ("cpu",))
+        monkeypatch.setattr(ClassifiedCode, "cpu", lambda code: elsewhere.append(code) or code)
+        there = code.tokens(image, *at), code.plan(here[0].classes, *at)
+        assert len(elsewhere) == 2
+        assert all(each is not code for each in elsewhere)
+        for a, b in zip((*here[0], *here[1]), (*there[0], *there[1]), strict=True):
+            assert torch.equal(a, b)
 
     def test_picture_by_picture(self) -> None:
         code, truth = self.code(), random_classes(3, 16, 16, classes=2)

@@ -7,6 +7,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -40,6 +43,36 @@ def test_transmit_gives_what_it_gave(place: int, tmp_path: Path) -> None:
     assert now["psnr_db"] == pytest.approx(golden["psnr_db"], abs=TOLERANCE_DB)
     dissimilar, expected = (10 * math.log10(1 - e["ms_ssim"]) for e in (now, golden))
     assert dissimilar == pytest.approx(expected, abs=TOLERANCE_DB)
+
+
+DECISIONS = """
+import sys, torch, witt
+model = witt.load("witt_light")
+image = witt.to_tensor(witt.read_image(sys.argv[1]).pixels)
+at = torch.tensor([10.0]), torch.tensor([48])
+classes = model.code.tokens(image, *at).classes
+plan = model.code.plan(classes, *at)
+print(classes.tolist(), plan.wound.tolist(), plan.sent.flatten(1).nonzero().sum().item())
+"""
+# With the oldest instructions and one thread sums are in another order.
+OTHER_PROCESSOR = {
+    "ATEN_CPU_CAPABILITY": "default",
+    "MKL_ENABLE_INSTRUCTIONS": "SSE4_2",
+    "ONEDNN_MAX_CPU_ISA": "SSE41",
+    "OMP_NUM_THREADS": "1",
+}
+
+
+def test_another_processor_sends_the_same() -> None:
+    """With float32 sums two tokens of this picture went to another class."""
+    command = [sys.executable, "-c", DECISIONS, str(SAMPLE)]
+    one, other = (
+        subprocess.run(
+            command, cwd=HERE.parents[2], env=env, capture_output=True, text=True, check=True
+        ).stdout
+        for env in (os.environ, os.environ | OTHER_PROCESSOR)
+    )
+    assert one == other
 
 
 if __name__ == "__main__":

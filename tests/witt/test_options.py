@@ -116,6 +116,7 @@ def test_device(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(InputError, match="'tpu'"):
         pick_device("tpu")
     monkeypatch.setattr("torch.backends.mps.is_available", lambda: True)
-    assert pick_device("auto").type == "mps"
+    assert pick_device("auto").type == "cpu"  # Apple's GPU has to be named
+    assert pick_device("mps").type == "mps"
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     assert pick_device("auto").type == "cuda"

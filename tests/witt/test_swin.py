@@ -106,6 +106,47 @@ def test_the_strips_differ(monkeypatch: pytest.MonkeyPatch) -> None:
     assert pair(2)[0]._heights(x) == [12, 4]
 
 
+@every_size
+@every_shift
+@pytest.mark.parametrize("side", [2, 3])
+def test_small_windows_side_by_side(
+    size: tuple[int, int], shift: int, side: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 4 tokens as many together as divide their number, of 9 none: what each gives by itself."""
+    generator = torch.Generator().manual_seed(2)
+    block = SwinBlock(DIM, HEADS, side, shift // 2).double()
+    with torch.no_grad():
+        for parameter in block.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator) * 0.4)
+    seen = set()
+    fused = torch.nn.functional.scaled_dot_product_attention
+
+    def look(q: Tensor, *args: Tensor, **options: Tensor) -> Tensor:
+        seen.add(q.shape[-2] // side**2)
+        return fused(q, *args, **options)
+
+    monkeypatch.setattr(torch.nn.functional, "scaled_dot_product_attention", look)
+    x = features(size)
+    with torch.inference_mode():
+        together = block(x)
+    alone = block(x)  # with gradients: no kernel, each window by itself
+    torch.testing.assert_close(together, alone.detach(), rtol=0, atol=1e-12)
+    assert max(seen) > 1 if side == 2 and size == (16, 24) else seen <= {1, 2, 4}
+
+
+def test_blocks_work_in_one_map_without_gradients() -> None:
+    """The same numbers; what was given stays as it was."""
+    blocks = swin_blocks(DIM, 3, HEADS, WINDOW).double()
+    x = features((13, 9))
+    given = x.clone()
+    with torch.inference_mode():
+        expected = x
+        for block in blocks:
+            expected = block(expected)
+        torch.testing.assert_close(blocks(x), expected, rtol=0, atol=0)
+    assert torch.equal(x, given)
+
+
 @pytest.mark.parametrize(("window", "shift"), [(4, 2), (8, 4), (2, 1), (5, 2)])
 def test_masks_are_timms(window: int, shift: int) -> None:
     """Of a map of 3 × 4 windows, ours by place: inside, last column, last row, corner."""
@@ -141,7 +182,7 @@ def test_compiled_strips_are_shared_and_the_same(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(witt.swin, "STRIP", 1)
     through = torch.compile(SwinBlock._strip, backend=backend, dynamic=False)
-    monkeypatch.setattr(witt.swin, "_compiled_strip", lambda: through)
+    monkeypatch.setattr(witt.swin, "_compiled", lambda _: through)
     torch.compiler.reset()
     blocks = swin_blocks(DIM, 4, HEADS, WINDOW).double()
     x = features((16, 8)).requires_grad_()
@@ -157,11 +198,11 @@ import resource
 import numpy as np
 import witt
 from click.testing import CliRunner
-from witt.transmit import command
+from cli import cli
 rows, columns = np.mgrid[:2160, :3840]
 pixels = np.stack([rows % 251, columns % 241, (rows * columns) % 239], -1).astype(np.uint8)
 witt.write_png("x.png", pixels)
-done = CliRunner().invoke(command, ["x.png", "--weights", "witt_light", "-o", "out"])
+done = CliRunner().invoke(cli, ["transmit", "x.png", "--weights", "witt_light", "-o", "out"])
 assert done.exit_code == 0, done.output
 print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024)
 """

@@ -1,0 +1,49 @@
+"""What the C library does with memory that was freed, in processes of their own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+# 64 MiB, touched, freed and touched again: how many of the 16,384 pages are new the second time.
+SCRIPT = """
+import ctypes, resource, sys
+sys.path.insert(0, {root!r})
+if {keeps}:
+    from witt.memory import keep_freed_memory
+    keep_freed_memory()
+libc = ctypes.CDLL(None)
+libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
+libc.free.argtypes = [ctypes.c_void_p]
+def pages():
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    block = libc.malloc(2**26)
+    ctypes.memset(block, 1, 2**26)
+    libc.free(block)
+    return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
+print(pages(), pages())
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="for glibc")
+@pytest.mark.parametrize("keeps", [False, True])
+def test_pages_are_new_once(keeps: bool) -> None:
+    script = SCRIPT.format(root=str(ROOT), keeps=keeps)
+    command = [sys.executable, "-c", script]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    first, second = map(int, done.stdout.split())
+    assert first > 16_000
+    assert second < 100 if keeps else second > 16_000
+
+
+def test_the_command_keeps_it() -> None:
+    """Before a command's own work, and not where the package is only imported."""
+    script = (
+        f"import sys\nsys.path.insert(0, {str(ROOT)!r})\n"
+        "import witt.memory as m\ncalls = []\nm.keep_freed_memory = lambda: calls.append(1)\n"
+        "import benchmarks, channels, cli\nassert not calls\n"
+        "cli.cli(['info', '--help'], standalone_mode=False)\nassert calls == [1]"
+    )
+    subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)

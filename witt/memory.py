@@ -1,0 +1,27 @@
+"""Memory that was freed, kept for what is needed next."""
+
+from __future__ import annotations
+
+import ctypes
+import sys
+
+# Of glibc's malloc.h.
+M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4
+
+
+def keep_freed_memory() -> None:
+    """Have the C library keep what a process frees, until it ends.
+
+    It gives large blocks back to the system, and asks for them anew a moment later. New pages are
+    filled with zeros and mapped one by one: on a virtual machine that can take longer than to
+    compute what goes there. For a process that is the program's own; a library should not.
+    Elsewhere than with glibc nothing is changed.
+    """
+    if not sys.platform.startswith("linux"):
+        return
+    try:
+        mallopt = ctypes.CDLL(None).mallopt
+    except (OSError, AttributeError):
+        return
+    mallopt(M_MMAP_MAX, 0)
+    mallopt(M_TRIM_THRESHOLD, -1)
