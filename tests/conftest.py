@@ -1,6 +1,12 @@
 """What several test files share: a tiny model and small pictures."""
 
+import os
 from pathlib import Path
+
+# Before PyTorch is imported: processes beside each other share the cores. With a thread for each
+# core in each of them the threads wait for one another, and the tests take three times as long.
+if workers := os.environ.get("PYTEST_XDIST_WORKER_COUNT"):
+    os.environ.setdefault("OMP_NUM_THREADS", str(max((os.cpu_count() or 1) // int(workers), 1)))
 
 import numpy as np
 import pytest
