@@ -13,7 +13,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import torch
 from timm.models.swin_transformer import SwinTransformerBlock
@@ -48,6 +48,15 @@ def add_to(branch: Tensor, x: Tensor) -> Tensor:
     Under autocast the branch has half the bits of x and cannot hold the sum.
     """
     return branch.add_(x) if branch.dtype == x.dtype else x + branch
+
+
+def add_linear(x: Tensor, branch: Tensor, linear: nn.Linear) -> Tensor:
+    """x + linear(branch) of ``(n, N, C)``; without gradients in the memory of x."""
+    kind = x.device.type
+    if torch.is_grad_enabled() or torch.is_autocast_enabled(kind) or torch.compiler.is_compiling():
+        return add_to(linear(branch), x)
+    x.flatten(0, 1).addmm_(branch.flatten(0, 1), linear.weight.t())
+    return x.add_(linear.bias)
 
 
 def attend(qkv: Tensor, bias: Tensor) -> Tensor:
@@ -164,7 +173,7 @@ class SwinBlock(SwinTransformerBlock):
         bias = self.attn._get_rel_pos_bias()[0]
         heights, shift = self._heights(x), self.shift
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            through = _compiled(SwinBlock._strip) if self.strip_is_compiled else SwinBlock._strip
+            through = _compiled_strip() if self.strip_is_compiled else SwinBlock._strip
             x = x.roll((-shift, -shift), (1, 2)) if shift else x
             last = len(heights) - 1
             parts = x.split(heights, dim=1)
@@ -172,13 +181,12 @@ class SwinBlock(SwinTransformerBlock):
             return x.roll((shift, shift), (1, 2)) if shift else x
         # The same with one copy in and one out: each token belongs to one window. With autograd
         # each copy would have a gradient of the size of the map.
-        windows = _compiled(SwinBlock._windows) if self.strip_is_compiled else SwinBlock._windows
         batch, height, width, dim = x.shape
         x = x.contiguous()
         flat, out = x.view(-1, dim), x if in_place else torch.empty_like(x)
         for strip in strips((batch, height, width), tuple(heights), self.side, shift, x.device):
             part = flat.index_select(0, strip.taken).view(-1, self.side**2, dim)
-            part = windows(self, part, bias, strip.inside, strip.column, strip.last)
+            part = self._windows(part, bias, strip.inside, strip.column, strip.last)
             part = part.view(-1, dim).index_select(0, strip.given).view(batch, -1, width, dim)
             below = min(strip.rows, height - strip.top)  # the rest wraps around
             out[:, strip.top : strip.top + below] = part[:, :below]
@@ -220,25 +228,23 @@ class SwinBlock(SwinTransformerBlock):
     def _windows(
         self, x: Tensor, bias: Tensor, inside: Tensor | None, column: int, last: bool
     ) -> Tensor:
-        """The block on windows ``(n, N, C)``; arguments as in `Strip`."""
+        """The block on windows ``(n, N, C)``; the others as in `Strip`. See `add_linear` for x."""
         normed = self.norm1(x)
         normed = normed if inside is None else normed * inside
-        x = add_to(self._attention(normed, bias, column, last), x)
+        x = add_linear(x, self._attention(normed, bias, column, last), self.attn.proj)
         hidden = self.mlp.fc1(self.norm2(x))
         gelu = self.mlp.act if torch.is_grad_enabled() else torch.ops.aten.gelu_
-        return add_to(self.mlp.fc2(gelu(hidden)), x)
+        return add_linear(x, gelu(hidden), cast(nn.Linear, self.mlp.fc2))
 
     def _attention(self, x: Tensor, bias: Tensor, column: int, last: bool) -> Tensor:
-        """Attention in windows ``(n, N, C)``; the last `column` are at the right border."""
+        """Attention in windows ``(n, N, C)``, before the last linear layer."""
         qkv = self.attn.qkv(x)
         if self.shift:
             counts = (len(x) - column, column)
             biases = [bias + mask for mask in self.masks[int(last)].to(bias.dtype)]
             groups = zip(qkv.split(counts), biases, strict=True)
-            attended = torch.cat([attend(part, b) for part, b in groups if len(part)])
-        else:
-            attended = attend(qkv, bias)
-        return self.attn.proj(attended)
+            return torch.cat([attend(part, b) for part, b in groups if len(part)])
+        return attend(qkv, bias)
 
 
 class SwinBlocks(nn.Sequential):
@@ -252,16 +258,17 @@ class SwinBlocks(nn.Sequential):
 
 
 @cache
-def _compiled(function: Callable[..., Tensor]) -> Callable[..., Tensor]:
-    return torch.compile(function, dynamic=False)
+def _compiled_strip() -> Callable[[SwinBlock, Tensor, Tensor, bool], Tensor]:
+    return torch.compile(SwinBlock._strip, dynamic=False)
 
 
 def compile_blocks(network: nn.Module) -> None:
     """Have torch.compile work on every Swin block, when it is first called with a shape.
 
-    On the CPU on each kind of strip: a whole map would leave the caches, which costs more than
-    compilation gains. Blocks of one width and shift share what is compiled: about 15 kinds of
-    strips in `witt_base`, of 24 blocks, and PyTorch would give up after 8.
+    On the CPU on each kind of strip in training: a whole map would leave the caches, which costs
+    more than compilation gains, and inference is no faster with it. Blocks of one width and shift
+    share what is compiled: about 15 kinds of strips in `witt_base`, of 24 blocks, and PyTorch would
+    give up after 8.
     """
     import torch._dynamo.config as limits
 

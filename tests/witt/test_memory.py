@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-# 64 MiB, touched, freed and touched again: how many of the 16,384 pages are new the second time.
+# Touched, freed and touched again: how many of the pages are new.
 SCRIPT = """
 import ctypes, resource, sys
 sys.path.insert(0, {root!r})
@@ -17,13 +17,13 @@ if {keeps}:
 libc = ctypes.CDLL(None)
 libc.malloc.restype, libc.malloc.argtypes = ctypes.c_void_p, [ctypes.c_size_t]
 libc.free.argtypes = [ctypes.c_void_p]
-def pages():
+def pages(size):
     before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-    block = libc.malloc(2**26)
-    ctypes.memset(block, 1, 2**26)
+    block = libc.malloc(size)
+    ctypes.memset(block, 1, size)
     libc.free(block)
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
-print(pages(), pages())
+print(pages(2**24), pages(2**24), pages(2**26), pages(2**26))
 """
 
 
@@ -33,9 +33,11 @@ def test_pages_are_new_once(keeps: bool) -> None:
     script = SCRIPT.format(root=str(ROOT), keeps=keeps)
     command = [sys.executable, "-c", script]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
-    first, second = map(int, done.stdout.split())
-    assert first > 16_000
-    assert second < 100 if keeps else second > 16_000
+    first, second, large, again = map(int, done.stdout.split())
+    assert first > 4_000
+    assert second < 100 if keeps else second > 4_000
+    assert large > 16_000
+    assert again > 16_000  # larger than `LARGE`
 
 
 def test_the_command_keeps_it() -> None:

@@ -182,7 +182,7 @@ def test_compiled_strips_are_shared_and_the_same(monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(witt.swin, "STRIP", 1)
     through = torch.compile(SwinBlock._strip, backend=backend, dynamic=False)
-    monkeypatch.setattr(witt.swin, "_compiled", lambda _: through)
+    monkeypatch.setattr(witt.swin, "_compiled_strip", lambda: through)
     torch.compiler.reset()
     blocks = swin_blocks(DIM, 4, HEADS, WINDOW).double()
     x = features((16, 8)).requires_grad_()
