@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 from benchmarks.speed import measure
 from benchmarks.speed.command import FORMAT, QUICK, command
-from benchmarks.speed.measure import interleaved, make_pair, peak_memory
+from benchmarks.speed.measure import PRODUCTS, interleaved, make_pair, peak_memory
 
 
 @pytest.mark.parametrize("size", [(32, 32), (9, 26)], ids=str)
@@ -70,6 +70,8 @@ def test_command(tmp_path: Path) -> None:
     for entry in document["profile"]:
         assert 0 < sum(top["share"] for top in entry["operators"]) <= 1.001
         assert 0 < entry["products"] < 1
+        products = {t["operator"] for t in entry["operators"] if "mm" in t["operator"]}
+        assert products <= set(PRODUCTS)
     assert "tiny 24x16 training step: ours" in result.output
 
 
