@@ -55,7 +55,7 @@ def add_linear(x: Tensor, branch: Tensor, linear: nn.Linear) -> Tensor:
     kind = x.device.type
     if torch.is_grad_enabled() or torch.is_autocast_enabled(kind) or torch.compiler.is_compiling():
         return add_to(linear(branch), x)
-    x.flatten(0, 1).addmm_(branch.flatten(0, 1), linear.weight.t())
+    x.view(-1, x.shape[-1]).addmm_(branch.flatten(0, 1), linear.weight.t())
     return x.add_(linear.bias)
 
 
