@@ -51,9 +51,12 @@ def add_to(branch: Tensor, x: Tensor) -> Tensor:
 
 
 def add_linear(x: Tensor, branch: Tensor, linear: nn.Linear) -> Tensor:
-    """x + linear(branch) of ``(n, N, C)``; without gradients in the memory of x."""
-    kind = x.device.type
-    if torch.is_grad_enabled() or torch.is_autocast_enabled(kind) or torch.compiler.is_compiling():
+    """x + linear(branch) of ``(n, N, C)``; without gradients in the memory of x.
+
+    Under autocast the branch has half the bits of x.
+    """
+    apart = branch.dtype != x.dtype
+    if torch.is_grad_enabled() or apart or torch.compiler.is_compiling():
         return add_to(linear(branch), x)
     x.view(-1, x.shape[-1]).addmm_(branch.flatten(0, 1), linear.weight.t())
     return x.add_(linear.bias)
