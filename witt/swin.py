@@ -58,7 +58,8 @@ def add_linear(x: Tensor, branch: Tensor, linear: nn.Linear) -> Tensor:
     apart = branch.dtype != x.dtype
     if torch.is_grad_enabled() or apart or torch.compiler.is_compiling():
         return add_to(linear(branch), x)
-    x.view(-1, x.shape[-1]).addmm_(branch.flatten(0, 1), linear.weight.t())
+    flat = x.view(-1, x.shape[-1])
+    torch.addmm(flat, branch.flatten(0, 1), linear.weight.t(), out=flat)
     return x.add_(linear.bias)
 
 

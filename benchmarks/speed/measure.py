@@ -27,7 +27,7 @@ SNR_DB = 10.0
 TOLERANCE = 1e-4
 LEAST = 3  # rounds, however long they take
 WORK = ("inference", "training step")
-PRODUCTS = ("aten::mm", "aten::addmm", "aten::addmm_", "aten::bmm", "aten::baddbmm")
+PRODUCTS = ("aten::mm", "aten::addmm", "aten::bmm", "aten::baddbmm")
 Size = tuple[int, int]
 
 
