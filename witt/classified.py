@@ -81,7 +81,7 @@ def full_precision(device: torch.device) -> AbstractContextManager[Any]:
 
 
 def in_float64(function: Callable[..., T]) -> Callable[..., T]:
-    """On the CPU, from one to the other, where the device has no float64 (Apple's GPUs)."""
+    """Have the CPU do the work of a method where the device has no float64 (Apple's GPUs)."""
 
     @functools.wraps(function)
     def there(code: ClassifiedCode, *args: Tensor) -> T:
