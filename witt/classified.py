@@ -124,6 +124,11 @@ def cheapest_rows(costs: Tensor, step: Tensor) -> Tensor:
     return torch.stack(classes[::-1], dim=-1)
 
 
+def _waves(log: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(h, w, m) float64 of the spatial frequencies of a grid, from (knots, m)."""
+    return knot_weights(*grid, log.double()) @ log.double()
+
+
 def _without_weights(code: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
     """Files written before there were weights have all errors count alike."""
     for name in ("log_weight", "log_wave_weight"):
@@ -229,7 +234,7 @@ class ClassifiedCode(nn.Module):
         tokens = own.shape[1]
         snr_db = snr_db.double()
         # As if each class had its usual share, then with the shares in this picture.
-        share = 2 ** -self.map_bits[-1]
+        share = 2 ** -self.map_bits[-1].double()
         counts = (share * tokens).expand(len(own), -1)
         grid = (shared.shape[1], shared.shape[2])
         worth = self.allocation(counts, grid, snr_db, tokens * k)
@@ -293,8 +298,7 @@ class ClassifiedCode(nn.Module):
         """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
         snr_db, variance = snr_db.double(), self._variances(grid)
         if weighted:
-            log = self.log_wave_weight.double()
-            waves = knot_weights(*grid, log) @ log
+            waves = _waves(self.log_wave_weight, grid)
             variance = variance * torch.cat((self.log_weight.flatten(), waves.flatten())).exp()
         each = counts.double().repeat_interleave(self.own, dim=1)
         ones = each.new_ones(len(counts), len(variance) - each.shape[1])
@@ -304,8 +308,7 @@ class ClassifiedCode(nn.Module):
 
     def _variances(self, grid: tuple[int, int]) -> Tensor:
         """(E,) float64 of each kind: the features of the classes, then the frequencies."""
-        log = self.log_spectrum.double()
-        waves = knot_weights(*grid, log) @ log
+        waves = _waves(self.log_spectrum, grid)
         return torch.cat((self.log_variance.flatten(), waves.flatten())).exp()
 
     def map_size(self, classes: Tensor) -> Tensor:
