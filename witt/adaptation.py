@@ -79,9 +79,12 @@ class Adaptation:
         with torch.inference_mode(False), torch.enable_grad(), _fixed(model):
             # What was made in inference mode cannot take part in a gradient.
             image, snr_db, k = image.clone(), snr_db.clone(), k.clone()
-            plan = sending.plan
-            plan = None if plan is None else type(plan)(*(each.clone() for each in plan))
             start, uses = sending.symbols.detach().clone(), sending.uses.clone()
+            shaped, plan = sending.shaped, sending.plan
+            if shaped is not None and plan is not None:
+                plan = type(plan)(*(each.clone() for each in plan))
+                features, factors, summands = (each.detach().clone() for each in shaped[:3])
+                shaped = type(shaped)(features, factors, summands, plan, snr_db, shaped.length)
             generator = torch.Generator().manual_seed(SEED)
 
             def losses(symbols: Tensor, generator: torch.Generator) -> Tensor:
@@ -94,16 +97,21 @@ class Adaptation:
                 return self._losses(model.receive(*received, snr_db, k, grid, plan), image, size)
 
             there = (torch.arange(start.shape[1], device=start.device) < uses[:, None])[..., None]
-            change = torch.zeros_like(start, requires_grad=True)
+
+            def changed(change: Tensor) -> Tensor:
+                return start + change * there if shaped is None else shaped.symbols(change)
+
+            like = start if shaped is None else shaped.features
+            change = torch.zeros_like(like, requires_grad=True)
             optimizer = torch.optim.Adam([change], lr=STEP, betas=(0.9, 0.99))
             for step in range(self.steps):
                 for group in optimizer.param_groups:
                     group["lr"] = STEP * (1 + math.cos(math.pi * step / self.steps)) / 2
-                loss = losses(start + change * there, generator).sum()
+                loss = losses(changed(change), generator).sum()
                 (change.grad,) = torch.autograd.grad(loss, change)
                 optimizer.step()
             with torch.no_grad():  # over the same noise, which neither has seen
-                after = start + change * there
+                after = changed(change)
                 before, now = (
                     losses(each, torch.Generator().manual_seed(SEED + 1)) for each in (start, after)
                 )

@@ -18,7 +18,7 @@ from torch import Tensor
 from witt import helix
 
 ROUNDS = 3  # in which the prices that decide for a helix settle
-MOST = 1 / 6  # coefficients on a helix for each real number of the channel
+MOST = 1 / 2  # of the places, that coefficients on a helix may take
 HOARD = 0.75  # of the power, that they may have together
 # What a helix is taken to cost, over its cost where variances are as expected and the receiver has
 # no network; by trials on valid/.
@@ -30,7 +30,7 @@ class Allocation(NamedTuple):
 
     taken: (B, E) how many of the kind are sent.
     power: (B, E) of each that is sent, in the units of the noise; 0 where it is not worth it.
-    wound: (B, E) bool, whether each is sent on a helix, which has this power in all.
+    circles: (B, E) int64, of the helix that each is sent on, which has this power in all; or 0.
     slope: (B, 1) s: a coefficient y of variance v that is sent linearly costs
         s·(√v + y²/√v) − s², its expected error and the power that it takes from the others; one
         with √v < s gets no power.
@@ -39,7 +39,7 @@ class Allocation(NamedTuple):
 
     taken: Tensor
     power: Tensor
-    wound: Tensor
+    circles: Tensor
     slope: Tensor
     rent: Tensor
 
@@ -64,34 +64,42 @@ def allocate(
     order = (variance * earlier).sort(dim=1, descending=True).indices
     strongest = variance.gather(1, order)
     available = count.gather(1, order)
-    wound, on_helix = torch.zeros_like(available), torch.zeros_like(available)
+    circles, on_helix = torch.zeros_like(available), torch.zeros_like(available)
     unit = rent = None
     for _ in range(ROUNDS if winds else 0):
-        *_, slope, new = _linear(strongest, available, wound, on_helix, budget, noise)
+        *_, slope, new = _linear(strongest, available, circles, on_helix, budget, noise)
         price = slope.square().clamp_min(1e-300)
         # Halfway to the new prices: else they would swing.
         unit = price if unit is None else (unit * price).sqrt()
         rent = new if rent is None else (rent + new) / 2
         worth = strongest / unit
-        cost, on_helix = helix.best(worth)
-        linear = 2 * worth.sqrt() - 1
-        better = (worth > 1) & (RISK * (cost + (helix.PLACES - 1) * rent / unit) < linear)
-        members = available * better
-        fits = (members.cumsum(1) <= MOST * budget) & (
+        least = torch.where(worth > 1, 2 * worth.sqrt() - 1, 0.0)  # what a linear one costs
+        circles = torch.zeros_like(available)
+        for number in range(1, helix.MOST_CIRCLES + 1):
+            cost, its_power = helix.best(worth, number)
+            cost = RISK * (cost + 2 * number * rent / unit)
+            circles = torch.where(cost < least, number, circles)
+            on_helix = torch.where(cost < least, its_power, on_helix)
+            least = torch.minimum(cost, least)
+        members = available * (circles > 0)
+        fits = ((members * helix.places(circles)).cumsum(1) <= MOST * budget) & (
             (members * on_helix).cumsum(1) * noise <= HOARD * budget / 2
         )
-        wound = (better & fits).to(dtype)
-    taken, power, slope, rent = _linear(strongest, available, wound, on_helix, budget, noise)
+        circles = circles * fits
+    taken, power, slope, rent = _linear(strongest, available, circles, on_helix, budget, noise)
+    wound = circles > 0
     taken = taken + wound * available
     power = power + wound * on_helix * noise
-    taken, power, wound = (torch.empty_like(x).scatter_(1, order, x) for x in (taken, power, wound))
-    return Allocation(taken, power, wound > 0, slope, rent)
+    taken, power, circles = (
+        torch.empty_like(x).scatter_(1, order, x) for x in (taken, power, circles)
+    )
+    return Allocation(taken, power, circles.long(), slope, rent)
 
 
 def _linear(
     strongest: Tensor,
     available: Tensor,
-    wound: Tensor,
+    circles: Tensor,
     on_helix: Tensor,
     budget: Tensor,
     noise: Tensor,
@@ -101,12 +109,12 @@ def _linear(
     Args:
         strongest: (B, E) variances, in falling order.
         available: (B, E) coefficients of each.
-        wound: (B, E) 1 for kinds on a helix, else 0.
+        circles: (B, E) of kinds on a helix, else 0.
         on_helix: (B, E) power of such over the noise.
         budget, noise: (B, 1).
     """
-    each = available * wound
-    places = budget - helix.PLACES * each.sum(1, keepdim=True)
+    each = available * (circles > 0)
+    places = budget - (each * helix.places(circles)).sum(1, keepdim=True)
     left = budget / 2 - noise * (each * on_helix).sum(1, keepdim=True)
     free = available - each
     before = free.cumsum(1) - free

@@ -59,6 +59,7 @@ class Plan(NamedTuple):
     sent: (B, h, w, C) bool, whether it has a place among the symbols.
     wound: (B, M) those on a helix, as numbers of features in (h, w, C), and h·w·C past the last.
     wound_power: (B, M) power over the noise of each; 1 past the last.
+    wound_circles: (B, M) int64 of the helix of each; 0 past the last.
     map_uses: (B,) int64, channel uses that the class map takes.
     uses: (B,) int64, channel uses of the features.
     """
@@ -69,6 +70,7 @@ class Plan(NamedTuple):
     sent: Tensor
     wound: Tensor
     wound_power: Tensor
+    wound_circles: Tensor
     map_uses: Tensor
     uses: Tensor
 
@@ -84,11 +86,11 @@ def in_float64(function: Callable[..., T]) -> Callable[..., T]:
     """Have the CPU do the work of a method where the device has no float64 (Apple's GPUs)."""
 
     @functools.wraps(function)
-    def there(code: ClassifiedCode, *args: Tensor) -> T:
+    def there(code: ClassifiedCode, *args: Tensor, **settings: Any) -> T:
         device = args[0].device
         if device.type not in WITHOUT_FLOAT64:
-            return function(code, *args)
-        done = function(copy.deepcopy(code).cpu(), *(arg.cpu() for arg in args))
+            return function(code, *args, **settings)
+        done = function(copy.deepcopy(code).cpu(), *(arg.cpu() for arg in args), **settings)
         return type(done)(*(each.to(device) for each in done))
 
     return there
@@ -323,13 +325,14 @@ class ClassifiedCode(nn.Module):
 
     @in_float64
     @torch.no_grad()
-    def plan(self, classes: Tensor, snr_db: Tensor, k: Tensor) -> Plan:
+    def plan(self, classes: Tensor, snr_db: Tensor, k: Tensor, most_k: int | None = None) -> Plan:
         """What is sent of a picture with these classes; transmitter and receiver agree on it.
 
         Args:
             classes: (B, h, w).
             snr_db: (B,) nominal SNR.
             k: (B,) features of a token sent on average, class map included.
+            most_k: at least the largest of `k`, for shapes where these may not be looked at.
         """
         grid = (classes.shape[1], classes.shape[2])
         map_uses = (self.map_size(classes) / map_rate(snr_db.double())).ceil().long()
@@ -356,21 +359,25 @@ class ClassifiedCode(nn.Module):
         noise = noise_variance(snr_db)[:, None]
         power = chosen.power.to(kinds.dtype)
         ratio = power / noise
-        alike = torch.where(chosen.wound, helix.linear_equal(ratio.clamp_min(1)) * noise, power)
+        alike = helix.linear_equal(ratio.clamp_min(1), chosen.circles) * noise
+        alike = torch.where(chosen.circles > 0, alike, power)
         variance = of_each_feature(kinds.expand(len(classes), -1))
         gain = of_each_feature((alike / kinds).sqrt()) * sent
-        on_helix, ratio = of_each_feature(chosen.wound), of_each_feature(ratio)
-        wound = self._listed(on_helix.flatten(1))
+        circles, ratio = of_each_feature(chosen.circles), of_each_feature(ratio)
+        most = math.ceil(MOST * flat.shape[1] * (most_k or sent.shape[-1]) / 3)  # 3 places each
+        wound = self._listed(circles.flatten(1) > 0, most)
         ratio = F.pad(ratio.flatten(1), (0, 1), value=1.0).gather(1, wound)
-        return Plan(classes, variance, gain, sent, wound, ratio, map_uses, uses)
+        circles = F.pad(circles.flatten(1), (0, 1)).gather(1, wound)
+        return Plan(classes, variance, gain, sent, wound, ratio, circles, map_uses, uses)
 
-    def _listed(self, chosen: Tensor) -> Tensor:
-        """(B, M) places of those chosen among (B, N), in their order, and N past the last."""
+    def _listed(self, chosen: Tensor, most: int) -> Tensor:
+        """(B, M) places of those chosen among (B, N), in their order, and N past the last.
+
+        M is `most` where a shape may not follow from numbers.
+        """
         number = chosen.cumsum(1, dtype=torch.int32).long()
         total = chosen.shape[1]
-        if torch.compiler.is_exporting() or chosen.device.type != "cpu":
-            most = math.ceil(MOST * total)  # a shape that does not follow from numbers
-        else:
+        if not torch.compiler.is_exporting() and chosen.device.type == "cpu":
             most = int(number[:, -1].max()) if total else 0
         place = torch.where(chosen, number - 1, most)
         every = torch.arange(total, device=chosen.device).expand_as(place)

@@ -55,7 +55,8 @@ class EncoderGraph(nn.Module):
         """
         padded = F.pad(image, self.padding, mode="replicate")
         k = torch.full((1,), self.k)
-        symbols, _, plan = self.model.transmit(padded, snr_db, k, self.uses)
+        sending = self.model.transmit(padded, snr_db, k, self.uses)
+        symbols, plan = sending.symbols, sending.plan
         symbols = symbols if plan is None else with_map(symbols, plan)
         energy = symbols.square().sum(dim=(1, 2))[:, None]
         scale = torch.sqrt(self.uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
@@ -94,7 +95,7 @@ class DecoderGraph(nn.Module):
         k = torch.full((1,), self.k)
         code, plan = self.model.code, None
         if code is not None and classes is not None:
-            plan = code.plan(classes, snr_db, k)
+            plan = code.plan(classes, snr_db, k, most_k=self.k)
         error = symbols[..., 0] if noise_var is None else noise_var
         scale = torch.ones_like(snr_db)[:, None] if scale is None else scale
         image = self.model.receive(symbols, error, scale, snr_db, k, self.grid, plan)

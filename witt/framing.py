@@ -1,7 +1,7 @@
 """The features of a picture, as many as are sent of each token, in a row of symbols and back.
 
 I and Q of a symbol are features that follow each other; after all of them come the second and third
-numbers of features on a helix. Symbols from different parts of the
+numbers of features on a helix, then the fourth and fifth. Symbols from different parts of the
 picture are spread over each other (`witt.spreading`). The class map takes the last symbols.
 """
 
@@ -12,6 +12,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
+from witt import helix
 from witt.classified import Plan
 from witt.spreading import dft_matrix
 
@@ -26,17 +27,18 @@ def places(plan: Plan) -> tuple[Tensor, Tensor]:
     Those left over, where the uses are no multiple of a DFT's length, stay as they are.
 
     Returns:
-        Of each feature (B, N), and of the two more of each on a helix (B, M, 2).
+        Of each feature (B, N), and of the four more of each on a helix (B, M, 4).
     """
     by_feature = plan.sent.flatten(1, 2).mT  # (B, C, tokens)
     number = by_feature.flatten(1).cumsum(1, dtype=torch.int32)  # half the bytes to move
     first = number[:, -1:]
     number = number.reshape(by_feature.shape).mT.flatten(1) - 1
     sent = plan.sent.flatten(1)
-    more = torch.arange(2 * plan.wound.shape[1], dtype=torch.int32, device=sent.device)
-    is_wound = (plan.wound < sent.shape[1]).repeat_interleave(2, dim=1)
-    more = _dealt(first + more, is_wound, plan.uses)
-    return _dealt(number, sent, plan.uses), more.unflatten(1, (-1, 2))
+    circle = torch.arange(1, helix.MOST_CIRCLES + 1, device=sent.device)[:, None]
+    there = (plan.wound_circles[:, None] >= circle).repeat_interleave(2, dim=2).flatten(1)
+    more = _dealt(first + there.cumsum(1, dtype=torch.int32) - 1, there, plan.uses)
+    more = more.reshape(len(more), helix.MOST_CIRCLES, -1, 2).transpose(1, 2).flatten(2)
+    return _dealt(number, sent, plan.uses), more
 
 
 def _dealt(number: Tensor, there: Tensor, uses: Tensor) -> Tensor:
@@ -54,7 +56,7 @@ def to_symbols(features: Tensor, more: Tensor, plan: Plan, length: int) -> Tenso
 
     Args:
         features: (B, h, w, C).
-        more: (B, M, 2) second and third numbers of those on a helix.
+        more: (B, M, 4) more numbers of those on a helix.
         plan: of these pictures.
         length: at least the largest of `plan.uses`.
     """
@@ -72,8 +74,8 @@ class Received(NamedTuple):
 
     features: (B, h, w, C), 0 for those not sent.
     error: (B, h, w, C) error variance of each, then 1.
-    more: (B, M, 2) second and third numbers of those on a helix, 0 past the last.
-    more_error: (B, M, 2), then 1.
+    more: (B, M, 4) more numbers of those on a helix, 0 where there is none.
+    more_error: (B, M, 4), then 1.
     """
 
     features: Tensor

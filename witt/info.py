@@ -58,8 +58,8 @@ def cost(config: ModelConfig) -> Cost:
     k, length = one.long() * config.channels, model.channel_uses((SIDE, SIDE))
     grid = (SIDE // config.stride, SIDE // config.stride)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        symbols, _, plan = model.transmit(image, one, k, length)
-        model.receive(symbols, symbols[..., 0], one[None], one, k, grid, plan)
+        sent = model.transmit(image, one, k, length)
+        model.receive(sent.symbols, sent.symbols[..., 0], one[None], one, k, grid, sent.plan)
     parameters = sum(p.numel() for p in model.parameters())
     return Cost(parameters, counter.get_total_flops() / SIDE**2)
 

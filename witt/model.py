@@ -16,12 +16,12 @@ from witt.classified import ClassifiedCode, Plan, full_precision
 from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
-from witt.framing import from_symbols, to_symbols, with_map
+from witt.framing import from_symbols, with_map
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
 from witt.refiner import RefiningDecoder, ShapingEncoder
 from witt.signals import Encoded, Sending, Transmission
-from witt.winding import unwind, wind
+from witt.winding import Shaped, unwind
 
 # What the receiver must know beside the symbols, in bits for an image.
 HEADER_BITS = {"height": 16, "width": 16, "feature channels": 8, "snr": 16}
@@ -143,16 +143,15 @@ class WITT(HubModel):
             return Sending(symbols.to(image.dtype), tokens * k // 2)
         with full_precision(image.device):
             shared, classes = self.code.tokens(image, snr_db, k)
-            plan = self.code.plan(classes, snr_db, k)
+            plan = self.code.plan(classes, snr_db, k, most_k=2 * length // classes[0].numel())
             features = self.code.analyse(shared, classes)
         factors, summands = self.encoder(image, features, plan, snr_db, condition)
         with full_precision(image.device):
             like = features.dtype
             factors = F.pad(factors.to(like), (self.code.smooth, 0), value=1.0)
             summands = F.pad(summands.to(like), (self.code.smooth, 0))
-            linear, more = wind(features, features * plan.gain * factors, plan, snr_db)
-            sent = (linear + summands) * plan.sent
-            return Sending(to_symbols(sent, more, plan, length), plan.uses, plan)
+            shaped = Shaped(features, factors, summands, plan, snr_db, length)
+            return Sending(shaped.symbols(), plan.uses, shaped)
 
     def receive(
         self,
@@ -301,7 +300,7 @@ class WITT(HubModel):
                     f"{self.config.name} sends a class map: decode(…, classes=…) with the one of "
                     f"{grid[0]}x{grid[1]} tokens from encode_with_scale"
                 )
-            plan = self.code.plan(classes, snr, rates)
+            plan = self.code.plan(classes, snr, rates, most_k=k)
         pairs = torch.view_as_real(symbols.contiguous())
         error = noise_var.expand(symbols.shape)
         image = self.receive(pairs, error, scale, snr, rates, grid, plan)

@@ -7,6 +7,7 @@ from typing import NamedTuple
 from torch import Tensor
 
 from witt.classified import Plan
+from witt.winding import Shaped
 
 
 class Encoded(NamedTuple):
@@ -30,12 +31,17 @@ class Sending(NamedTuple):
 
     symbols: (B, N, 2) I and Q.
     uses: (B,) int64, of them that are sent.
-    plan: of a model with classes.
+    shaped: of a model with classes, what the symbols were made from.
     """
 
     symbols: Tensor
     uses: Tensor
-    plan: Plan | None = None
+    shaped: Shaped | None = None
+
+    @property
+    def plan(self) -> Plan | None:
+        """Of a model with classes."""
+        return None if self.shaped is None else self.shaped.plan
 
 
 class Transmission(NamedTuple):

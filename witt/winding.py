@@ -6,17 +6,54 @@ receiver hands on what a linear receiver would have had to hear to know as much.
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from witt import helix
 from witt.classified import Plan, noise_variance
-from witt.framing import Received
+from witt.framing import Received, to_symbols
+
+
+class Shaped(NamedTuple):
+    """Features as an encoder has shaped them, on their way to symbols.
+
+    features: (B, h, w, C) of the code.
+    factors, summands: (B, h, w, C) of the encoder.
+    plan: of these pictures.
+    snr_db: (B,) nominal SNR.
+    length: at least the largest of `plan.uses`.
+    """
+
+    features: Tensor
+    factors: Tensor
+    summands: Tensor
+    plan: Plan
+    snr_db: Tensor
+    length: int
+
+    def symbols(self, change: Tensor | None = None) -> Tensor:
+        """(B, length, 2) I and Q.
+
+        Args:
+            change: (B, h, w, C) to what is sent of each feature; one on a helix moves along it, as
+                far as a linear one of the same error would.
+        """
+        plan, features = self.plan, self.features
+        linear = features * plan.gain * self.factors
+        if change is not None:
+            linear = linear + change
+            features = features + change / plan.gain.clamp_min(1e-6)
+        numbers, more = wind(features, linear, plan, self.snr_db)
+        return to_symbols((numbers + self.summands) * plan.sent, more, plan, self.length)
 
 
 def wind(features: Tensor, linear: Tensor, plan: Plan, snr_db: Tensor) -> tuple[Tensor, Tensor]:
-    """What is sent of all features, and the two more numbers (B, M, 2) of those on a helix.
+    """What is sent of all features, and the more numbers (B, M, 4) of those on a helix.
+
+    A helix of one circle has two of the four.
 
     Args:
         features: (B, h, w, C) of the code.
@@ -27,8 +64,8 @@ def wind(features: Tensor, linear: Tensor, plan: Plan, snr_db: Tensor) -> tuple[
     unit = _pick(features, plan) / _pick(plan.variance, plan, 1.0).sqrt()
     unit = unit.clamp(-helix.REACH, helix.REACH)
     sigma = noise_variance(snr_db).sqrt()[:, None, None]
-    numbers = sigma * helix.wind(unit, plan.wound_power)
-    there = (plan.wound < features[0].numel())[..., None]
+    numbers = sigma * helix.wind(unit, plan.wound_power, plan.wound_circles)
+    there = (plan.wound_circles > 0)[..., None]
     return _put(linear, numbers[..., 0], plan), numbers[..., 1:] * there
 
 
@@ -54,6 +91,7 @@ def unwind(
         (scale * heard / certain).flatten(0, 1),
         (scale.square() * e / certain / 2).flatten(0, 1),
         plan.wound_power.flatten(),
+        plan.wound_circles.flatten(),
     )
     mean, variance = (x.reshape(plan.wound.shape) for x in helix.unwind(*flat))
     # The e and the symbol that give a linear receiver this mean and this variance.

@@ -27,7 +27,7 @@ def sample(side: int) -> torch.Tensor:
 def test_power_and_length_stay(entries: dict[str, object], channel: channels.Channel) -> None:
     model, image = tiny(**entries), picture(2, 17, 30)
     plain = model.encode_with_scale(image, 5.0)
-    adapted = model.encode_with_scale(image, 5.0, None, Adaptation(2, channel))
+    adapted = model.encode_with_scale(image, 5.0, None, Adaptation(3, channel))
     assert adapted.symbols.shape == plain.symbols.shape
     assert not torch.equal(adapted.symbols, plain.symbols)
     # Within what the header's float16 of the scale leaves.

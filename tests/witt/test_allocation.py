@@ -1,5 +1,7 @@
 """What is sent is the strongest, with the power that an independent optimiser finds too."""
 
+import itertools
+
 import numpy as np
 import pytest
 import torch
@@ -188,18 +190,19 @@ class TestHelix:
 
     def error(self, found: Allocation, noise: float) -> float:
         power = found.power / noise
-        power = torch.where(found.wound, helix.linear_equal(power.clamp_min(1)), power)
+        alike = helix.linear_equal(power.clamp_min(1), found.circles)
+        power = torch.where(found.circles > 0, alike, power)
         return total_error(found._replace(power=power * noise), noise, self.VARIANCE, self.COUNT)
 
     @pytest.mark.parametrize("noise", [0.01, 0.4, 2.0])
     @pytest.mark.parametrize("budget", [20, 40])
     def test_places_and_power_are_used_up(self, budget: int, noise: float) -> None:
         found = self.found(budget, noise)
-        each = row(self.COUNT)
-        assert float((found.taken + 2 * each * found.wound).sum()) == budget
+        each, wound = row(self.COUNT), found.circles > 0
+        assert float((found.taken + 2 * each * found.circles).sum()) == budget
         assert float((found.taken * found.power).sum()) == pytest.approx(budget / 2, rel=1e-12)
-        assert bool((found.taken[found.wound] == each[found.wound]).all())
-        assert float((each * found.wound).sum()) <= MOST * budget
+        assert bool((found.taken[wound] == each[wound]).all())
+        assert float((each * wound * (1 + 2 * found.circles)).sum()) <= MOST * budget
 
     @pytest.mark.parametrize("noise", [0.01, 0.1, 0.4, 2.0])
     def test_no_other_choice_of_kinds_is_much_better(self, noise: float) -> None:
@@ -207,28 +210,30 @@ class TestHelix:
 
         A helix has to be better by `RISK` to be taken, and the prices are not iterated to the end.
         """
-        budget, count = 40, np.array(self.COUNT)
+        budget, strengths = 40, np.array(self.VARIANCE)
         found = self.error(self.found(budget, noise), noise)
         errors = []
-        for number in range(7):
-            wound = np.arange(60) < number
-            if (count * wound).sum() > MOST * budget:
+        prices = np.geomspace(1e-4, 1e4, 400)
+        best = {
+            circles: helix.best(torch.from_numpy(strengths[:, None] * prices), circles)[1].numpy()
+            for circles in (1, 2)
+        }
+        for two, one in itertools.product(range(7), range(7)):
+            number, numbers = two + one, 5 * two + 3 * one
+            if numbers > MOST * budget:
                 continue
-            places = budget - 3 * (count * wound).sum()
-            linear = np.sort(np.repeat(self.VARIANCE, count * ~wound))[::-1][:places].copy()
-            rest = np.repeat(self.VARIANCE, count * ~wound).sum() - linear.sum()
+            linear, left = strengths[number:][: budget - numbers], strengths[number:]
+            rest = left.sum() - linear.sum()
+            circles = torch.tensor([2] * two + [1] * one)
             for share in np.linspace(0.02, 0.75, 25) if number else [0.0]:
-                on_helix = np.repeat(np.array(self.VARIANCE)[wound], count[wound])
                 # Of theirs each gets what is best at one price.
-                prices = np.geomspace(1e-4, 1e4, 400)
-                worths = on_helix[:, None] * prices
-                powers = helix.best(torch.from_numpy(worths))[1].numpy() * noise
+                powers = noise * np.concatenate((best[2][:two], best[1][two:number]))
                 place = np.abs(powers.sum(0) - share * budget / 2).argmin() if number else 0
                 power = powers[:, place]
                 if power.sum() > budget / 2 * 0.99:
                     continue
-                alike = helix.linear_equal(torch.from_numpy(power / noise)).numpy()
-                error = (on_helix / (1 + alike)).sum() + rest
+                alike = helix.linear_equal(torch.from_numpy(power / noise), circles).numpy()
+                error = (strengths[:number] / (1 + alike)).sum() + rest
                 level = _water_filling(linear, budget / 2 - power.sum(), noise)
                 errors.append(error + level)
         assert found <= 1.1 * min(errors)

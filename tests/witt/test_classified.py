@@ -136,7 +136,7 @@ class TestTransforms:
 class TestPlan:
     """Pictures of four SNRs, rates and maps; in one there is no token of two of the classes."""
 
-    SNR_DB, K = (6.0, 4.0, 12.0, 19.0), (6, 4, 8, 3)
+    SNR_DB, K = (6.0, 4.0, 12.0, 19.0), (8, 4, 8, 3)
 
     def classes(self) -> Tensor:
         classes = random_classes(4, 8, 9)
@@ -152,9 +152,11 @@ class TestPlan:
     def test_features_and_map_fill_the_channel(self) -> None:
         code = steep_code()
         plan = self.plan(code)
-        on_helix = (plan.wound < plan.sent[0].numel()).sum(1)
-        assert (plan.sent.sum((1, 2, 3)) + 2 * on_helix).tolist() == (2 * plan.uses).tolist()
-        assert on_helix.max() > 0
+        more = 2 * plan.wound_circles.sum(1)
+        assert (plan.sent.sum((1, 2, 3)) + more).tolist() == (2 * plan.uses).tolist()
+        assert set(plan.wound_circles.flatten().tolist()) == {0, 1, 2}
+        on_helix = plan.wound < plan.sent[0].numel()
+        assert torch.equal(plan.wound_circles > 0, on_helix)
         assert (plan.uses + plan.map_uses).tolist() == [72 * k // 2 for k in self.K]
         bits = code.map_size(self.classes())
         for n, size, snr_db in zip(plan.map_uses.tolist(), bits.tolist(), self.SNR_DB, strict=True):

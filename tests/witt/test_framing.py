@@ -24,11 +24,11 @@ def plan_of(uses: tuple[int, ...] = USES, map_uses: int = 0, classes: int = 8) -
     ones = torch.ones(shape, dtype=torch.float64)
     none = torch.zeros(len(uses), 0)
     at = torch.full_like(count, map_uses), count
-    return Plan(labels, ones, ones * sent, sent, none.long(), none, *at)
+    return Plan(labels, ones, ones * sent, sent, none.long(), none, none.long(), *at)
 
 
 def send(features: Tensor, plan: Plan, length: int) -> Tensor:
-    return to_symbols(features, features.new_zeros(len(features), 0, 2), plan, length)
+    return to_symbols(features, features.new_zeros(len(features), 0, 4), plan, length)
 
 
 def normal(*shape: int) -> Tensor:
@@ -166,30 +166,35 @@ def test_white_noise_stays_white(uses: int) -> None:
 
 
 class TestHelix:
-    """Three features of the first picture and one of the second have two more numbers each."""
+    """Three features of the first picture have six pairs of more numbers, one of the second one."""
 
     USES = (49, 34)
+    CIRCLES = ((1, 2, 2), (1, 0, 0))
 
     def plan(self) -> Plan:
-        plan = plan_of(tuple(n - m for n, m in zip(self.USES, (3, 1), strict=True)))
+        plan = plan_of(tuple(n - sum(m) for n, m in zip(self.USES, self.CIRCLES, strict=True)))
         there = [plan.sent[i].flatten().nonzero()[:, 0] for i in range(2)]
         none = plan.sent[0].numel()
         wound = torch.tensor([there[0][[2, 5, 50]].tolist(), [int(there[1][7]), none, none]])
-        return plan._replace(wound=wound, uses=torch.tensor(self.USES))
+        circles = torch.tensor(self.CIRCLES)
+        return plan._replace(wound=wound, wound_circles=circles, uses=torch.tensor(self.USES))
 
     def more(self) -> Tensor:
-        more = 10 + normal(2, 3, 2)
-        more[1, 1:] = 0.0
-        return more
+        more = 10 + normal(2, 3, 4)
+        return more * self.there()
+
+    def there(self) -> Tensor:
+        """(2, 3, 4) bool: the numbers of each."""
+        return torch.arange(4) < 2 * torch.tensor(self.CIRCLES)[..., None]
 
     def test_every_number_of_the_symbols_is_used_once(self) -> None:
         plan = self.plan()
         of_features, of_more = places(plan)
         for i, uses in enumerate(self.USES):
             own = of_features[i][plan.sent[i].flatten()].tolist()
-            there = of_more[i][plan.wound[i] < plan.sent[i].numel()].flatten().tolist()
+            there = of_more[i][self.there()[i]].tolist()
             assert sorted(own + there) == list(range(2 * uses))
-        assert bool((of_more[1, 1:] == 2 * self.USES[1]).all())
+            assert bool((of_more[i][~self.there()[i]] == 2 * uses).all())
 
     def test_all_come_back_with_the_error_of_their_symbols(self) -> None:
         plan, features, more = self.plan(), features_of(self.plan()), self.more()
@@ -200,7 +205,7 @@ class TestHelix:
         back = from_symbols(symbols, torch.full((2, 60), 0.25).double(), plan)
         torch.testing.assert_close(back.features, features)
         torch.testing.assert_close(back.more, more)
-        assert back.more_error.tolist() == [[[0.25] * 2] * 3, [[0.25] * 2, [1.0] * 2, [1.0] * 2]]
+        assert torch.equal(back.more_error, torch.where(self.there(), 0.25, 1.0).double())
 
 
 class TestMap:

@@ -49,12 +49,12 @@ def test_symbols_pair_adjacent_features_at_unit_power(cbr: float | None) -> None
 
 def test_unsent_features_are_zero_and_each_image_has_its_rate() -> None:
     model, image = tiny(2, rate_adaptive=True), picture(2, 4, 4)
-    symbols, uses, _ = model.transmit(image, torch.zeros(2).double(), torch.tensor([2, 6]), 4)
-    assert (symbols.detach() != 0).flatten(1).tolist() == [
+    sent = model.transmit(image, torch.zeros(2).double(), torch.tensor([2, 6]), 4)
+    assert (sent.symbols.detach() != 0).flatten(1).tolist() == [
         [True] * 2 + [False] * 6,
         [True] * 6 + [False] * 2,
     ]
-    assert uses.tolist() == [1, 3]
+    assert sent.uses.tolist() == [1, 3]
 
 
 def test_receiver_puts_symbols_back() -> None:

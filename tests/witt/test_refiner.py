@@ -213,7 +213,7 @@ def test_what_is_heard_is_as_strong_whatever_was_sent(power: float, error: float
     none = torch.zeros(1, dtype=torch.int64)
     kinds = torch.zeros(1, 1, n, dtype=torch.int64)
     wound = none[:, None][:, :0]
-    plan = Plan(kinds, variance * full, gain * full, full > 0, wound, wound, none, none)
+    plan = Plan(kinds, variance * full, gain * full, full > 0, wound, wound, wound, none, none)
     heard = whitened(plan, y.view(1, 1, n, 1), error * full, amplitude * full[:, :, :1])
     assert float(heard.square().mean()) == pytest.approx(1 - error, rel=4 * (2 / n) ** 0.5)
 
@@ -224,7 +224,7 @@ class TestLmmse:
         none = torch.zeros(shape[0], dtype=torch.int64)
         wound = none[:, None][:, :0]
         labels = torch.zeros(shape, dtype=torch.int64)
-        return Plan(labels, variance, gain, gain > 0, wound, wound.double(), none, none)
+        return Plan(labels, variance, gain, gain > 0, wound, wound.double(), wound, none, none)
 
     @pytest.mark.parametrize("error", [1e-4, 0.1, 0.7])
     @pytest.mark.parametrize("power", [0.05, 1.0, 6.0])

@@ -137,7 +137,8 @@ def send(
     length = grid[0] * grid[1] * int(at.k.max()) // 2 if noise is None else noise.shape[1]
     networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
     with networks:
-        symbols, uses, plan = model.transmit(image, at.snr_db, at.k, length)
+        sending = model.transmit(image, at.snr_db, at.k, length)
+    symbols, uses, plan = sending.symbols, sending.uses, sending.plan
     symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
     h = h if h is None or h.shape[1] == 1 else h[:, :length]
     equalise = model.code is not None

@@ -309,14 +309,15 @@ class TestEndToEnd:
         noise = 10 ** (-snr_db / 10) / 2
         result = allocate(variance, each, 2 * plan.uses, torch.full((count,), noise))
         power = result.power / noise
-        power = torch.where(result.wound, helix.linear_equal(power.clamp_min(1)), power)
+        alike = helix.linear_equal(power.clamp_min(1), result.circles)
+        power = torch.where(result.circles > 0, alike, power)
         of_sent = result.taken * variance / (power + 1)
         predicted = (of_sent + (each - result.taken) * variance).sum(1)
         predicted += (tokens * code.log_rest.exp()).sum(1)
 
         difference = errors - predicted
         sigma = float(difference.std()) / math.sqrt(count)
-        share = 0.08 if bool(result.wound.any()) else 0.03
+        share = 0.08 if bool(result.circles.any()) else 0.03
         assert abs(float(difference.mean())) < 4 * sigma + share * float(predicted.mean())
         assert sigma < 0.02 * float(predicted.mean())
 
