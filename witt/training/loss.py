@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from functools import cache
 
-import pytorch_msssim
 import torch
 from torch import Tensor
 from torch.nn import functional as F
@@ -16,6 +15,7 @@ from witt.metrics import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 LOSS_SCALE = {"mse": 255.0**2, "ms-ssim": 1000.0}
 # A fractional power has an infinite slope at 0.
 LEAST_SIMILARITY = 1e-3
+C1, C2 = 0.01**2, 0.03**2
 LEAST_MSE = 1e-8  # 80 dB; a flat picture may be received without an error
 
 
@@ -86,24 +86,36 @@ def ms_ssim(received: Tensor, image: Tensor) -> Tensor:
     """
     scales = ms_ssim_scales(min(image.shape[2:]))
     weights = [weight / sum(SCALE_WEIGHTS[:scales]) for weight in SCALE_WEIGHTS[:scales]]
-    x, y = received.flatten(0, 1)[:, None], image.flatten(0, 1)[:, None]
+    x, y = received.flatten(0, 1), image.flatten(0, 1)
     product = torch.ones(len(x), dtype=x.dtype, device=x.device)
     for scale, weight in enumerate(weights, start=1):
         last = scale == scales
-        # A K1 this large makes the luminance term exactly 1 and leaves contrast and structure.
-        similarity = pytorch_msssim.ssim(
-            x,
-            y,
-            data_range=1,
-            size_average=False,
-            win=gaussian_window(x.dtype, x.device),
-            K=(0.01 if last else 1e9, 0.03),
-        )
-        product = product * similarity.clamp_min(LEAST_SIMILARITY) ** weight
+        product = product * _similarity(x, y, last).clamp_min(LEAST_SIMILARITY) ** weight
         if not last:
             padding = (x.shape[-2] % 2, x.shape[-1] % 2)
-            x, y = F.avg_pool2d(x, 2, padding=padding), F.avg_pool2d(y, 2, padding=padding)
+            x, y = (F.avg_pool2d(each[None], 2, padding=padding)[0] for each in (x, y))
     return product.reshape(len(image), 3).mean(dim=1)
+
+
+def _similarity(x: Tensor, y: Tensor, with_luminance: bool) -> Tensor:
+    """(n,) means of contrast and structure, times the luminance term, of planes (n, H, W)."""
+    # Planes as channels of one picture: a CPU convolves them 20 times as fast as single ones.
+    maps = torch.cat((x, y, x * x, y * y, x * y))[None].contiguous(
+        memory_format=torch.channels_last
+    )
+    mean_x, mean_y, square_x, square_y, both = blur(maps)[0].unflatten(0, (5, -1))
+    variances = square_x - mean_x.square() + square_y - mean_y.square()
+    value = (2 * (both - mean_x * mean_y) + C2) / (variances + C2)
+    if with_luminance:
+        value = value * (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
+    return value.mean(dim=(1, 2))
+
+
+def blur(planes: Tensor) -> Tensor:
+    """The Gaussian window over (B, C, H, W), where it fits."""
+    window = gaussian_window(planes.dtype, planes.device).expand(planes.shape[1], -1, -1, -1)
+    across = F.conv2d(planes, window, groups=planes.shape[1])
+    return F.conv2d(across, window.transpose(2, 3), groups=planes.shape[1])
 
 
 @cache

@@ -20,10 +20,9 @@ from witt.classified import ClassifiedCode
 from witt.metrics import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 from witt.spectrum import KNOTS
 from witt.training.classes import USUAL_SNR_DB, some_images
-from witt.training.loss import gaussian_window
+from witt.training.loss import C2, blur
 from witt.training.pictures import Pictures
 
-C2 = 0.03**2
 # By trials on valid/ (docs/trials.md): the expansion above is for small errors and for windows that
 # are alike, and a code that trusted it would leave busy tokens with nothing.
 TRUST = 0.5  # exponent of 1/(2σ² + C2)
@@ -90,10 +89,10 @@ def sensitivity(image: Tensor, block: int, scales: int) -> Tensor:
     means = []
     for scale in range(scales):
         around = F.pad(image, (WINDOW // 2,) * 4, mode="replicate")
-        mean = _blur(around)
-        variance = (_blur(around.square()) - mean.square()).clamp_min(0)
+        mean = blur(around)
+        variance = (blur(around.square()) - mean.square()).clamp_min(0)
         inverse = F.pad((2 * variance + C2).reciprocal(), (WINDOW // 2,) * 4, mode="replicate")
-        counts = _blur(inverse)  # of an error in a pixel: over the windows that it is in
+        counts = blur(inverse)  # of an error in a pixel: over the windows that it is in
         means.append(F.adaptive_avg_pool2d(counts, _grid(counts, block, scale)))
         image = F.avg_pool2d(image, 2, ceil_mode=True)
     finest = means[0].shape[2:]
@@ -118,15 +117,9 @@ def window_energy(patterns: Tensor, block: int, scales: int) -> Tensor:
     pixels = patterns.reshape(-1, 3, block, block)
     shares = []
     for scale in range(scales):
-        mean = _blur(F.pad(pixels, (WINDOW - 1,) * 4))
+        mean = blur(F.pad(pixels, (WINDOW - 1,) * 4))
         varies = pixels.square().sum((2, 3)) - mean.square().sum((2, 3))
         shares.append(4**scale * varies)
         odd = pixels.shape[-1] % 2  # a single pixel is a quarter of the next
         pixels = F.avg_pool2d(F.pad(pixels, (0, odd, 0, odd)), 2)
     return torch.stack(shares, 1)
-
-
-def _blur(planes: Tensor) -> Tensor:
-    """The Gaussian window over (B, 3, H, W), where it fits."""
-    gauss = gaussian_window(planes.dtype, planes.device).expand(3, -1, -1, -1)
-    return F.conv2d(F.conv2d(planes, gauss, groups=3), gauss.transpose(2, 3), groups=3)
