@@ -4,6 +4,8 @@
     symbols ─► power norm ─► noise of its own ─► decoder ─► loss
                                                              ▲ picture
 
+Of a model with classes the features behind the symbols are moved, those on a helix along it.
+
 An encoder makes the symbols of every picture by the same rule. The transmitter has the decoder and
 the picture too, so it may change the symbols of this one until the decoder makes more of them,
 over noise that it draws itself: it never sees that of the channel. The receiver notices nothing;
@@ -34,7 +36,7 @@ if TYPE_CHECKING:
     from witt.signals import Sending
 
 SEED = 0x5EED_0F_ADA97  # of the transmitter's own noise; not one that a channel is given
-STEP = 0.03  # of an Adam step at the start, in amplitudes of a symbol; by trials on valid/
+STEP = 0.03  # of an Adam step at the start, in amplitudes of what is sent; by trials on valid/
 
 
 @dataclass(frozen=True)

@@ -140,10 +140,8 @@ def _unwind(
     for circle in range(numbers // 2):
         amplitude, phase = amplitudes[:, 1 + circle, None], speeds[:, circle, None] * x
         for place, curve in enumerate((phase.cos(), phase.sin()), start=1 + 2 * circle):
-            part = slice(place, place + 1)
-            likely = likely - (received[:, part] - amplitude * curve).square() / (
-                2 * heard[:, part]
-            )
+            off = received[:, place, None] - amplitude * curve
+            likely = likely - off.square() / (2 * heard[:, place, None])
     weight = likely.softmax(dim=1)
     mean = (weight * x).sum(1)
     spread = (weight * (x - mean[:, None]).square()).sum(1)
