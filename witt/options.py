@@ -300,6 +300,6 @@ def adapt_option(command: F) -> F:
         show_default=True,
         metavar="STEPS",
         help="Steps of gradient descent by which the transmitter improves what it sends of each "
-        "picture, through the decoder and noise of its own. Each takes about four times as "
-        "long as the picture without, and 2.4 GB a megapixel. 5 have most of the gain.",
+        "picture, through the decoder and noise of its own. Each takes about twice as "
+        "long as the picture without; 3.1 GB a megapixel. 10 have most of the gain.",
     )(command)
