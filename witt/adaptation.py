@@ -82,11 +82,8 @@ class Adaptation:
             # What was made in inference mode cannot take part in a gradient.
             image, snr_db, k = image.clone(), snr_db.clone(), k.clone()
             start, uses = sending.symbols.detach().clone(), sending.uses.clone()
-            shaped, plan = sending.shaped, sending.plan
-            if shaped is not None and plan is not None:
-                plan = type(plan)(*(each.clone() for each in plan))
-                features, factors, summands = (each.detach().clone() for each in shaped[:3])
-                shaped = type(shaped)(features, factors, summands, plan, snr_db, shaped.length)
+            shaped = None if sending.shaped is None else sending.shaped.clone()
+            plan = None if shaped is None else shaped.plan
             generator = torch.Generator().manual_seed(SEED)
 
             def losses(symbols: Tensor, generator: torch.Generator) -> Tensor:

@@ -34,6 +34,12 @@ class Shaped(NamedTuple):
     snr_db: Tensor
     length: int
 
+    def clone(self) -> Shaped:
+        """Apart from any gradient, and fit to take part in one."""
+        features, factors, summands = (each.detach().clone() for each in self[:3])
+        plan = Plan(*(each.clone() for each in self.plan))
+        return Shaped(features, factors, summands, plan, self.snr_db.clone(), self.length)
+
     def symbols(self, change: Tensor | None = None) -> Tensor:
         """(B, length, 2) I and Q.
 

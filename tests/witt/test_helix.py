@@ -39,7 +39,7 @@ def error_db(power_db: float, circles: int, noise: float = 1.0, count: int = COU
 def test_error_is_that_of_the_table(power_db: int, circles: int) -> None:
     expected = helix.GAIN_DB[circles - 1][helix.POWER_DB.index(power_db)]
     # A few in 100,000 are on a wrong turn, each with an error of (2π/ω)².
-    assert error_db(power_db, circles, count=100_000) == pytest.approx(expected, abs=0.3)
+    assert error_db(power_db, circles, count=100_000) == pytest.approx(expected, abs=0.25)
 
 
 @pytest.mark.parametrize("circles", [1, 2])
@@ -50,8 +50,9 @@ def test_between_the_entries_of_the_table_too(power_db: int, circles: int) -> No
     assert error_db(power_db, circles) > expected - 0.7
 
 
-@pytest.mark.parametrize("circles", [1, 2])
-@pytest.mark.parametrize("power_db", [11, 14, 20])
+@pytest.mark.parametrize(
+    ("power_db", "circles"), [(8, 1), (14, 1), (20, 1), (11, 2), (14, 2), (20, 2)]
+)
 def test_better_than_a_linear_one_also_in_twice_the_noise(power_db: int, circles: int) -> None:
     """As on a channel that fades."""
     linear = 10 * math.log10(1 + 10 ** (power_db / 10) / 2)
@@ -136,13 +137,13 @@ def test_each_comes_back_as_it_does_alone() -> None:
         assert not torch.equal(found, found.flip(0))
 
 
-@pytest.mark.parametrize("circles", [1, 2])
-def test_best_power_is_where_the_cost_is_least(circles: int) -> None:
+@pytest.mark.parametrize(("circles", "within"), [(1, 0.02), (2, 0.04)])
+def test_best_power_is_where_the_cost_is_least(circles: int, within: float) -> None:
     worth = torch.logspace(1, 5, 40, dtype=torch.float64)
     cost, power = helix.best(worth, circles)
     every = torch.logspace(0.45, 3.2, 4000, dtype=torch.float64)
     costs = worth[:, None] / (1 + helix.linear_equal(every, both(every, circles))) + every
-    torch.testing.assert_close(cost, costs.min(1).values, rtol=0.04, atol=0)
+    torch.testing.assert_close(cost, costs.min(1).values, rtol=within, atol=0)
     alike = helix.linear_equal(power, both(power, circles))
     torch.testing.assert_close(cost, worth / (1 + alike) + power)
 
