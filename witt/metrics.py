@@ -1,7 +1,8 @@
 """How close a received picture is to the original: PSNR and MS-SSIM of the 8-bit pictures.
 
 Both are taken of what a file would hold: clamped to [0, 1] and rounded to 8 bits. Both are
-per image; a mean over pictures is the mean of the per-image dB values. NaN in, NaN out.
+per image; a mean over pictures is the mean of the per-image dB values, of which none counts as
+more than `BEST_PSNR_DB` or `BEST_MS_SSIM_DB`. NaN in, NaN out.
 """
 
 from typing import NamedTuple
@@ -16,6 +17,9 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW = 11
 WINDOW_SIGMA = 1.5
 SMALLEST_WINDOW = 3
+# A picture that is received without any error has no finite figure. Wherever figures are stored or
+# averaged (evaluate, transmit, benchmark, validation) it counts as one of these.
+BEST_PSNR_DB, BEST_MS_SSIM_DB = 100.0, 60.0
 # Pixels of a plane that are compared at once: it takes some 20 float64 maps of them.
 MOST_PIXELS = 2**21
 

@@ -70,8 +70,9 @@ def test_command(tmp_path: Path) -> None:
     for entry in document["profile"]:
         assert 0 < sum(top["share"] for top in entry["operators"]) <= 1.001
         assert 0 < entry["products"] < 1
-        products = {t["operator"] for t in entry["operators"] if "mm" in t["operator"]}
-        assert products <= set(PRODUCTS)
+        # Other names differ from one kind of processor to the next.
+        listed = sum(t["share"] for t in entry["operators"] if t["operator"] in PRODUCTS)
+        assert 0 < listed <= entry["products"] + 1e-9
     assert "tiny 24x16 training step: ours" in result.output
 
 
