@@ -1,14 +1,14 @@
 """Differentiable channel models on complex baseband symbols; knows nothing of images.
 
 x, _ = channels.normalise_power(symbols)             # (B, N), unit mean power per image
-received = channels.Rayleigh()(x, snr_db=10.0)       # .y, .h, .noise_var
-x_hat, noise_var = channels.mmse(*received)          # perfect CSI
+out = channels.Rayleigh()(x, snr_db=10.0)            # .y, .h, .noise_var
+x_hat, noise_var = channels.mmse(*out)               # perfect CSI
 limit = channels.theory.rayleigh_ergodic_capacity(10.0)
 """
 
 from channels import theory
 from channels.base import Channel, ChannelOutput, complex_normal
-from channels.equalise import Equalised, mmse, zero_forcing
+from channels.equalise import Equalised, mmse, receive, zero_forcing
 from channels.models import AWGN, Rayleigh, Rician
 from channels.power import Normalised, normalise_power
 
@@ -23,6 +23,7 @@ __all__ = [
     "complex_normal",
     "mmse",
     "normalise_power",
+    "receive",
     "theory",
     "zero_forcing",
 ]

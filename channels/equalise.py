@@ -5,7 +5,7 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from channels.base import broadcasts_to, check_symbols
+from channels.base import Channel, ChannelOutput, broadcasts_to, check_symbols
 
 
 class Equalised(NamedTuple):
@@ -73,6 +73,20 @@ def mmse(y: Tensor, h: Tensor, noise_var: Tensor) -> Equalised:
     noise_var = torch.maximum(noise_var, _floor(noise_var) - gain)
     total = gain + noise_var
     return Equalised(y * (h.conj() / total), (noise_var / total).expand(y.shape))
+
+
+def receive(channel: Channel, output: ChannelOutput) -> tuple[Tensor, Tensor | None]:
+    """What a receiver with perfect CSI hands to a decoder.
+
+    Args:
+        channel: that the symbols crossed.
+        output: what it returned.
+
+    Returns:
+        The symbols (B, N) and the error variance of each: those of `mmse` where the channel fades,
+        else y as it is and None.
+    """
+    return mmse(*output) if channel.fading else (output.y, None)
 
 
 def _fit(y: Tensor, h: Tensor, noise_var: Tensor) -> tuple[Tensor, Tensor]:

@@ -179,6 +179,16 @@ class ClassifiedCode(nn.Module):
             self.register_buffer(name, start)
         self.register_load_state_dict_pre_hook(_without_weights)
 
+    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClassifiedCode:
+        """In `model.half()` the code stays in float32: it decides what is sent."""
+
+        def moved(tensor: Tensor) -> Tensor:
+            other = fn(tensor)
+            halved = other.is_floating_point() and other.element_size() < 4
+            return tensor.to(other.device) if halved else other
+
+        return super()._apply(moved, recurse)
+
     # Transforms
 
     def project(self, image: Tensor, dtype: torch.dtype | None = None) -> Tensor:

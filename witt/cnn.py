@@ -49,9 +49,9 @@ class CnnDecoder(nn.Module):
         layers += [_grow(dims[-1], 3, kernel, config.patch), nn.Sigmoid()]
         self.layers = nn.Sequential(*layers)
 
-    def forward(self, features: Tensor, amplitude: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Picture (B, 3, H, W) from `features` (B, h, w, C); the rest is as in `Decoder`."""
-        return self.layers((features * amplitude).permute(0, 3, 1, 2))
+        return self.layers(features.permute(0, 3, 1, 2))
 
 
 def _grow(width: int, dim: int, kernel: int, factor: int) -> nn.ConvTranspose2d:

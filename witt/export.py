@@ -6,7 +6,6 @@ windows, padding and the transform over the tokens are laid out for it.
 
 from __future__ import annotations
 
-import math
 import re
 import warnings
 from pathlib import Path
@@ -21,6 +20,7 @@ from torch.nn import functional as F
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
 from witt.framing import with_map
+from witt.header import rounded_scale, rounded_snr
 from witt.model import WITT
 from witt.options import HELP, Cbr, CbrType, output_option, weights_option
 from witt.report import file_sha256, to_json
@@ -33,7 +33,7 @@ OPSET = 18
 
 
 class EncoderGraph(nn.Module):
-    """A picture and the SNR to symbols of unit power; the arithmetic of `WITT.encode_with_scale`.
+    """A picture and the SNR to symbols of unit power; the arithmetic of `WITT.encode`.
 
     Args:
         model: any WITT model.
@@ -49,20 +49,21 @@ class EncoderGraph(nn.Module):
         self.padding = (0, -size[1] % stride, 0, -size[0] % stride)
 
     def forward(self, image: Tensor, snr_db: Tensor) -> tuple[Tensor, ...]:
-        """`image` (1, 3, H, W), `snr_db` (1,) to symbols (1, N, 2), their scale (1, 1) and classes.
+        """`image` (1, 3, H, W), `snr_db` (1,) to symbols (1, N, 2) and what the header has of them.
 
-        The classes (1, h, w) are there where the model has them.
+        That is the scale (1, 1), where the model sends it, and the classes (1, h, w), where it has
+        some.
         """
         padded = F.pad(image, self.padding, mode="replicate")
         k = torch.full((1,), self.k)
-        sending = self.model.transmit(padded, snr_db, k, self.uses)
+        sending = self.model.transmit(padded, rounded_snr(snr_db), k, self.uses)
         symbols, plan = sending.symbols, sending.plan
         symbols = symbols if plan is None else with_map(symbols, plan)
         energy = symbols.square().sum(dim=(1, 2))[:, None]
         scale = torch.sqrt(self.uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
         symbols = symbols * scale[..., None]
-        scale = scale.clamp(max=65504.0).half().float()  # as the header carries it
-        return (symbols, scale) if plan is None else (symbols, scale, plan.classes)
+        told = (rounded_scale(scale),) if self.model.sends_scale else ()
+        return (symbols, *told) if plan is None else (symbols, *told, plan.classes)
 
 
 class DecoderGraph(nn.Module):
@@ -75,8 +76,7 @@ class DecoderGraph(nn.Module):
     def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
         super().__init__()
         self.model, self.size, self.k = model, size, k
-        rows, columns = (math.ceil(side / model.config.stride) for side in size)
-        self.grid = (rows, columns)
+        self.grid = model.grid(size)
 
     def forward(
         self,
@@ -94,6 +94,7 @@ class DecoderGraph(nn.Module):
         """
         k = torch.full((1,), self.k)
         code, plan = self.model.code, None
+        snr_db = rounded_snr(snr_db)
         if code is not None and classes is not None:
             plan = code.plan(classes, snr_db, k, most_k=self.k)
         error = symbols[..., 0] if noise_var is None else noise_var
@@ -153,7 +154,7 @@ class SizeType(click.ParamType):
 @click.option(
     "--cbr",
     type=CbrType(),
-    help="Channel bandwidth ratio of the files.  [default: all feature channels]",
+    help="Channel bandwidth ratio of the files.  [default: the highest that the weights serve]",
 )
 @output_option("Folder for encoder.onnx and decoder.onnx.", "witt_onnx")
 def command(kind: str, weights: str, size: tuple[int, int], cbr: Cbr | None, output: Path) -> None:
@@ -188,7 +189,7 @@ def export_onnx(
         model: on the CPU, in evaluation mode.
         folder: exists.
         size: (height, width).
-        cbr: requested CBR; None sends all feature channels.
+        cbr: requested CBR; None is the highest that the weights serve.
         notes: plain values kept in the files, beside the configuration.
 
     Raises:
@@ -203,31 +204,27 @@ def export_onnx(
     facts = {"config": config.to_dict(), "size": size, "feature_channels": k, **(notes or {})}
 
     with torch.no_grad():
-        encoded = model.encode_with_scale(image, snr_db, cbr)
-    sent = torch.view_as_real(encoded.symbols)
-    taken = {"image": image, "snr_db": snr_db}
-    made: list[tuple[str, nn.Module, dict[str, Tensor], tuple[Tensor, ...]]]
-    map_ = () if encoded.classes is None else (encoded.classes,)
-    made = [("encoder", EncoderGraph(model, size, k), taken, (sent, encoded.scale, *map_))]
+        encoded = model.encode(image, snr_db, cbr)
+    header, sent = encoded.header, torch.view_as_real(encoded.symbols)
+    entries = {"scale": header.scale, "classes": header.classes}
+    told = {name: value for name, value in entries.items() if value is not None}
+    made: list[tuple[str, nn.Module, dict[str, Tensor], dict[str, Tensor]]]
+    graph: nn.Module = EncoderGraph(model, size, k)
+    made = [("encoder", graph, {"image": image, "snr_db": snr_db}, {"symbols": sent, **told})]
 
-    noise_var = torch.rand(sent.shape[:2], generator=generator)
-    taken, known = {"symbols": sent, "snr_db": snr_db}, {}
-    if encoded.classes is not None:
-        taken["noise_var"] = known["noise_var"] = noise_var
-        taken["classes"] = known["classes"] = encoded.classes
-    if config.sends_scale:
-        taken["scale"] = known["scale"] = encoded.scale
+    noise_var = None
+    taken = {"symbols": sent, "snr_db": snr_db, **told}
+    if header.classes is not None:
+        taken["noise_var"] = noise_var = torch.rand(sent.shape[:2], generator=generator)
     with torch.no_grad():
-        received = model.decode(encoded.symbols, snr_db, size, cbr, **known)
-    made.append(("decoder", DecoderGraph(model, size, k), taken, (received,)))
+        received = model.reconstruct(encoded.symbols, header, noise_var)
+    made.append(("decoder", DecoderGraph(model, size, k), taken, {"image": received}))
 
     results, files = [], []
     for name, graph, inputs, expected in made:
-        outputs = ["symbols", "scale", "classes"][: len(expected)]
-        outputs = outputs if name == "encoder" else ["image"]
-        data = _to_onnx(graph, inputs, outputs, {**facts, "part": name})
+        data = _to_onnx(graph, inputs, list(expected), {**facts, "part": name})
         path = folder / f"{name}.onnx"
-        difference = _difference(data, inputs, expected)
+        difference = _difference(data, inputs, tuple(expected.values()))
         if not difference <= TOLERANCE:  # NaN too
             raise InputError(
                 f"{path}: not written, since its result is {difference:.3g} from PyTorch's"

@@ -189,15 +189,13 @@ def transmit(
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():
-        encoded = model.encode_with_scale(image, snr_db, cbr, adaptation)
+        encoded = model.encode(image, snr_db, cbr, adaptation)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):
         started = time.perf_counter()
         with memory_for(image), torch.inference_mode():
-            sent = model.carry(
-                encoded, (image.shape[2], image.shape[3]), channel, snr_db, cbr, generator=generator
-            )
+            sent = model.carry(encoded, channel, snr_db, generator=generator)
         received = to_pixels(sent.image)
         seconds = encoding + time.perf_counter() - started
         value, db, variant = math.nan, math.nan, None

@@ -17,15 +17,23 @@ from witt.cnn import CnnDecoder, CnnEncoder
 from witt.config import ModelConfig, preset
 from witt.errors import InputError
 from witt.framing import from_symbols, with_map
+from witt.header import (
+    SNR_HIGHEST_DB,
+    SNR_LOWEST_DB,
+    Header,
+    check_size,
+    header_bits,
+    rounded_scale,
+    rounded_snr,
+)
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
+from witt.received import check_received
 from witt.refiner import RefiningDecoder, ShapingEncoder
 from witt.signals import Encoded, Sending, Transmission
 from witt.winding import Shaped, unwind
 
-# What the receiver must know beside the symbols, in bits for an image.
-HEADER_BITS = {"height": 16, "width": 16, "feature channels": 8, "snr": 16}
-SCALE_BITS = 16  # the power scale as a float16, for models that say `sends_scale`
+RANGE_TOLERANCE = 1e-3  # of pictures in [0, 1], which resampling in floats may leave a little
 
 
 class WITT(HubModel):
@@ -64,12 +72,21 @@ class WITT(HubModel):
     @property
     def header_bits(self) -> int:
         """Side information for each image: size, rate, SNR and, if sent, the power scale."""
-        return sum(HEADER_BITS.values()) + (SCALE_BITS if self.sends_scale else 0)
+        return header_bits(self.sends_scale)
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Of the weights; power, channel and what is sent are in float32 at least."""
+        return next(self.encoder.parameters()).dtype
+
+    def grid(self, size: tuple[int, int]) -> tuple[int, int]:
+        """Rows and columns of tokens of an image of `size` (height, width) after padding."""
+        stride = self.config.stride
+        return math.ceil(size[0] / stride), math.ceil(size[1] / stride)
 
     def tokens(self, size: tuple[int, int]) -> int:
         """Tokens that an image of `size` (height, width) takes after padding."""
-        stride = self.config.stride
-        return math.ceil(size[0] / stride) * math.ceil(size[1] / stride)
+        return math.prod(self.grid(size))
 
     def channel_uses(self, size: tuple[int, int], cbr: float | None = None) -> int:
         """Complex symbols sent for an image of `size` (height, width) at a requested CBR."""
@@ -79,24 +96,26 @@ class WITT(HubModel):
         """Even number of feature channels that serves a requested CBR.
 
         The largest whose actual CBR, counted against the true pixels, does not exceed `cbr`;
-        where none fits, the smallest there is, with a warning. None asks for all of them.
+        where none fits, the smallest there is, with a warning. None asks for the highest CBR
+        that the weights serve.
 
         Raises:
             InputError: the weights do not serve this CBR.
         """
         most = self.config.channels
-        if cbr is None:
+        if cbr is None and self.config.cbr_range is None:
             return most
         low, high = self.config.served_cbr
-        if not low * (1 - 1e-6) <= cbr <= high * (1 + 1e-6):
+        if cbr is not None and not low * (1 - 1e-6) <= cbr <= high * (1 + 1e-6):
             raise InputError(
                 f"CBR {cbr:g} is not served by {self.config.name}: "
                 + (f"choose {low:.4g} to {high:.4g}" if high > low else f"it has {high:.4g} only")
             )
         least = 2 if self.config.rate_adaptive else most
         pixels = 3 * size[0] * size[1]
-        fits = 2 * math.floor(cbr * pixels * (1 + 1e-9) / self.tokens(size))
-        if fits < least:
+        asked = high if cbr is None else cbr
+        fits = 2 * math.floor(asked * pixels * (1 + 1e-9) / self.tokens(size))
+        if fits < least and cbr is not None:
             warnings.warn(
                 f"a picture of {size[1]}x{size[0]} pixels cannot be sent at CBR {cbr:.4g}: "
                 f"padded to {self.tokens(size)} tokens it takes at least "
@@ -107,8 +126,8 @@ class WITT(HubModel):
 
     # Ends
 
-    def _snr(self, snr_db: float | Tensor, image_or_symbols: Tensor) -> Tensor:
-        """(B,) tensor of SNRs, validated."""
+    def _told_snr(self, snr_db: float | Tensor, image_or_symbols: Tensor) -> Tensor:
+        """(B,) tensor of SNRs, as the header holds them."""
         real = image_or_symbols.real
         try:
             snr = torch.as_tensor(snr_db, dtype=real.dtype, device=real.device)
@@ -121,7 +140,12 @@ class WITT(HubModel):
             )
         if not torch.isfinite(snr).all():
             raise InputError(f"SNR must be a finite number of dB, not {snr_db}")
-        return snr.expand(len(real))
+        if not ((snr >= SNR_LOWEST_DB) & (snr <= SNR_HIGHEST_DB)).all():
+            raise InputError(
+                f"SNR must be from {SNR_LOWEST_DB:g} to {SNR_HIGHEST_DB:.4g} dB, which the header "
+                f"holds, not {snr_db}"
+            )
+        return rounded_snr(snr).expand(len(real))
 
     def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> Sending:
         """Symbols of padded images, each at its own rate.
@@ -133,9 +157,9 @@ class WITT(HubModel):
                 class map are left to `with_map`.
             length: N, symbols of an image at the highest rate.
         """
-        condition = condition_vector(self.config, snr_db, k)
+        condition = condition_vector(self.config, snr_db, k).to(self.dtype)
         if self.code is None:
-            x = self.encoder(image, condition)
+            x = self.encoder(image.to(self.dtype), condition)
             x = x * (torch.arange(x.shape[-1], device=x.device) < k[:, None])[:, None, None]
             # I and Q of a symbol are adjacent features of one token.
             tokens = x.shape[1] * x.shape[2]
@@ -173,7 +197,8 @@ class WITT(HubModel):
             grid: (h, w) tokens.
             plan: of a model with classes.
         """
-        condition, amplitude = condition_vector(self.config, snr_db, k), 1 / scale[:, :, None, None]
+        condition = condition_vector(self.config, snr_db, k).to(self.dtype)
+        amplitude = 1 / scale[:, :, None, None]
         if self.code is not None and plan is not None:
             with full_precision(symbols.device):
                 received = from_symbols(symbols, error, plan)
@@ -182,7 +207,8 @@ class WITT(HubModel):
         features = symbols.reshape(len(symbols), *grid, -1)
         features = F.pad(features, (0, self.config.channels - features.shape[-1]))
         sent = torch.arange(self.config.channels, device=features.device) < k[:, None]
-        return self.decoder(features * sent[:, None, None], amplitude, condition)
+        features = (features * amplitude * sent[:, None, None]).to(self.dtype)
+        return self.decoder(features, condition).to(symbols.dtype)
 
     def unscaled_symbols(
         self,
@@ -190,15 +216,14 @@ class WITT(HubModel):
         snr_db: float | Tensor,
         cbr: float | None = None,
         adaptation: Adaptation | None = None,
-    ) -> tuple[Tensor, Tensor | None]:
-        """As `encode`, before the power is normalised; and the classes of the tokens, if any."""
-        if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
-            raise InputError(f"images must be (B, 3, H, W), not {tuple(image.shape)}")
-        if not image.is_floating_point():
-            raise InputError(f"images must be floating point in [0, 1], not {image.dtype}")
+    ) -> Encoded:
+        """As `encode`, before the power is normalised; the header is without its scale."""
+        _check_images(image)
         size = (image.shape[2], image.shape[3])
+        check_size(size)
+        image = image.to(torch.promote_types(image.dtype, torch.float32))
         k = self.feature_channels(size, cbr)
-        snr = self._snr(snr_db, image)
+        snr = self._told_snr(snr_db, image)
         rates = torch.full((len(snr),), k, device=snr.device)
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
@@ -208,112 +233,101 @@ class WITT(HubModel):
         if adaptation is not None:
             symbols = adaptation.improve(self, padded, size, sending, snr, rates)
         symbols = symbols if plan is None else with_map(symbols, plan)
-        classes = None if plan is None else plan.classes
-        return torch.view_as_complex(symbols.contiguous()), classes
+        header = Header(size, k, snr, classes=None if plan is None else plan.classes)
+        return Encoded(torch.view_as_complex(symbols.contiguous()), header)
 
-    def encode_with_scale(
+    def encode(
         self,
         image: Tensor,
         snr_db: float | Tensor,
         cbr: float | None = None,
         adaptation: Adaptation | None = None,
     ) -> Encoded:
-        """As `encode`, with the power scale that a model that `sends_scale` puts in its header.
+        """Channel symbols of a batch of images, and what the receiver is told beside them.
 
-        A model with `classes` also gives the class map. Its symbols are among those sent, at the
-        end, as many as a code 4 dB short of Shannon's limit needs; the simulation takes the map
-        as received without error, as it does the header.
-        """
-        unscaled, classes = self.unscaled_symbols(image, snr_db, cbr, adaptation)
-        symbols, scale = channels.normalise_power(unscaled)
-        scale = scale.clamp(max=65504.0).half().to(scale.dtype)  # as the header
-        if self.sends_scale and self.code is None:
-            symbols = unscaled * scale
-        return Encoded(symbols, scale, classes)
-
-    def encode(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Tensor:
-        """Channel symbols of a batch of images.
+        The class map of a model with `classes` is among the symbols, at the end, as many as a code
+        4 dB short of Shannon's limit needs; the simulation takes the map as received without
+        error, as it does the rest of the header.
 
         Args:
             image: (B, 3, H, W) in [0, 1], any size.
-            snr_db: SNR that the transmitter knows, a number or (B,).
-            cbr: requested channel uses over 3·H·W; None sends all feature channels.
-
-        Returns:
-            (B, N) complex symbols, mean power 1 for each image.
+            snr_db: SNR that the transmitter knows, a number or (B,). It is rounded to what the
+                header holds (1/256 dB) before anything follows from it.
+            cbr: requested channel uses over 3·H·W; None is the highest that the weights serve.
+            adaptation: how the transmitter improves what it sends of each picture, if at all.
 
         Raises:
-            InputError: wrong shape, SNR or CBR.
+            InputError: wrong shape, values outside [0, 1], or an SNR or CBR that is not served.
         """
-        return self.encode_with_scale(image, snr_db, cbr).symbols
+        unscaled, header = self.unscaled_symbols(image, snr_db, cbr, adaptation)
+        symbols, scale = channels.normalise_power(unscaled)
+        if not self.sends_scale:
+            return Encoded(symbols, header)
+        scale = rounded_scale(scale)
+        if self.code is None:
+            symbols = unscaled * scale
+        return Encoded(symbols, header._replace(scale=scale))
 
-    def decode(
-        self,
-        symbols: Tensor,
-        snr_db: float | Tensor,
-        size: tuple[int, int],
-        cbr: float | None = None,
-        noise_var: Tensor | None = None,
-        *,
-        scale: Tensor | None = None,
-        classes: Tensor | None = None,
-    ) -> Tensor:
+    def decode(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Tensor:
         """Images from received symbols.
 
         Args:
-            symbols: (B, N) complex.
-            snr_db: nominal SNR, a number or (B,).
-            size: (height, width) of the original image.
-            cbr: as given to `encode`.
+            symbols: (B, N) complex, as `channels.receive` hands them on: straight from an AWGN
+                channel, or after the MMSE equaliser.
+            header: from `encode`.
             noise_var: error variance of each symbol after the MMSE equaliser, broadcastable to
-                `symbols`. None: the symbols come straight from an AWGN channel at `snr_db`.
-            scale: (B, 1) from `encode_with_scale`, for a model that `sends_scale`. None: 1,
-                with a warning, which costs contrast.
-            classes: (B, h, w) from `encode_with_scale`, for a model that has `classes`.
+                `symbols`; it may come from the receiver's own opinion of the SNR. None: the symbols
+                come straight from an AWGN channel at the SNR of the header.
 
         Returns:
             (B, 3, H, W), not clamped.
 
         Raises:
-            InputError: the number of symbols does not fit size and CBR, or there is no class map.
+            InputError: the symbols do not fit the header, an entry of the header is missing, or
+                `noise_var` is not what an MMSE equaliser leaves of these symbols.
         """
-        k, tokens = self.feature_channels(size, cbr), self.tokens(size)
-        if symbols.ndim != 2 or symbols.shape[1] != tokens * k // 2 or not symbols.is_complex():
+        size, k, snr, scale, classes = header
+        grid = self.grid(size)
+        uses = grid[0] * grid[1] * k // 2
+        if symbols.ndim != 2 or symbols.shape[1] != uses or not symbols.is_complex():
             raise InputError(
-                f"{tokens * k // 2} complex symbols an image are expected for {size[1]}x{size[0]} "
+                f"{uses} complex symbols an image are expected for {size[1]}x{size[0]} "
                 f"pixels at this CBR, not {tuple(symbols.shape)} {symbols.dtype}"
             )
-        snr = self._snr(snr_db, symbols)
-        if scale is None:
-            scale = self._typical_scale(symbols)
+        if self.sends_scale and scale is None:
+            raise InputError(f"{self.config.name} sends its power scale: the header has none")
+        if self.code is not None and (classes is None or classes.shape != (len(symbols), *grid)):
+            raise InputError(
+                f"{self.config.name} sends a class map: the header has none of "
+                f"{grid[0]}x{grid[1]} tokens"
+            )
+        check_received(
+            symbols, noise_var, self._told_snr(snr, symbols), uses_error=self.code is not None
+        )
+        return self.reconstruct(symbols, header, noise_var)
+
+    def reconstruct(
+        self, symbols: Tensor, header: Header, noise_var: Tensor | None = None
+    ) -> Tensor:
+        """As `decode`, of symbols and a header that fit, whose pictures may lack unit power."""
+        size, k, snr, scale, classes = header
+        snr = self._told_snr(snr, symbols)
+        grid = self.grid(size)
         if noise_var is None and self.code is not None:
             n0 = 10 ** (-snr[:, None] / 10)
             symbols, noise_var = channels.mmse(symbols, torch.ones_like(symbols[:, :1]), n0)
         if noise_var is None:  # the network does not look at it
             noise_var = symbols.real.new_zeros(1)
-        grid = (math.ceil(size[0] / self.config.stride), math.ceil(size[1] / self.config.stride))
+        if scale is None or not self.sends_scale:
+            scale = symbols.real.new_ones(len(symbols), 1)
         rates = torch.full((len(snr),), k, device=snr.device)
         plan = None
-        if self.code is not None:
-            if classes is None or classes.shape != (len(symbols), *grid):
-                raise InputError(
-                    f"{self.config.name} sends a class map: decode(…, classes=…) with the one of "
-                    f"{grid[0]}x{grid[1]} tokens from encode_with_scale"
-                )
+        if self.code is not None and classes is not None:
             plan = self.code.plan(classes, snr, rates, most_k=k)
         pairs = torch.view_as_real(symbols.contiguous())
         error = noise_var.expand(symbols.shape)
         image = self.receive(pairs, error, scale, snr, rates, grid, plan)
         return image[:, :, : size[0], : size[1]]
-
-    def _typical_scale(self, symbols: Tensor) -> Tensor:
-        if self.sends_scale:
-            warnings.warn(
-                f"{self.config.name} sends its power scale in the header: decode(…, scale=…) with "
-                "the one from encode_with_scale; without it the contrast is a guess",
-                stacklevel=3,
-            )
-        return symbols.real.new_ones(len(symbols), 1)
 
     def forward(
         self,
@@ -339,34 +353,40 @@ class WITT(HubModel):
             h, noise, generator: handed to the channel.
             adaptation: how the transmitter improves what it sends of each picture, if at all.
         """
-        encoded = self.encode_with_scale(image, snr_db, cbr, adaptation)
-        size = (image.shape[2], image.shape[3])
-        return self.carry(
-            encoded, size, channel, snr_db, cbr, h=h, noise=noise, generator=generator
-        )
+        encoded = self.encode(image, snr_db, cbr, adaptation)
+        return self.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
 
     def carry(
         self,
         encoded: Encoded,
-        size: tuple[int, int],
         channel: channels.Channel,
         snr_db: float | Tensor,
-        cbr: float | None = None,
         *,
         h: Tensor | None = None,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
     ) -> Transmission:
-        """What `forward` does after `encode_with_scale`, of images of `size` (height, width)."""
-        symbols, scale, classes = encoded
+        """What `forward` does after `encode`; `snr_db` is that of the channel."""
+        symbols, header = encoded
         out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
-        received, error = out.y, None
-        if channel.fading:
-            received, error = channels.mmse(out.y, out.h, out.noise_var)
-        known = scale if self.sends_scale else torch.ones_like(scale)
-        decoded = self.decode(received, snr_db, size, cbr, error, scale=known, classes=classes)
-        cbr_sent = symbols.shape[1] / (3 * size[0] * size[1])
-        return Transmission(decoded, symbols, received, cbr_sent, self.header_bits)
+        received, error = channels.receive(channel, out)
+        decoded = self.decode(received, header, error)
+        cbr_sent = symbols.shape[1] / (3 * header.size[0] * header.size[1])
+        return Transmission(decoded, symbols, received, cbr_sent, header.bits)
+
+
+def _check_images(image: Tensor) -> None:
+    """Refuse what is no batch of pictures in [0, 1]."""
+    if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
+        raise InputError(f"images must be (B, 3, H, W), not {tuple(image.shape)}")
+    if not image.is_floating_point():
+        raise InputError(f"images must be floating point in [0, 1], not {image.dtype}")
+    low, high = (float(bound) for bound in image.detach().aminmax())
+    if not -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE:  # NaN too
+        raise InputError(
+            f"images must lie in [0, 1], not from {low:g} to {high:g}: divide levels of 0 to 255 "
+            "by 255"
+        )
 
 
 def create_model(name: str, **overrides: Any) -> WITT:

@@ -112,17 +112,15 @@ class Decoder(nn.Module):
         self.layers = nn.ModuleList(stages)
         self.apply(_init_as_published)
 
-    def forward(self, features: Tensor, amplitude: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Picture (B, 3, H, W), not clamped.
 
         Args:
-            features: (B, h, w, C) received, unsent ones 0.
-            amplitude: (B, 1, 1, 1) by which the power normalisation divided.
+            features: (B, h, w, C) received, the power undone where the model sends its scale;
+                unsent ones 0.
             condition: (B, n).
         """
-        x = self.head(features * amplitude).to(
-            features.dtype
-        )  # as published: the power is undone before the network
+        x = self.head(features).to(features.dtype)
         x = self.modnet(x, condition) if self.modulation else x
         for stage in self.layers:
             x = stage(x)

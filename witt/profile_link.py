@@ -13,7 +13,8 @@ from torch import Tensor
 import channels
 from witt.adaptation import Adaptation
 from witt.errors import InputError
-from witt.model import SCALE_BITS, WITT
+from witt.header import SCALE_BITS
+from witt.model import WITT
 from witt.profiles import Profile
 from witt.signals import Transmission
 
@@ -56,16 +57,16 @@ def transmit_as(
         return model(image, channel, snr_db, cbr, **drawn, adaptation=adaptation)
     if adaptation is not None:
         raise InputError(f"symbols can be adapted with the profile ours only, not {profile.name}")
-    size = (image.shape[2], image.shape[3])
     header_bits = model.header_bits
     if profile.batch_power:
-        unscaled, classes = model.unscaled_symbols(image, snr_db, cbr)
+        unscaled, header = model.unscaled_symbols(image, snr_db, cbr)
         normalised = channels.normalise_power(unscaled.reshape(1, -1))
         symbols = normalised.x.reshape(unscaled.shape)
-        scale = normalised.scale.expand(len(image), 1)
-        header_bits -= SCALE_BITS if model.sends_scale else 0
+        if model.sends_scale:
+            header = header._replace(scale=normalised.scale.expand(len(image), 1))
+            header_bits -= SCALE_BITS
     else:
-        symbols, scale, classes = model.encode_with_scale(image, snr_db, cbr)
+        symbols, header = model.encode(image, snr_db, cbr)
     if profile.half_pairs:
         symbols = pair_halves(symbols)
         noise = None if noise is None else pair_halves(noise)
@@ -82,11 +83,9 @@ def transmit_as(
     if profile.half_pairs:
         received = unpair_halves(received)
         error = None if error is None else _unpair_error(error)
-    known = scale if model.sends_scale else torch.ones_like(scale)
-    decoded = model.decode(received, snr_db, size, cbr, error, scale=known, classes=classes)
-    return Transmission(
-        decoded, symbols, received, symbols.shape[1] / (3 * size[0] * size[1]), header_bits
-    )
+    decoded = model.reconstruct(received, header, error)
+    cbr_sent = symbols.shape[1] / (3 * image.shape[2] * image.shape[3])
+    return Transmission(decoded, symbols, received, cbr_sent, header_bits)
 
 
 def pair_halves(symbols: Tensor) -> Tensor:

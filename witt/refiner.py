@@ -78,6 +78,8 @@ class ShapingEncoder(nn.Module):
             told = torch.cat([group_means(each, self.groups) for each in told], -1)
             unit = (features / plan.variance.sqrt())[..., -self.own :]
             label = F.one_hot(plan.classes, self.label.in_features).to(bits.dtype)
+        dtype = self.token.weight.dtype
+        image, unit, told, label = (each.to(dtype) for each in (image, unit, told, label))
         x = self.patch_embed(image).to(image.dtype)  # autocast: the sums stay in full
         *stages, last = cast("list[EncoderStage]", list(self.layers))
         for stage in stages:
@@ -160,11 +162,14 @@ class RefiningDecoder(nn.Module):
             known = torch.cat((group_means(doubt, self.groups), total[..., None]), -1)
             known = known.clamp_min(1e-9).log() / 4 + 1
             heard = whitened(plan, features, error, amplitude)[..., -self.own :]
-            label = F.one_hot(plan.classes, self.label.in_features).to(heard.dtype)
-        x = self.sketch(F.pixel_unshuffle((base - 0.5) * SKETCH_SCALE, self.patch))
-        maps = [x.permute(0, 2, 3, 1).to(base.dtype)]
+            label = F.one_hot(plan.classes, self.label.in_features)
+        dtype = self.token.weight.dtype
+        heard, known, label = (each.to(dtype) for each in (heard, known, label))
+        sketch = ((base - 0.5) * SKETCH_SCALE).to(dtype)
+        x = self.sketch(F.pixel_unshuffle(sketch, self.patch))
+        maps = [x.permute(0, 2, 3, 1).to(dtype)]
         for merge in self.downsample:
-            maps.append(merge(maps[-1]).to(base.dtype))
+            maps.append(merge(maps[-1]).to(dtype))
         x = maps.pop() + self.token(heard) + self.head(known) + self.label(label)
         x = self.modnet(x, condition) if self.modulation else x
         for stage in self.stages:

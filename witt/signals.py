@@ -7,23 +7,21 @@ from typing import NamedTuple
 from torch import Tensor
 
 from witt.classified import Plan
+from witt.header import Header
 from witt.winding import Shaped
 
 
 class Encoded(NamedTuple):
-    """Channel symbols and the power scale that the header carries.
+    """What is sent of pictures.
 
     symbols: (B, N) complex, unit mean power for each image; within 0.1 % (0.004 dB) where the
         power is undone before the network, since the transmitter then scales by what the header
         holds, so that the receiver undoes exactly that.
-    scale: (B, 1) real, what the features were multiplied by to get unit power, as a float16.
-    classes: (B, h, w) class of each token, for a model with `classes`. The symbols have room for
-        this map, see `WITT.encode_with_scale`.
+    header: what the receiver is told beside them.
     """
 
     symbols: Tensor
-    scale: Tensor
-    classes: Tensor | None = None
+    header: Header
 
 
 class Sending(NamedTuple):

@@ -28,16 +28,16 @@ def sample(side: int) -> torch.Tensor:
 @every_channel
 def test_power_and_length_stay(entries: dict[str, object], channel: channels.Channel) -> None:
     model, image = tiny(**entries), picture(2, 17, 30)
-    plain = model.encode_with_scale(image, 5.0)
-    adapted = model.encode_with_scale(image, 5.0, None, Adaptation(3, channel))
+    plain = model.encode(image, 5.0)
+    adapted = model.encode(image, 5.0, None, Adaptation(3, channel))
     assert adapted.symbols.shape == plain.symbols.shape
     assert not torch.equal(adapted.symbols, plain.symbols)
     # Within what the header's float16 of the scale leaves.
     power = adapted.symbols.abs().square().mean(1)
     torch.testing.assert_close(power, torch.ones_like(power), rtol=0, atol=2e-3)
-    if plain.classes is not None:
-        assert adapted.classes is not None
-        assert torch.equal(adapted.classes, plain.classes)
+    if plain.header.classes is not None:
+        assert adapted.header.classes is not None
+        assert torch.equal(adapted.header.classes, plain.header.classes)
 
 
 @every_kind
@@ -49,11 +49,9 @@ def test_a_step_goes_downhill_over_its_own_noise(entries: dict[str, object]) -> 
         adaptation = Adaptation(steps, channels.AWGN())
         errors = []
         for how in (None, adaptation):
-            encoded = model.encode_with_scale(image, 12.0, None, how)
+            encoded = model.encode(image, 12.0, None, how)
             received = [
-                model.carry(
-                    encoded, (16, 16), channels.AWGN(), 12.0, generator=seeded(seed)
-                ).image.detach()
+                model.carry(encoded, channels.AWGN(), 12.0, generator=seeded(seed)).image.detach()
                 for seed in range(8)
             ]
             errors.append(
@@ -72,14 +70,12 @@ def test_shipped_weights_gain() -> None:
         how = Adaptation(5, channels.AWGN(), trained_for(training))
         gains = []
         with torch.inference_mode():
-            plain = model.encode_with_scale(image, 13.0, 1 / 16)
-            adapted = model.encode_with_scale(image, 13.0, 1 / 16, how)
+            plain = model.encode(image, 13.0, 1 / 16)
+            adapted = model.encode(image, 13.0, 1 / 16, how)
             for seed in range(6):
                 both = []
                 for encoded in (plain, adapted):
-                    got = model.carry(
-                        encoded, (128, 128), channels.AWGN(), 13.0, 1 / 16, generator=seeded(seed)
-                    )
+                    got = model.carry(encoded, channels.AWGN(), 13.0, generator=seeded(seed))
                     value = measure(got.image, image)
                     both.append(float(value.db if name.endswith("ssim") else value))
                 gains.append(both[1] - both[0])
@@ -91,9 +87,9 @@ def test_shipped_weights_gain() -> None:
 def test_pictures_of_a_batch_do_not_touch_each_other(channel: channels.Channel) -> None:
     model, image = tiny(rate_adaptive=True), picture(3, 16, 24)
     how = Adaptation(3, channel)
-    together = model.encode(image, 5.0), model.encode_with_scale(image, 5.0, None, how).symbols
+    together = [model.encode(image, 5.0, None, each).symbols for each in (None, how)]
     for index in range(3):
-        alone = model.encode_with_scale(image[index : index + 1], 5.0, None, how).symbols
+        alone = model.encode(image[index : index + 1], 5.0, None, how).symbols
         torch.testing.assert_close(alone[0], together[1][index])
         assert not torch.equal(together[0][index], together[1][index])
 
@@ -105,7 +101,7 @@ def test_weights_and_gradients_are_left_alone() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     learns = [parameter.requires_grad for parameter in model.parameters()]
     with torch.inference_mode():
-        model.encode_with_scale(picture(1, 8, 8), 5.0, None, Adaptation(2, channels.AWGN()))
+        model.encode(picture(1, 8, 8), 5.0, None, Adaptation(2, channels.AWGN()))
     assert [parameter.requires_grad for parameter in model.parameters()] == learns
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -119,14 +115,14 @@ def test_what_does_not_help_is_not_sent() -> None:
             parameter.zero_()
     image = picture(1, 8, 8)
     plain = model.encode(image, 5.0)
-    adapted = model.encode_with_scale(image, 5.0, None, Adaptation(2, channels.AWGN())).symbols
-    assert torch.equal(adapted, plain)
+    adapted = model.encode(image, 5.0, None, Adaptation(2, channels.AWGN()))
+    assert torch.equal(adapted.symbols, plain.symbols)
 
 
 def test_small_pictures_have_no_ms_ssim() -> None:
     model = tiny()
     how = Adaptation(1, channels.AWGN(), "ms-ssim")
-    assert model.encode_with_scale(picture(1, 7, 40), 5.0, None, how).symbols.isfinite().all()
+    assert model.encode(picture(1, 7, 40), 5.0, None, how).symbols.isfinite().all()
 
 
 def test_no_steps_are_refused() -> None:

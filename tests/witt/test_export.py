@@ -47,14 +47,14 @@ def test_graphs_do_what_the_model_does() -> None:
     assert k < model.config.channels
     image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        symbols, scale, classes = model.encode_with_scale(image, snr_db, cbr)
+        symbols, header = model.encode(image, snr_db, cbr)
         noise_var = torch.linspace(0.1, 0.9, symbols.shape[1])[None]
-        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale, classes=classes)
+        expected = model.decode(symbols, header, noise_var)
         sent, scaled, told = EncoderGraph(model, size, k)(image, snr_db)
         received = DecoderGraph(model, size, k)(sent, snr_db, noise_var, scaled, told)
     torch.testing.assert_close(sent, torch.view_as_real(symbols), atol=1e-5, rtol=0)
-    torch.testing.assert_close(scaled, scale, atol=0, rtol=2**-10)
-    assert torch.equal(told, classes)
+    torch.testing.assert_close(scaled, header.scale, atol=0, rtol=2**-10)
+    assert torch.equal(told, header.classes)
     torch.testing.assert_close(received, expected, atol=1e-4, rtol=0)
 
 
@@ -66,17 +66,17 @@ def test_files_do_what_the_model_does(tmp_path: Path) -> None:
     assert [e.path.name for e in exported] == ["encoder.onnx", "decoder.onnx"]
     image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
     with torch.no_grad():
-        symbols, scale, classes = model.encode_with_scale(image, snr_db, cbr)
+        symbols, header = model.encode(image, snr_db, cbr)
         noise_var = torch.linspace(0.1, 0.9, symbols.shape[1])[None]
-        expected = model.decode(symbols, snr_db, size, cbr, noise_var, scale=scale, classes=classes)
+        expected = model.decode(symbols, header, noise_var)
     sessions = [onnxruntime.InferenceSession(e.path) for e in exported]
     snr = np.array([snr_db], np.float32)
     sent, scaled, told = sessions[0].run(None, {"image": image.numpy(), "snr_db": snr})
     np.testing.assert_allclose(sent, torch.view_as_real(symbols).numpy(), atol=1e-5)
-    np.testing.assert_allclose(scaled, scale.numpy(), rtol=2**-10)
+    np.testing.assert_allclose(scaled, header.scale.numpy(), rtol=2**-10)
     taken = {"symbols": sent, "snr_db": snr, "noise_var": noise_var.numpy(), "scale": scaled}
     taken["classes"] = told
-    assert np.array_equal(told, classes)
+    assert np.array_equal(told, header.classes)
     (received,) = sessions[1].run(None, taken)
     assert received.shape == (1, 3, *size)
     np.testing.assert_allclose(received, expected.numpy(), atol=1e-4)

@@ -23,6 +23,7 @@ from tests.witt.tiny import (
     tiny_config,
 )
 from witt.config import PRESETS
+from witt.header import Header
 
 # Every registered model
 
@@ -57,7 +58,8 @@ def test_every_preset(name: str) -> None:
     image = picture(2, config.stride, 4 * config.stride - 1).float()
     sent = model(image, channels.Rayleigh(), 10.0, generator=seeded())
     assert sent.image.shape == image.shape
-    assert sent.symbols.shape == sent.received.shape == (2, 4 * config.channels // 2)
+    uses = model.channel_uses((config.stride, 4 * config.stride - 1))
+    assert sent.symbols.shape == sent.received.shape == (2, uses)
     assert sent.image.dtype == torch.float32
     assert sent.symbols.dtype == torch.complex64
     (sent.image - image).square().mean().backward()
@@ -119,9 +121,9 @@ def test_batch_is_its_images(channel: channels.Channel, entries: dict[str, Any])
 def test_snr_is_heard_at_both_ends() -> None:
     """Without noise from the channel, the SNR acts through the ModNets alone."""
     model, image = tiny(2), picture(1, 8, 8)
-    assert (model.encode(image, 1.0) - model.encode(image, 13.0)).abs().max() > 1e-3
-    symbols = model.encode(image, 1.0)
-    low, high = (model.decode(symbols, snr_db, (8, 8)) for snr_db in (1.0, 13.0))
+    (symbols, low), (others, high) = (model.encode(image, snr_db) for snr_db in (1.0, 13.0))
+    assert (symbols - others).abs().max() > 1e-3
+    low, high = (model.decode(symbols, header) for header in (low, high))
     assert (low - high).abs().max() > 1e-3
 
 
@@ -137,15 +139,14 @@ def test_forward_is_encode_channel_decode(
     cbr = 1 / 12 if entries else None
     sent = model(image, channel, 4.0, cbr, generator=seeded(3))
 
-    symbols, scale, classes = model.encode_with_scale(image, 4.0, cbr)
+    symbols, header = model.encode(image, 4.0, cbr)
     y, h, _ = channel(symbols, 4.0, generator=seeded(3))
     error = None
     if channel.fading:  # MMSE, written out
         n0 = 10**-0.4
         gain = h.real**2 + h.imag**2
         y, error = h.conj() * y / (gain + n0), n0 / (gain + n0)
-    known = {"scale": scale, "classes": classes} if model.sends_scale else {}
-    image_hat = model.decode(y, 4.0, (10, 13), cbr, error, **known)
+    image_hat = model.decode(y, header, error)
     assert torch.equal(sent.symbols, symbols)
     torch.testing.assert_close(sent.received, y)
     torch.testing.assert_close(sent.image, image_hat)
@@ -155,11 +156,11 @@ def test_no_noise_level_means_awgn() -> None:
     """The receiver shrinks by 1/(1 + N0) itself."""
     model = tiny(2, **FULL)
     y, scale = cn(2, 24, seed=0), torch.tensor([[0.5], [2.0]], dtype=torch.float64)
-    n0 = torch.tensor([[10**0.2], [10**-1.0]], dtype=torch.float64)
     snr_db = torch.tensor([-2.0, 10.0], dtype=torch.float64)
-    known: dict[str, Any] = {"scale": scale, "classes": torch.ones(2, 2, 3).long()}
-    plain = model.decode(y, snr_db, (8, 12), **known)
-    explicit = model.decode(y / (1 + n0), snr_db, (8, 12), noise_var=n0 / (1 + n0), **known)
+    n0 = 10 ** (-snr_db[:, None] / 10)
+    header = Header((8, 12), 8, snr_db, scale, torch.ones(2, 2, 3).long())
+    plain = model.decode(y, header)
+    explicit = model.decode(y / (1 + n0), header, n0 / (1 + n0))
     torch.testing.assert_close(plain, explicit)
 
 
@@ -168,18 +169,17 @@ def test_header() -> None:
     image = picture(2, 8, 8)
     plain, scaled = tiny(2), tiny(2, sends_scale=True)
     assert (plain.header_bits, scaled.header_bits) == (56, 72)
-    scale = scaled.encode_with_scale(image, 10.0).scale
+    assert plain.encode(image, 10.0).header.scale is None
+    scale = scaled.encode(image, 10.0).header.scale
+    assert scale is not None
     assert torch.equal(scale, scale.half().double())
     assert scaled(image, channels.AWGN(), 10.0, generator=seeded()).header_bits == 72
 
 
-def test_guesses_the_scale_with_a_warning() -> None:
-    model, symbols = tiny(2, sends_scale=True), cn(1, 16, seed=0)
-    with pytest.warns(UserWarning, match="tiny sends its power scale"):
-        guessed = model.decode(symbols, 10.0, (8, 8))
-    assert torch.equal(
-        guessed, model.decode(symbols, 10.0, (8, 8), scale=torch.ones(1, 1).double())
-    )
+def test_refuses_to_decode_without_the_scale() -> None:
+    model, header = tiny(2, sends_scale=True), Header((8, 8), 8, torch.tensor([10.0]))
+    with pytest.raises(witt.InputError, match="tiny sends its power scale: the header has none"):
+        model.decode(cn(1, 16, seed=0), header)
 
 
 @pytest.mark.parametrize(
@@ -192,7 +192,7 @@ def test_refuses_snr(snr_db: Any) -> None:
     with pytest.raises(witt.InputError, match=r"SNR must be|snr_db must be"):
         model.encode(image, snr_db)
     with pytest.raises(witt.InputError, match=r"SNR must be|snr_db must be"):
-        model.decode(cn(2, 4, seed=0), snr_db, (4, 4))
+        model.decode(cn(2, 4, seed=0), Header((4, 4), 8, snr_db))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ def test_refuses_images(image: Tensor) -> None:
 @pytest.mark.parametrize("symbols", [torch.zeros(1, 16), cn(1, 15, seed=0), cn(16, seed=0)])
 def test_refuses_symbols(symbols: Tensor) -> None:
     with pytest.raises(witt.InputError, match="16 complex symbols an image are expected for 8x8"):
-        tiny(2).decode(symbols, 10.0, (8, 8))
+        tiny(2).decode(symbols, Header((8, 8), 8, torch.tensor([10.0])))
 
 
 # Numerics

@@ -91,7 +91,6 @@ def test_published_by_hand(channel: channels.Channel) -> None:
     received = torch.cat((gain * flat[:half] + n_i, gain * flat[half:] + n_q)) * power.sqrt()
     expected = model.decoder(
         received.reshape(features.shape),
-        features.new_ones(3, 1, 1, 1),
         snr[:, None],
     )
     torch.testing.assert_close(sent.image, expected, rtol=0, atol=1e-12)

@@ -184,9 +184,9 @@ def test_symbols_are_the_features() -> None:
     state = random_state(TINY, dtype=torch.float64)
     image = picture(2, 3, 32, 32, dtype=torch.float64)
     with torch.inference_mode():
-        symbols, scale = build(state, config_of(TINY)).encode_with_scale(image, 7.0)[:2]
+        symbols, header = build(state, config_of(TINY)).encode(image, 7.0)
     features = encode(state, TINY, image, 7.0).reshape(2, -1, 2)
-    sent = torch.view_as_real(symbols) / scale[:, :, None]
+    sent = torch.view_as_real(symbols) / header.scale[:, :, None]
     torch.testing.assert_close(sent, features, rtol=0, atol=1e-12)
     power = symbols.abs().square().mean(dim=1)
     torch.testing.assert_close(power, torch.ones_like(power), rtol=1e-3, atol=0)

@@ -20,6 +20,7 @@ from tests.witt.tiny import (
     seeded,
     tiny,
 )
+from witt.header import Header
 from witt.network import condition_vector
 
 # Symbols
@@ -31,20 +32,21 @@ def test_symbols_pair_adjacent_features_at_unit_power(cbr: float | None) -> None
     model, image = tiny(2, **RATES), picture(2, 8, 12)
     k = model.feature_channels((8, 12), cbr)
     assert k == (8 if cbr is None else 6)
-    encoded = model.encode_with_scale(image, 3.0, cbr)
+    symbols_of, header = model.encode(image, 3.0, cbr)
+    assert header.scale is not None
     snr_db, count = torch.full((2,), 3.0).double(), torch.full((2,), k).double()
     features = model.encoder(image, condition_vector(model.config, snr_db, count))
-    power = model.encode(image, 3.0, cbr).abs().square().mean(1)
+    power = symbols_of.abs().square().mean(1)
     torch.testing.assert_close(power, torch.ones(2).double(), rtol=2**-10, atol=0)
     for b in range(2):
         flat = features[b].detach().reshape(-1, 8)
         assert len(flat) == 6
         pairs = [complex(t[2 * j], t[2 * j + 1]) for t in flat for j in range(k // 2)]
-        symbols = encoded.symbols[b]
+        symbols = symbols_of[b]
         factor = (symbols[0] / pairs[0]).detach()
         torch.testing.assert_close(symbols / factor, torch.tensor(pairs, dtype=symbols.dtype))
         assert abs(factor.imag) < 1e-9
-        assert factor.real.item() == pytest.approx(encoded.scale[b].item(), rel=2**-11)
+        assert factor.real.item() == pytest.approx(header.scale[b].item(), rel=2**-11)
 
 
 def test_unsent_features_are_zero_and_each_image_has_its_rate() -> None:
@@ -65,7 +67,7 @@ def test_receiver_puts_symbols_back() -> None:
     symbols = cn(1, 12, seed=0)
     seen: list[Tensor] = []
     model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    model.decode(symbols, 4.0, (8, 12), 1 / 18, scale=torch.ones(1, 1).double())
+    model.decode(symbols, Header((8, 12), k, torch.tensor([4.0]), torch.ones(1, 1).double()))
     (features,) = seen
     assert features.shape == (1, 2, 3, 8)
     for token in range(6):
@@ -80,31 +82,26 @@ def test_receiver_puts_symbols_back() -> None:
 def test_class_map_has_its_place_among_the_symbols() -> None:
     """Features and map fill the channel uses; the map says what the receiver needs, no more."""
     model, image = tiny(2, **FULL), picture(2, 32, 48)
-    encoded = model.encode_with_scale(image, 13.0)
-    assert encoded.classes is not None
-    assert encoded.classes.unique().numel() == 3
+    symbols, header = model.encode(image, 13.0)
+    assert header.classes is not None
+    assert header.classes.unique().numel() == 3
     k = torch.tensor([8, 8])
-    plan = model.code.plan(encoded.classes, torch.full((2,), 13.0), k)  # type: ignore[union-attr]
+    plan = model.code.plan(header.classes, torch.full((2,), 13.0), k)  # type: ignore[union-attr]
     assert (plan.uses + plan.map_uses).tolist() == [model.channel_uses((32, 48))] * 2
-    assert (encoded.symbols != 0).all()
-    torch.testing.assert_close(encoded.symbols.abs().square().mean(1), torch.ones(2).double())
+    assert (symbols != 0).all()
+    torch.testing.assert_close(symbols.abs().square().mean(1), torch.ones(2).double())
     # What arrives in the places of the map is not looked at.
-    changed = encoded.symbols.clone()
+    changed = symbols.clone()
     for b in range(2):
         changed[b, plan.uses[b] :] = 7.0
-    images = [
-        model.decode(y, 13.0, (32, 48), scale=encoded.scale, classes=encoded.classes)
-        for y in (encoded.symbols, changed)
-    ]
-    assert torch.equal(*images)
+    assert torch.equal(*(model.decode(y, header) for y in (symbols, changed)))
 
 
 @pytest.mark.parametrize("classes", [None, torch.zeros(1, 2, 2).long()])
 def test_refuses_to_decode_without_the_class_map(classes: Tensor | None) -> None:
+    header = Header((8, 12), 8, torch.tensor([4.0]), torch.ones(1, 1), classes)
     with pytest.raises(witt.InputError, match=r"tiny sends a class map: .* 2x3 tokens"):
-        tiny(2, **FULL).decode(
-            cn(1, 24, seed=0), 4.0, (8, 12), classes=classes, scale=torch.ones(1, 1)
-        )
+        tiny(2, **FULL).decode(cn(1, 24, seed=0), header)
 
 
 # Rates
