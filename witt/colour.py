@@ -20,7 +20,7 @@ LONGEST_NAME = 60
 SPACES = {"GRAY": "grey", "RGB ": "RGB", "CMYK": "CMYK", "Lab ": "Lab", "XYZ ": "XYZ"}
 SRGB_PRIMARIES = (0.3127, 0.329, 0.64, 0.33, 0.3, 0.6, 0.15, 0.06)
 SRGB_GAMMA = 1 / 2.2
-# Code points of ITU-T H.273, which PNG, AVIF and HEIC use. Those of BT.601 are near enough to sRGB's.
+# Code points of ITU-T H.273 in PNG, AVIF and HEIC; those of BT.601 are near enough to sRGB's.
 D65 = (0.3127, 0.329)
 PRIMARIES = {
     9: ("BT.2020", (*D65, 0.708, 0.292, 0.17, 0.797, 0.131, 0.046)),
@@ -65,6 +65,8 @@ def to_srgb(image: Image.Image, profile: bytes) -> Converted:
         wanted = SPACES.get(space, space.strip())
         return Converted(image, f"colour profile {name} ignored, it is for {wanted}")
     mode = "RGB" if space == "RGB " else image.mode
+    # LittleCMS bends grey curves between few points when it may simplify them.
+    precise = ImageCms.Flags.NOOPTIMIZE if mode == "L" else ImageCms.Flags.HIGHRESPRECALC
     try:
         transform = ImageCms.buildTransform(
             source,
@@ -72,15 +74,18 @@ def to_srgb(image: Image.Image, profile: bytes) -> Converted:
             mode,
             "RGB",
             ImageCms.Intent.RELATIVE_COLORIMETRIC,
-            ImageCms.Flags.BLACKPOINTCOMPENSATION,
+            ImageCms.Flags.BLACKPOINTCOMPENSATION | precise,
         )
-        changes = mode == "CMYK" or _changes(transform, mode)
-        if not changes:
+        if mode != "CMYK" and not _changes(transform, mode):
             return Converted(image, None)
-        done = ImageCms.applyTransform(image.convert(mode), transform)
+        if mode == "L":
+            curves = _apply(transform, np.arange(256, dtype=np.uint8)[None])[0].T
+            done = Image.merge("RGB", [image.point(curve.tolist()) for curve in curves])
+        else:
+            done = Image.fromarray(_apply(transform, np.asarray(image.convert(mode))))
     except Exception:
         return Converted(image, f"colour profile {name} cannot be used and is ignored")
-    return Converted(done or image, f"converted from {name} to sRGB")
+    return Converted(done, f"converted from {name} to sRGB")
 
 
 def of_code_points(primaries: int, transfer: int) -> bytes | None:
@@ -168,13 +173,19 @@ def _name(profile: ImageCms.ImageCmsProfile) -> str:
 def _changes(transform: ImageCms.ImageCmsTransform, mode: str) -> bool:
     """Whether a transform moves any of some colours by more than `NEARLY` levels."""
     grey = np.arange(256, dtype=np.uint8)
+    before = np.repeat(grey[:, None], 3, axis=1)
     if mode == "L":
-        before: npt.NDArray[np.uint8] = np.repeat(grey[:, None], 3, axis=1)
-        test = Image.fromarray(grey[None])
+        after = _apply(transform, grey[None])[0]
     else:
         steps = np.linspace(0, 255, 9).astype(np.uint8)
         cube = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
-        before = np.concatenate((np.repeat(grey[:, None], 3, axis=1), cube))
-        test = Image.fromarray(before[None])
-    after = np.asarray(ImageCms.applyTransform(test, transform))[0].astype(int)
-    return int(np.abs(after - before).max()) > NEARLY
+        before = np.concatenate((before, cube))
+        after = _apply(transform, before[None])[0]
+    return int(np.abs(after.astype(int) - before).max()) > NEARLY
+
+
+def _apply(
+    transform: ImageCms.ImageCmsTransform, pixels: npt.NDArray[np.uint8]
+) -> npt.NDArray[np.uint8]:
+    mode = None if pixels.ndim < 3 or pixels.shape[2] == 3 else "CMYK"
+    return np.array(ImageCms.applyTransform(Image.fromarray(pixels, mode), transform))

@@ -36,9 +36,16 @@ TRANSPOSES = {
     8: Image.Transpose.ROTATE_90,
 }
 
-HEAD = 32
+HEAD = 32  # bytes that tell what a file is
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 
 _pillow_lock = threading.Lock()
+
+
+class Plain(NamedTuple):
+    """A file of which Pillow gets all."""
+
+    file: IO[bytes]
 
 
 class Picture(NamedTuple):
@@ -78,11 +85,10 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         try:
             with path.open("rb") as file:
                 head = file.read(HEAD)
-                essence = png.essence(file) if head.startswith(png.SIGNATURE) else None
-                source = essence.file if essence else file
-                with _open(source, head, path) as image:
+                essence = _essence(file, head, path)
+                with _open(essence.file, head, path) as image:
                     _check_size(image.size, max_pixels, path)
-                    return _decode(image, source, path, essence)
+                    return _decode(image, path, essence)
         except InputError:
             raise
         except PermissionError as error:
@@ -168,6 +174,19 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path}: is empty")
 
 
+def _essence(file: IO[bytes], head: bytes, path: Path) -> png.Essence | tiff.Essence | Plain:
+    """The file without what lies beside the pixels and would trip Pillow."""
+    file.seek(0)
+    if head.startswith(png.SIGNATURE):
+        return png.essence(file)
+    if not head.startswith(TIFF):
+        return Plain(file)
+    try:
+        return tiff.essence(file)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
 def _open(file: IO[bytes], head: bytes, path: Path) -> ImageFile.ImageFile:
     Image.init()
     file.seek(0)
@@ -178,7 +197,7 @@ def _open(file: IO[bytes], head: bytes, path: Path) -> ImageFile.ImageFile:
     try:
         return Image.open(file, formats=known)
     except UnidentifiedImageError as error:
-        if head.startswith((b"II", b"MM")):
+        if head.startswith(TIFF):
             raise InputError(
                 f"{path}: is a TIFF of a kind that cannot be read, or damaged; save it as PNG"
             ) from error
@@ -198,7 +217,7 @@ def _check_size(size: tuple[int, int], max_pixels: int, path: Path) -> None:
 
 
 def _decode(
-    image: ImageFile.ImageFile, file: IO[bytes], path: Path, essence: png.Essence | None
+    image: ImageFile.ImageFile, path: Path, essence: png.Essence | tiff.Essence | Plain
 ) -> Picture:
     """Decode the first frame and convert it, noting what was done."""
     notes: list[str] = []
@@ -212,13 +231,13 @@ def _decode(
     # Asked before decoding, which forgets the tiles and turns a TIFF by itself.
     depth = _depth(image)
     try:
-        profile = _profile(image, file, essence)
+        profile = _profile(image, essence)
     except ValueError as error:
         raise InputError(f"{path}: {error}") from error
     orientation = _orientation(image, notes)
     image.load()
     upright: Image.Image = image
-    if essence is not None:
+    if isinstance(essence, png.Essence):
         upright = _with_key_as_alpha(image, depth, essence)
     if orientation in TRANSPOSES:
         notes.append("rotated as its EXIF says")
@@ -277,10 +296,12 @@ def _count_frames(image: ImageFile.ImageFile, notes: list[str]) -> None:
 
 
 def _profile(
-    image: ImageFile.ImageFile, file: IO[bytes], essence: png.Essence | None
+    image: ImageFile.ImageFile, essence: png.Essence | tiff.Essence | Plain
 ) -> bytes | None:
     """The ICC profile, or one of what else the file says of its colours; None for sRGB."""
-    if essence is not None:
+    if isinstance(essence, tiff.Essence) and essence.lost_profile:
+        return b""
+    if isinstance(essence, png.Essence):
         if essence.profile is not None:
             return essence.profile
         if essence.code_points is not None:
@@ -291,13 +312,13 @@ def _profile(
     if profile := image.info.get("icc_profile"):
         return bytes(profile)
     if image.format == "BMP":
-        return embedded.of_bmp(file)
+        return embedded.of_bmp(essence.file)
     if image.format == "JPEG2000":
-        return embedded.of_jp2(file)
+        return embedded.of_jp2(essence.file)
     if image.format in ("JPEG", "MPO"):
         return embedded.of_jpeg(image)
     if image.format in ("AVIF", "HEIF"):
-        points = heif.code_points(file)
+        points = heif.code_points(essence.file)
         return colour.of_code_points(*points) if points else None
     return None
 

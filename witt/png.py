@@ -17,7 +17,9 @@ from PIL import Image, ImageFile
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Beside the critical chunks, whose names begin with a capital. The profile goes its own way.
-KEPT = frozenset((b"tRNS", b"sRGB", b"gAMA", b"cHRM", b"eXIf", b"acTL", b"fcTL", b"fdAT"))
+KEPT = frozenset((b"tRNS", b"eXIf", b"fdAT"))
+# Kept where they are whole and have this length.
+SHORT = {b"sRGB": 1, b"gAMA": 4, b"cHRM": 32, b"acTL": 8, b"fcTL": 26}
 TEXTS = frozenset((b"tEXt", b"zTXt", b"iTXt"))
 # Texts that may hold the orientation.
 TURNING = (b"Raw profile type exif\0", b"XML:com.adobe.xmp\0")
@@ -62,15 +64,19 @@ def essence(file: IO[bytes]) -> Essence:
             break
         data = body[:-4]
         keep = name[:1].isupper() or name in KEPT
-        if name == b"iCCP":
-            whole = zlib.crc32(name + data) == struct.unpack(">I", body[-4:])[0]
+        whole = keep or zlib.crc32(name + data) == struct.unpack(">I", body[-4:])[0]
+        if name in SHORT:
+            keep = whole and length == SHORT[name]
+            if not keep and name in (b"gAMA", b"cHRM") and profile is None:
+                profile = b""
+        elif name == b"iCCP":
             profile = _inflated(data) if whole else b""
         elif name == b"cICP" and length == 4:
             points = (data[0], data[1])
         elif name == b"tRNS":
             key = data
         elif name in TEXTS and data.startswith(TURNING):
-            keep = _is_short(name, data, body)
+            keep = whole and _is_short(name, data)
         if keep:
             parts += [header, body]
         dropped |= not keep
@@ -92,9 +98,9 @@ def _inflated(data: bytes) -> bytes:
     return profile if inflate.eof else b""
 
 
-def _is_short(name: bytes, data: bytes, body: bytes) -> bool:
-    """Whether a text is whole and one that Pillow reads."""
-    if zlib.crc32(name + data) != struct.unpack(">I", body[-4:])[0] or len(data) > LONGEST_TEXT:
+def _is_short(name: bytes, data: bytes) -> bool:
+    """Whether a text is one that Pillow reads."""
+    if len(data) > LONGEST_TEXT:
         return False
     _, _, rest = data.partition(b"\0")
     if name == b"tEXt" or (name == b"iTXt" and rest[:1] != b"\1"):

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import struct
+from io import BytesIO
+from typing import IO, Any, NamedTuple
 
 from PIL import Image, ImageFile, TiffImagePlugin
 
@@ -11,7 +13,65 @@ from witt.errors import InputError
 SUBFILE, BITS, PHOTOMETRIC, FILL, PLANAR, COLOURS, INKS = 254, 258, 262, 266, 284, 320, 332
 SAMPLE_FORMAT, COEFFICIENTS, SUBSAMPLING, REFERENCE, DNG = 339, 529, 530, 532, 50706
 WHITE_IS_ZERO, YCBCR = 0, 6
+PROFILE = 34675
 SIGNED = 2
+SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # else 1
+NO_TYPE = b"\0\0"
+# What lies beside the pixels: dates, texts, resolutions, and all private tags.
+BESIDE = frozenset((269, 270, 271, 272, 282, 283, 285, 286, 287, 290, 291, 305, 306, 315, 316, 700))
+PRIVATE = 32768
+
+
+class Essence(NamedTuple):
+    """A TIFF without what lies beside the pixels and is damaged.
+
+    file: to be given to Pillow, which forgets all tags after one whose value is not in the file.
+    lost_profile: whether the ICC profile is not in the file.
+    """
+
+    file: IO[bytes]
+    lost_profile: bool = False
+
+
+def essence(file: IO[bytes]) -> Essence:
+    """Have tags beside the pixels ignored whose values are not in the file.
+
+    Raises:
+        ValueError: the value of another tag is not in the file.
+    """
+    data = file.read(16)
+    order = "<" if data.startswith(b"II") else ">"
+    big = data[2:4] in (b"+\0", b"\0+")
+    count, entry, word = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
+    broken: list[int] = []
+    lost_profile = False
+    try:
+        (start,) = struct.unpack_from(order + word, data, 8 if big else 4)
+        size = file.seek(0, 2)
+        file.seek(start)
+        width = struct.calcsize(order + count)
+        (number,) = struct.unpack(order + count, file.read(width))
+        entries = file.read(min(number, 1 << 16) * struct.calcsize(order + entry))
+    except (struct.error, OSError, OverflowError):
+        return Essence(file)  # for Pillow to judge
+    length = struct.calcsize(order + entry)
+    for place in range(0, len(entries) - length + 1, length):
+        tag, kind, values, field = struct.unpack_from(order + entry, entries, place)
+        value_bytes = values * SIZES.get(kind, 1)
+        (offset,) = struct.unpack(order + word, field)
+        if value_bytes <= len(field) or offset + value_bytes <= size:
+            continue
+        if tag not in BESIDE and tag < PRIVATE:
+            raise ValueError(f"is damaged or cut short (tag {tag})")
+        lost_profile |= tag == PROFILE
+        broken.append(start + width + place + 2)
+    if not broken:
+        return Essence(file)
+    file.seek(0)
+    mended = bytearray(file.read())
+    for place in broken:
+        mended[place : place + 2] = NO_TYPE
+    return Essence(BytesIO(mended), lost_profile)
 
 
 def check(image: TiffImagePlugin.TiffImageFile, path: object) -> None:
