@@ -27,6 +27,8 @@ PRIMARIES = {
     11: ("DCI-P3", (0.314, 0.351, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)),
     12: ("Display P3", (*D65, 0.68, 0.32, 0.265, 0.69, 0.15, 0.06)),
 }
+# Gamma, chromaticities and name.
+ADOBE_RGB = (256 / 563, (*D65, 0.64, 0.33, 0.21, 0.71, 0.15, 0.06), "Adobe RGB (1998)")
 LIKE_SRGB = (1, 2, 5, 6, 7)
 # The gamma of a transfer function; None where it counts as sRGB's curve.
 GAMMAS = {1: None, 2: None, 6: None, 13: None, 14: None, 15: None, 4: 1 / 2.2, 5: 1 / 2.8, 8: 1.0}
@@ -103,14 +105,20 @@ def of_code_points(primaries: int, transfer: int) -> bytes | None:
     return described(GAMMAS[transfer], chromaticities, name)
 
 
+def of_png(gamma: float | None, chromaticities: Sequence[float] | None) -> bytes | None:
+    """The profile of the gAMA and cHRM chunks; a gamma of about 0.45455 means sRGB's curve."""
+    if gamma is not None and abs(gamma / SRGB_GAMMA - 1) < 0.02:
+        gamma = None
+    return described(gamma, chromaticities)
+
+
 def described(
     gamma: float | None, chromaticities: Sequence[float] | None, name: str | None = None
 ) -> bytes | None:
     """The ICC profile of an RGB picture that says how it is meant by two numbers or ten.
 
     Args:
-        gamma: exponent from light to the numbers of the file (0.45455 counts as sRGB's curve);
-            None is sRGB's.
+        gamma: exponent from light to the numbers of the file; None is sRGB's curve.
         chromaticities: x and y of white, red, green and blue; None is sRGB's.
         name: of the profile.
 
@@ -119,9 +127,12 @@ def described(
     """
     if gamma is None and chromaticities is None:
         return None
-    gamma = SRGB_GAMMA if gamma is None else gamma
     points = np.array(chromaticities or SRGB_PRIMARIES, np.float64).reshape(4, 2)
-    if not 0.05 < gamma < 20 or not (points[:, 1] > 0.01).all() or not (points < 1).all():
+    if (
+        (gamma is not None and not 0.05 < gamma < 20)
+        or not (points[:, 1] > 0.01).all()
+        or not (points < 1).all()
+    ):
         return b""
     xyz = np.stack((points[:, 0], points[:, 1], 1 - points.sum(1)), axis=1) / points[:, 1:]
     white, primaries = xyz[0], xyz[1:].T
@@ -130,7 +141,7 @@ def described(
     primaries = primaries * np.linalg.solve(primaries, white)
     adapt = np.linalg.inv(BRADFORD) * ((BRADFORD @ D50) / (BRADFORD @ white)) @ BRADFORD
     colorants = (adapt @ primaries).T
-    if abs(gamma / SRGB_GAMMA - 1) < 0.02:
+    if gamma is None:
         curve = b"para" + struct.pack(">IHH", 0, 3, 0) + _fixed(2.4, 1 / 1.055, 0.055 / 1.055)
         curve += _fixed(1 / 12.92, 0.04045)
     else:

@@ -1,9 +1,13 @@
-"""Colour profiles that Pillow leaves in the file: of BMP, JPEG 2000 and damaged JPEG files."""
+"""Colour profiles that Pillow leaves in the file: of BMP, JPEG 2000 and some JPEG files."""
 
 from __future__ import annotations
 
 import struct
 from typing import IO, Any
+
+from PIL import ExifTags
+
+from witt import colour
 
 FILE_HEADER, V5 = 14, 124  # bytes
 SPACE, WHERE = 56, 112  # in the header: the colour space; where the profile is and its length
@@ -39,6 +43,15 @@ def of_jp2(file: IO[bytes]) -> bytes | None:
 
 
 def of_jpeg(image: Any) -> bytes | None:
-    """Empty where some pieces of a profile are there, and Pillow could not put it together."""
+    """Empty where some pieces of a profile are there, and Pillow could not put it together.
+
+    Without any, Adobe RGB where the EXIF says so, as cameras do (DCF 2.0, option file "R03").
+    """
     pieces = [data for name, data in getattr(image, "applist", ()) if name == "APP2"]
-    return b"" if any(data.startswith(b"ICC_PROFILE\0") for data in pieces) else None
+    if any(data.startswith(b"ICC_PROFILE\0") for data in pieces):
+        return b""
+    try:
+        rule = image.getexif().get_ifd(ExifTags.IFD.Interop).get(ExifTags.Interop.InteropIndex)
+    except Exception:  # damaged EXIF raises anything, and is told of elsewhere
+        return None
+    return colour.described(*colour.ADOBE_RGB) if rule == "R03" else None

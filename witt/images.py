@@ -245,7 +245,7 @@ def _decode(
             upright = upright.transpose(TRANSPOSES[orientation])
     if upright.mode.startswith(("I", "F")):
         white = 1 if upright.mode == "F" else (1 << depth) - 1
-        levels = deep_grey(upright, white, tiff.is_inverted(image), path, notes)
+        levels = deep_grey(upright, white, tiff.is_inverted(image, essence), path, notes)
         pixels = grey_pixels(levels, profile, notes)
         key = image.info.get("transparency")
         if isinstance(key, int):
@@ -308,7 +308,7 @@ def _profile(
             return colour.of_code_points(*essence.code_points)
         if "srgb" in image.info:
             return None
-        return colour.described(image.info.get("gamma"), image.info.get("chromaticity"))
+        return colour.of_png(image.info.get("gamma"), image.info.get("chromaticity"))
     if profile := image.info.get("icc_profile"):
         return bytes(profile)
     if image.format == "BMP":

@@ -13,7 +13,7 @@ from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
-from PIL import Image, ImageFile
+from PIL import Image
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 # Beside the critical chunks, whose names begin with a capital. The profile goes its own way.
@@ -142,6 +142,6 @@ def _low_bytes(file: IO[bytes]) -> npt.NDArray[np.uint8]:
     file.seek(0)
     with Image.open(file, formats=("PNG",)) as image:
         # The same 48 bits a pixel, as if the other byte were the high one.
-        image.tile = [ImageFile._Tile(*tile[:3], "RGB;16L") for tile in image.tile]
+        image.tile = [tile._replace(args="RGB;16L") for tile in image.tile]
         image.load()
         return np.array(image)

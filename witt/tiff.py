@@ -6,17 +6,17 @@ import struct
 from io import BytesIO
 from typing import IO, Any, NamedTuple
 
-from PIL import Image, ImageFile, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from witt.errors import InputError
 
 SUBFILE, BITS, PHOTOMETRIC, FILL, PLANAR, COLOURS, INKS = 254, 258, 262, 266, 284, 320, 332
 SAMPLE_FORMAT, COEFFICIENTS, SUBSAMPLING, REFERENCE, DNG = 339, 529, 530, 532, 50706
-WHITE_IS_ZERO, YCBCR = 0, 6
+WHITE_IS_ZERO, BLACK_IS_ZERO, YCBCR = 0, 1, 6
 PROFILE = 34675
 SIGNED = 2
 SIZES = {3: 2, 4: 4, 5: 8, 8: 2, 9: 4, 10: 8, 11: 4, 12: 8, 13: 4, 16: 8, 17: 8, 18: 8}  # else 1
-NO_TYPE = b"\0\0"
+SHORT, NO_TYPE = 3, b"\0\0"
 # What lies beside the pixels: dates, texts, resolutions, and all private tags.
 BESIDE = frozenset((269, 270, 271, 272, 282, 283, 285, 286, 287, 290, 291, 305, 306, 315, 316, 700))
 PRIVATE = 32768
@@ -27,14 +27,19 @@ class Essence(NamedTuple):
 
     file: to be given to Pillow, which forgets all tags after one whose value is not in the file.
     lost_profile: whether the ICC profile is not in the file.
+    inverted: whether 0 is white, and Pillow is told otherwise because it would refuse.
     """
 
     file: IO[bytes]
     lost_profile: bool = False
+    inverted: bool = False
 
 
 def essence(file: IO[bytes]) -> Essence:
     """Have tags beside the pixels ignored whose values are not in the file.
+
+    Grey with 0 as white is given as if 0 were black where Pillow refuses it: 12 bits, and 16 with
+    the high byte first.
 
     Raises:
         ValueError: the value of another tag is not in the file.
@@ -43,7 +48,8 @@ def essence(file: IO[bytes]) -> Essence:
     order = "<" if data.startswith(b"II") else ">"
     big = data[2:4] in (b"+\0", b"\0+")
     count, entry, word = ("Q", "HHQ8s", "Q") if big else ("H", "HHI4s", "I")
-    broken: list[int] = []
+    changes: dict[int, bytes] = {}
+    numbers: dict[int, tuple[int, int]] = {}  # the first number of a tag, and where it is
     lost_profile = False
     try:
         (start,) = struct.unpack_from(order + word, data, 8 if big else 4)
@@ -59,19 +65,26 @@ def essence(file: IO[bytes]) -> Essence:
         tag, kind, values, field = struct.unpack_from(order + entry, entries, place)
         value_bytes = values * SIZES.get(kind, 1)
         (offset,) = struct.unpack(order + word, field)
+        at = start + width + place
+        if kind == SHORT and value_bytes <= len(field):
+            numbers[tag] = struct.unpack_from(order + "H", field)[0], at + length - len(field)
         if value_bytes <= len(field) or offset + value_bytes <= size:
             continue
         if tag not in BESIDE and tag < PRIVATE:
             raise ValueError(f"is damaged or cut short (tag {tag})")
         lost_profile |= tag == PROFILE
-        broken.append(start + width + place + 2)
-    if not broken:
+        changes[at + 2] = NO_TYPE
+    bits, (photometric, where) = numbers.get(BITS, (1, 0))[0], numbers.get(PHOTOMETRIC, (1, 0))
+    inverted = photometric == WHITE_IS_ZERO and (bits == 12 or (bits == 16 and order == ">"))
+    if inverted:
+        changes[where] = struct.pack(order + "H", BLACK_IS_ZERO)
+    if not changes:
         return Essence(file)
     file.seek(0)
     mended = bytearray(file.read())
-    for place in broken:
-        mended[place : place + 2] = NO_TYPE
-    return Essence(BytesIO(mended), lost_profile)
+    for at, two in changes.items():
+        mended[at : at + 2] = two
+    return Essence(BytesIO(mended), lost_profile, inverted)
 
 
 def check(image: TiffImagePlugin.TiffImageFile, path: object) -> None:
@@ -92,14 +105,16 @@ def check(image: TiffImagePlugin.TiffImageFile, path: object) -> None:
 def mend(image: TiffImagePlugin.TiffImageFile) -> None:
     """Have compressed floats unpacked in the byte order that libtiff gives, that of the machine."""
     for place, tile in enumerate(image.tile):
-        if tile[0] == "libtiff" and isinstance(tile[3], tuple) and str(tile[3][0]).startswith("F;"):
-            image.tile[place] = ImageFile._Tile(*tile[:3], ("F;32NF", *tile[3][1:]))
+        args = tile.args if isinstance(tile.args, tuple) else ("",)
+        if tile.codec_name == "libtiff" and str(args[0]).startswith("F;"):
+            image.tile[place] = tile._replace(args=("F;32NF", *args[1:]))
 
 
-def is_inverted(image: Image.Image) -> bool:
-    """Whether 0 is white and Pillow does not turn that round: 16 bits and floats."""
+def is_inverted(image: Image.Image, essence: object) -> bool:
+    """Whether 0 is white in a picture of more than 8 bits, where Pillow does not turn it round."""
     return isinstance(image, TiffImagePlugin.TiffImageFile) and (
-        image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO and image.mode.startswith(("I", "F"))
+        image.tag_v2.get(PHOTOMETRIC) == WHITE_IS_ZERO
+        or (isinstance(essence, Essence) and essence.inverted)
     )
 
 

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image, ImageCms
 
 from tests.witt.handmade import chunk, cmyk_icc, grey_icc, png_of
-from witt.colour import PRIMARIES, SRGB_PRIMARIES, described, of_code_points
+from witt.colour import ADOBE_RGB, PRIMARIES, SRGB_PRIMARIES, described, of_code_points
 from witt.errors import InputError
 from witt.images import Picture, Pixels, read_image
 
@@ -119,6 +119,21 @@ def test_half_a_profile_in_a_jpeg(path: Path) -> None:
     marker = b"\xff\xe2" + struct.pack(">H", len(piece) + 2) + piece
     path.write_bytes(data[:2] + marker + data[2:])
     assert read_image(path).notes == ("damaged colour profile ignored",)
+
+
+def test_adobe_rgb_by_the_exif_of_a_camera(path: Path) -> None:
+    path = path.with_suffix(".jpg")
+    exif = Image.Exif()
+    exif[0x8769] = {0xA001: 65535, 0xA005: {1: "R03"}}
+    Image.new("RGB", (16, 16), COLOUR).save(path, quality=95, exif=exif)
+    picture = read_image(path)
+    matrix = np.linalg.solve(to_xyz(SRGB_PRIMARIES), to_xyz(ADOBE_RGB[1]))
+    expected = 255 * encode(matrix @ (np.array(COLOUR) / 255) ** (563 / 256))
+    assert np.abs(picture.pixels - expected).max() <= 4
+    assert picture.notes == ("converted from Adobe RGB (1998) to sRGB",)
+    exif[0x8769] = {0xA001: 1, 0xA005: {1: "R98"}}
+    Image.new("RGB", (16, 16), COLOUR).save(path, quality=95, exif=exif)
+    assert read_image(path).notes == ()
 
 
 def test_grey(path: Path) -> None:

@@ -7,7 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
+import cli
 from witt.errors import InputError
 from witt.files import find_images, mark_png, write_png
 from witt.images import Pixels, read_image
@@ -56,6 +58,16 @@ def test_results_are_skipped_in_folders_and_counted() -> None:
     assert names(["."], note) == ["a.png", "sub/b.png"]
     assert names(["z.png"]) == ["z.png"]
     assert names([".", "z.png"], note) == ["a.png", "sub/b.png", "z.png"]
+
+
+def test_what_transmit_writes_is_not_measured(weights: Path) -> None:
+    pictures("a.png", "b.png")
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["transmit", ".", "--weights", str(weights), "--output", "."])
+    assert not stop.value.code
+    assert len(os.listdir()) == 6
+    with pytest.warns(UserWarning, match="4 files written by this program"):
+        assert [entry.path.name for entry in gather([Path()])] == ["a.png", "b.png"]
 
 
 def test_a_folder_of_nothing_but_results() -> None:
@@ -113,8 +125,6 @@ def test_heic_with_its_library(rotated: bool) -> None:
     pillow_heif = pytest.importorskip("pillow_heif")
     two = np.zeros((32, 64, 3), np.uint8)
     two[:, :32], two[:, 32:] = (200, 100, 50), (10, 20, 230)
-    from PIL import Image
-
     exif = Image.Exif()
     exif[0x0112] = 6 if rotated else 1
     heif = pillow_heif.from_pillow(Image.fromarray(two))

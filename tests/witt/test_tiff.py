@@ -41,8 +41,11 @@ def sides(picture: Picture) -> list[int]:
     return [int(pixels[5, 2, 0]), int(pixels[5, 20, 0])]
 
 
-def test_white_is_zero_at_16_bits(path: Path) -> None:
-    picture = read(path, tiff_of(halves(1000, 60000), 16, WHITE_IS_ZERO))
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("deflate", [False, True])
+def test_white_is_zero_at_16_bits(path: Path, order: str, deflate: bool) -> None:
+    data = tiff_of(halves(1000, 60000), 16, WHITE_IS_ZERO, order=order, deflate=deflate)
+    picture = read(path, data)
     assert sides(picture) == [251, 22]
     assert picture.notes == ("16-bit grey reduced to 8 bits",)
 
@@ -51,6 +54,13 @@ def test_white_is_4095_at_12_bits(path: Path) -> None:
     picture = read(path, tiff_of(halves(4095, 2048), 12, BLACK_IS_ZERO))
     assert sides(picture) == [255, 128]
     assert picture.notes == ("12-bit grey reduced to 8 bits",)
+    assert sides(read(path, tiff_of(halves(0, 2047), 12, WHITE_IS_ZERO))) == [255, 128]
+
+
+def test_big_tiff(path: Path) -> None:
+    deep = np.arange(0, 65536, 128, dtype=np.uint16).reshape(16, 32)
+    Image.fromarray(deep).save(path, big_tiff=True)
+    assert np.array_equal(read_image(path).pixels[..., 0], np.rint(deep / 257))
 
 
 FLOAT = [(339, 3, [3])]
@@ -183,8 +193,6 @@ def test_what_is_usual_is_not_refused(path: Path) -> None:
     for photometric, depth, order, deflate in product(
         (WHITE_IS_ZERO, BLACK_IS_ZERO, RGB), (8, 16), "<>", (False, True)
     ):
-        if (photometric, depth, order) == (WHITE_IS_ZERO, 16, ">"):
-            continue  # not in Pillow
         samples = np.full((5, 7, 3 if photometric == RGB else 1), 3 << (depth - 4))
         picture = read(path, tiff_of(samples, depth, photometric, order=order, deflate=deflate))
         expected = 255 - 48 if photometric == WHITE_IS_ZERO else 48
