@@ -129,7 +129,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     """
     written = []
     metadata: dict[str, dict[str, Any]] = {
-        "png": {"Software": None},
+        "png": {"Software": None, "witt": "plot"},  # no picture to measure, see witt.files
         "svg": {"Date": None, "Creator": None},
     }
     for kind, about in metadata.items():

@@ -1,38 +1,27 @@
 """Finding the pictures that were asked for, and writing what came of them."""
 
 import os
+import struct
 import uuid
-from collections.abc import Iterator, Sequence
+import warnings
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
 from io import BytesIO
 from pathlib import Path
 from typing import NamedTuple
 
 from PIL import Image
 
+from witt import heif, png
+from witt.duplicates import identity, same_content
 from witt.errors import InputError
 from witt.images import Pixels, check_pixels, one_line
+from witt.kinds import HEIC, OTHERS, READ
 
-EXTENSIONS = frozenset(
-    (
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".webp",
-        ".bmp",
-        ".tif",
-        ".tiff",
-        ".gif",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".pnm",
-        ".avif",
-        ".jp2",
-        ".j2k",
-    )
-)
+NAMED = 3
+# Written as the first chunk after the header of each PNG that is a result.
+MARK = b"tEXtwitt\0"
+HEADER_END = len(png.SIGNATURE) + 25
 
 
 class Found(NamedTuple):
@@ -51,7 +40,9 @@ def find_images(inputs: Sequence[str | Path]) -> list[Found]:
     """The pictures named by files and folders.
 
     A file is taken as it is, whatever its name; a folder is walked, its pictures known by their
-    extension, sorted, hidden ones skipped. A picture named twice is taken once.
+    extension, sorted, hidden ones skipped. A picture named twice is taken once. A folder's
+    results of this program (`mark_png`), further links to a picture, and pictures of kinds that
+    are not read are left out with a warning; of equal files a warning tells.
 
     The relative name is the file's own, or its path below the folder. Names that would share
     a folder and stem, which outputs are named by, are told apart, all of them in the same way:
@@ -62,14 +53,23 @@ def find_images(inputs: Sequence[str | Path]) -> list[Found]:
     Raises:
         InputError: An input does not exist, or a folder has no picture or cannot be read.
     """
-    entries: dict[str, tuple[Found, str]] = {}
+    entries: dict[object, tuple[Found, str]] = {}
+    links: dict[Path, Path] = {}
     for path in map(Path, inputs):
         # Path.is_dir raises for names that no file can have.
         is_folder = os.path.isdir(path)
         folder = Path(os.path.abspath(path if is_folder else path.parent)).name
         for found in _walk(path) if is_folder else [_file(path)]:
-            entries.setdefault(os.path.abspath(found.path), (found, folder))
-    return _tell_apart(list(entries.values()))
+            first, _ = entries.setdefault(identity(found.path), (found, folder))
+            if os.path.abspath(first.path) != os.path.abspath(found.path):
+                links[found.path] = first.path
+    if links:
+        pairs = [f"{link} is {first}" for link, first in links.items()]
+        warnings.warn(f"linked pictures are taken once: {_some(pairs)}", stacklevel=2)
+    found_all = _tell_apart(list(entries.values()))
+    for group in same_content([found.path for found in found_all]):
+        warnings.warn(f"the same file under {len(group)} names: {_some(group)}", stacklevel=2)
+    return found_all
 
 
 def ensure_writable_folder(path: str | Path) -> Path:
@@ -92,10 +92,15 @@ def ensure_writable_folder(path: str | Path) -> Path:
     return path
 
 
-def write_png(path: str | Path, pixels: Pixels) -> None:
+def write_png(path: str | Path, pixels: Pixels, *, result: str = "") -> None:
     """Write ``(H, W, 3)`` uint8 RGB pixels as PNG, whole or not at all.
 
     The same pixels give the same bytes.
+
+    Args:
+        path: The file.
+        pixels: The picture.
+        result: What the picture is as a result of this program, see `mark_png`; empty for others.
 
     Raises:
         InputError: The file cannot be written.
@@ -104,7 +109,19 @@ def write_png(path: str | Path, pixels: Pixels) -> None:
     check_pixels(pixels)
     buffer = BytesIO()
     Image.fromarray(pixels).save(buffer, format="PNG")
-    write_bytes(path, buffer.getvalue())
+    write_bytes(path, mark_png(buffer.getvalue(), result) if result else buffer.getvalue())
+
+
+def mark_png(data: bytes, result: str) -> bytes:
+    """A PNG file marked as a result of this program, which `find_images` skips in folders.
+
+    Args:
+        data: The file.
+        result: What it is: "received" or "comparison", for instance.
+    """
+    body = MARK + result.encode("latin-1")
+    chunk = struct.pack(">I", len(body) - 4) + body + struct.pack(">I", zlib.crc32(body))
+    return data[:HEADER_END] + chunk + data[HEADER_END:]
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -146,16 +163,56 @@ def _file(path: Path) -> Found:
 
 def _walk(root: Path) -> list[Found]:
     """The pictures below a folder, in the order of their relative names."""
-    paths = [
-        folder / name
-        for folder, names in _folders(root)
-        for name in names
-        if Path(name).suffix.lower() in EXTENSIONS
-    ]
-    if not paths:
-        raise InputError(f"{root}: no pictures in this folder ({' '.join(sorted(EXTENSIONS))})")
-    found = [Found(path, path.relative_to(root)) for path in paths]
-    return sorted(found, key=lambda entry: entry.relative.parts)
+    readable = READ | HEIC if heif.is_installed() else READ
+    files = sorted(
+        (folder / name for folder, names in _folders(root) for name in names),
+        key=lambda path: path.relative_to(root).parts,
+    )
+    pictures = [path for path in files if path.suffix.lower() in readable]
+    results = [path for path in pictures if _is_result(path)]
+    notes = []
+    if results:
+        notes.append(_note(results, "written by this program", "name them to take them"))
+    others = [path for path in files if path.suffix.lower() in OTHERS]
+    if others:
+        notes.append(_note(others, "of kinds that cannot be read", "save them as PNG"))
+    if HEIC - readable:
+        heic = [path for path in files if path.suffix.lower() in HEIC]
+        if heic:
+            notes.append(_note(heic, "HEIC", f"to read them: {heif.INSTALL}"))
+    skipped = set(results)
+    pictures = [path for path in pictures if path not in skipped]
+    if not pictures:
+        why = "; ".join(notes) or " ".join(sorted(readable))
+        raise InputError(f"{root}: no pictures in this folder ({why})")
+    for note in notes:
+        warnings.warn(f"{root}: left out {note}", stacklevel=3)
+    return [Found(path, path.relative_to(root)) for path in pictures]
+
+
+def _is_result(path: Path) -> bool:
+    """Whether a file has the mark of `mark_png`."""
+    try:
+        # Opening a pipe would wait for ever.
+        if path.suffix.lower() != ".png" or not path.is_file():
+            return False
+        with path.open("rb") as file:
+            head = file.read(HEADER_END + 4 + len(MARK))
+    except OSError:
+        return False
+    return head.startswith(png.SIGNATURE) and head[HEADER_END + 4 :] == MARK
+
+
+def _note(paths: Sequence[Path], what: str, remedy: str) -> str:
+    files = "1 file" if len(paths) == 1 else f"{len(paths)} files"
+    return f"{files} {what} ({_some(path.name for path in paths)}; {remedy})"
+
+
+def _some(things: Iterable[object]) -> str:
+    """The first few of some things by name, and how many more there are."""
+    names = list(map(str, things))
+    more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+    return ", ".join(names[:NAMED]) + more
 
 
 def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
@@ -168,6 +225,7 @@ def _folders(root: Path) -> Iterator[tuple[Path, list[str]]]:
     for folder, below, names in os.walk(root, onerror=refuse, followlinks=True):
         real = os.path.realpath(folder)
         if real in seen:
+            warnings.warn(f"{folder}: leads to a folder walked already; left out", stacklevel=4)
             below.clear()
             continue
         seen.add(real)

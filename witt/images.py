@@ -1,22 +1,23 @@
-"""From a picture file to a tensor and back: any usual format in, 8-bit RGB out.
+"""From a picture file to a tensor and back: any usual format in, 8-bit sRGB out.
 
-Colour profiles are ignored: the numbers in the file are taken as sRGB.
+What is read wrongly by Pillow, or says not enough to be read rightly, is mended or refused.
 """
 
 import threading
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
-from io import BufferedReader
 from pathlib import Path
-from typing import NamedTuple
+from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from PIL import ExifTags, Image, ImageFile, UnidentifiedImageError
+from PIL import ExifTags, Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from torch import Tensor
 
+from witt import colour, embedded, heif, png, tiff
+from witt.convert import ON_WHITE, deep_grey, grey_pixels, rgb_pixels
 from witt.errors import InputError
 
 Pixels = npt.NDArray[np.uint8]
@@ -35,7 +36,16 @@ TRANSPOSES = {
     8: Image.Transpose.ROTATE_90,
 }
 
+HEAD = 32  # bytes that tell what a file is
+TIFF = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+
 _pillow_lock = threading.Lock()
+
+
+class Plain(NamedTuple):
+    """A file of which Pillow gets all."""
+
+    file: IO[bytes]
 
 
 class Picture(NamedTuple):
@@ -51,11 +61,12 @@ class Picture(NamedTuple):
 
 
 def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
-    """Read any usual picture file as 8-bit RGB.
+    """Read any usual picture file as 8-bit sRGB.
 
-    Alpha is composited on white; EXIF rotation is applied; of several frames the first is
-    taken; 16-bit grey is divided by 257; 32-bit grey and float grey with values beyond
-    0 to 65535 and 0 to 1 are stretched from their own range. Each of these is a note.
+    Alpha is composited on white; EXIF rotation is applied; of several frames the first is taken;
+    a colour profile is converted to sRGB (`witt.colour`). Grey of 9 to 16 bits is rounded to 8,
+    16-bit colour keeps its high bytes. Of floats 0 is black and 1 is white: up to 0.1 beyond is
+    clipped, anything else refused. Each of these is a note.
 
     Args:
         path: The file.
@@ -65,15 +76,19 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
         The ``Picture``.
 
     Raises:
-        InputError: The file is missing, empty, damaged, not a picture, or too large.
+        InputError: The file is missing, empty, damaged, not a picture, too large, or does not say
+            what is black and white.
     """
     path = Path(path)
     _check_file(path)
     with _quiet_pillow():
         try:
-            with path.open("rb") as file, _open(file, path) as image:
-                _check_size(image.size, max_pixels, path)
-                return _decode(image, path)
+            with path.open("rb") as file:
+                head = file.read(HEAD)
+                essence = _essence(file, head, path)
+                with _open(essence.file, head, path) as image:
+                    _check_size(image.size, max_pixels, path)
+                    return _decode(image, path, essence)
         except InputError:
             raise
         except PermissionError as error:
@@ -159,15 +174,36 @@ def _check_file(path: Path) -> None:
         raise InputError(f"{path}: is empty")
 
 
-def _open(file: BufferedReader, path: Path) -> ImageFile.ImageFile:
+def _essence(file: IO[bytes], head: bytes, path: Path) -> png.Essence | tiff.Essence | Plain:
+    """The file without what lies beside the pixels and would trip Pillow."""
+    file.seek(0)
+    if head.startswith(png.SIGNATURE):
+        return png.essence(file)
+    if not head.startswith(TIFF):
+        return Plain(file)
+    try:
+        return tiff.essence(file)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
+
+
+def _open(file: IO[bytes], head: bytes, path: Path) -> ImageFile.ImageFile:
     Image.init()
+    file.seek(0)
     known = [name for name in FORMATS if name in Image.OPEN]
+    if heif.is_heif(head):
+        heif.register(path)
+        known.append("HEIF")
     try:
         return Image.open(file, formats=known)
     except UnidentifiedImageError as error:
+        if head.startswith(TIFF):
+            raise InputError(
+                f"{path}: is a TIFF of a kind that cannot be read, or damaged; save it as PNG"
+            ) from error
         raise InputError(
             f"{path}: is not a picture, or is damaged from the start; "
-            "PNG, JPEG, WebP, BMP, TIFF, GIF, PPM and AVIF can be read"
+            "PNG, JPEG, WebP, BMP, TIFF, GIF, PPM, AVIF and HEIC can be read"
         ) from error
 
 
@@ -180,28 +216,111 @@ def _check_size(size: tuple[int, int], max_pixels: int, path: Path) -> None:
         )
 
 
-def _decode(image: ImageFile.ImageFile, path: Path) -> Picture:
+def _decode(
+    image: ImageFile.ImageFile, path: Path, essence: png.Essence | tiff.Essence | Plain
+) -> Picture:
     """Decode the first frame and convert it, noting what was done."""
     notes: list[str] = []
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        tiff.check(image, path)
+        tiff.mend(image)
+    if image.format == "JPEG" and image.mode == "CMYK" and "adobe" not in image.info:
+        raise InputError(
+            f"{path}: is a CMYK JPEG that does not say whether its ink is inverted; save it as RGB"
+        )
     # Asked before decoding, which forgets the tiles and turns a TIFF by itself.
-    deep = any(";16" in str(tile.args) for tile in image.tile)
+    depth = _depth(image)
+    try:
+        profile = _profile(image, essence)
+    except ValueError as error:
+        raise InputError(f"{path}: {error}") from error
     orientation = _orientation(image, notes)
     image.load()
     upright: Image.Image = image
+    if isinstance(essence, png.Essence):
+        upright = _with_key_as_alpha(image, depth, essence)
     if orientation in TRANSPOSES:
         notes.append("rotated as its EXIF says")
         if image.format != "TIFF":
-            upright = image.transpose(TRANSPOSES[orientation])
+            upright = upright.transpose(TRANSPOSES[orientation])
     if upright.mode.startswith(("I", "F")):
-        pixels = _deep_grey(upright, path, notes)
+        white = 1 if upright.mode == "F" else (1 << depth) - 1
+        levels = deep_grey(upright, white, tiff.is_inverted(image, essence), path, notes)
+        pixels = grey_pixels(levels, profile, notes)
+        key = image.info.get("transparency")
+        if isinstance(key, int):
+            pixels[np.asarray(upright) == key] = 255
+            notes.append(ON_WHITE)
     else:
-        if deep:
-            notes.append("16 bits a channel reduced to 8")
-        pixels = _to_rgb(upright, notes)
-    frames = int(getattr(image, "n_frames", 1))
+        if depth > 8:
+            notes.append(f"{depth} bits a channel reduced to 8")
+        pixels = rgb_pixels(upright, profile, notes)
+    _count_frames(image, notes)
+    return Picture(pixels, tuple(notes))
+
+
+def _depth(image: ImageFile.ImageFile) -> int:
+    """Bits a channel in the file, as far as Pillow's decoders tell."""
+    if image.format == "HEIF":
+        return int(image.info.get("bit_depth", 8))
+    for tile in image.tile if image.format != "BMP" else ():
+        raw = tile.args[0] if isinstance(tile.args, tuple) and tile.args else tile.args
+        digits = str(raw).partition(";")[2].rstrip("BLNRIS")
+        if digits.isdecimal():
+            return int(digits)
+        if image.format == "PPM" and isinstance(tile.args, tuple) and tile.args[-1] > 255:
+            return 16  # Pillow scales to that
+    return 1 if image.mode == "1" else 16 if image.mode.startswith("I") else 8
+
+
+def _with_key_as_alpha(image: Image.Image, depth: int, essence: png.Essence) -> Image.Image:
+    """A grey or RGB PNG with its transparent colour as an alpha channel."""
+    key = image.info.pop("transparency", None) if image.mode in ("1", "L", "RGB") else None
+    if key is None:
+        return image
+    mask = png.keyed(image, depth, essence)
+    result = image.convert("RGB" if image.mode == "RGB" else "L")
+    result.putalpha(Image.fromarray(np.where(mask, 0, 255).astype(np.uint8)))
+    return result
+
+
+def _count_frames(image: ImageFile.ImageFile, notes: list[str]) -> None:
+    # The first is whole; what trips over the next ones must not cost it.
+    try:
+        frames = int(getattr(image, "n_frames", 1))
+    except Exception:
+        notes.append("first of several frames, of which later ones are damaged")
+        return
     if frames > 1:
         notes.append(f"first of {frames} frames")
-    return Picture(pixels, tuple(notes))
+
+
+def _profile(
+    image: ImageFile.ImageFile, essence: png.Essence | tiff.Essence | Plain
+) -> bytes | None:
+    """The ICC profile, or one of what else the file says of its colours; None for sRGB."""
+    if isinstance(essence, tiff.Essence) and essence.lost_profile:
+        return b""
+    if isinstance(essence, png.Essence):
+        if essence.profile is not None:
+            return essence.profile
+        if essence.code_points is not None:
+            return colour.of_code_points(*essence.code_points)
+        if "srgb" in image.info:
+            return None
+        return colour.of_png(image.info.get("gamma"), image.info.get("chromaticity"))
+    if profile := image.info.get("icc_profile"):
+        return bytes(profile)
+    if image.format == "BMP":
+        return embedded.of_bmp(essence.file)
+    if image.format == "JPEG2000":
+        return embedded.of_jp2(essence.file)
+    if image.format in ("JPEG", "MPO"):
+        return embedded.of_jpeg(image)
+    if image.format in ("AVIF", "HEIF"):
+        points = heif.code_points(essence.file)
+        return colour.of_code_points(*points) if points else None
+    return None
 
 
 def _orientation(image: Image.Image, notes: list[str]) -> int:
@@ -212,44 +331,6 @@ def _orientation(image: Image.Image, notes: list[str]) -> int:
     except Exception:
         notes.append("damaged EXIF ignored")
         return 1
-
-
-def _deep_grey(image: Image.Image, path: Path, notes: list[str]) -> Pixels:
-    """Grey of 16 bits, 32 bits or floats as three equal 8-bit channels."""
-    values = np.asarray(image).astype(np.float64)
-    if not np.isfinite(values).all():
-        raise InputError(f"{path}: has values that are not finite, so it has no 8-bit picture")
-    low, high = float(values.min()), float(values.max())
-    if image.mode == "F" and low >= 0 and high <= 1:
-        levels = values * 255
-        notes.append("floating-point grey reduced to 8 bits")
-    elif image.mode != "F" and low >= 0 and high <= 65535:
-        levels = values / 257
-        notes.append("16-bit grey reduced to 8 bits")
-    else:
-        levels = (values - low) * (255 / ((high - low) or 1.0))
-        notes.append(f"grey stretched from its range {low:g} to {high:g} to 8 bits")
-    key = image.info.get("transparency")
-    if isinstance(key, int):
-        levels[values == key] = 255
-        notes.append("alpha composited on white")
-    grey = np.rint(levels).astype(np.uint8)
-    return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
-
-
-def _to_rgb(image: Image.Image, notes: list[str]) -> Pixels:
-    """An 8-bit picture of any mode as RGB on white."""
-    names = {"1": "1-bit", "L": "grey", "LA": "grey", "La": "grey", "P": "palette", "PA": "palette"}
-    if image.mode not in ("RGB", "RGBA", "RGBa", "RGBX"):
-        notes.append(f"{names.get(image.mode, image.mode)} converted to RGB")
-    if not image.has_transparency_data:
-        return np.array(image.convert("RGB"))
-    notes.append("alpha composited on white")
-    # Pillow takes premultiplied grey to RGBA in two steps only.
-    straight = image.convert("LA") if image.mode == "La" else image
-    colour = straight.convert("RGBA")
-    white = Image.new("RGBA", colour.size, "white")
-    return np.array(Image.alpha_composite(white, colour).convert("RGB"))
 
 
 def one_line(error: BaseException) -> str:

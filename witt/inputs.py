@@ -63,14 +63,17 @@ def gather(
     named = {os.path.abspath(path) for path in inputs if not os.path.isdir(path)}
     folders = [Path(os.path.abspath(path)) for path in inputs if os.path.isdir(path)]
     kept: list[Input] = []
-    empty = set(folders)
+    bad: set[Path] = set()  # folders of which something was skipped, less those with a picture
+    good: set[Path] = set()
     for found in find_images(inputs):
         place = Path(os.path.abspath(found.path))
         direct = str(place) in named
+        within = {folder for folder in folders if place.is_relative_to(folder)}
         if not direct and output is not None and _is_left_over(place, folders, output):
+            bad |= within
             continue
         if limit is not None and len(kept) >= limit:
-            empty.clear()
+            good |= bad
             break
         try:
             picture = read_image(found.path)
@@ -78,12 +81,13 @@ def gather(
             if direct:
                 raise
             warnings.warn(f"{error}; skipped", stacklevel=2)
+            bad |= within
             continue
         height, width = picture.pixels.shape[:2]
         kept.append(Input(found.path, found.relative, (height, width), picture.notes))
-        empty = {folder for folder in empty if not place.is_relative_to(folder)}
-    if empty:
-        raise InputError(f"{min(empty)}: no picture in this folder can be read")
+        good |= within
+    if bad - good:
+        raise InputError(f"{min(bad - good)}: no picture in this folder can be read")
     return kept
 
 

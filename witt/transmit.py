@@ -15,7 +15,7 @@ from rich.progress import track
 from witt.adaptation import Adaptation, trained_for
 from witt.errors import InputError
 from witt.figure import comparison_png
-from witt.files import ensure_writable_folder, write_bytes, write_png
+from witt.files import ensure_writable_folder, mark_png, write_bytes, write_png
 from witt.images import read_image
 from witt.inputs import Input, conversions, gather
 from witt.link import (
@@ -238,8 +238,8 @@ def process(picture: Input, target: Target, model: WITT, request: Request) -> di
     symbols = first.sent.received[0].cpu().numpy()
     title = os.fsencode(picture.path.name).decode(errors="replace")
     drawn = comparison_png(pixels, first.pixels, symbols, title, facts)
-    write_png(target.received, first.pixels)
-    write_bytes(target.comparison, drawn)
+    write_png(target.received, first.pixels, result="received")
+    write_bytes(target.comparison, mark_png(drawn, "comparison"))
     return record
 
 

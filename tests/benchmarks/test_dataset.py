@@ -45,7 +45,7 @@ def test_hash_tells_data_sets_apart(photos: Path, cifar: Path) -> None:
 
 def test_small_pictures_go_together_and_large_ones_alone(tmp_path: Path) -> None:
     for index, side in enumerate((32, 64, 65, 20, 20)):
-        witt.write_png(tmp_path / f"{index}.png", np.zeros((side, 20, 3), np.uint8))
+        witt.write_png(tmp_path / f"{index}.png", np.full((side, 20, 3), index, np.uint8))
     assert open_dataset(tmp_path).chunks == (range(2), range(2, 3), range(3, 5))
 
 

@@ -18,6 +18,7 @@ from benchmarks.plot_command import command
 from benchmarks.published import published_curves
 from benchmarks.results import Cell, Results, open_results
 from witt.errors import InputError
+from witt.files import find_images
 from witt.link import Link
 
 NAN = math.nan
@@ -209,6 +210,8 @@ def test_command_writes_png_and_svg(make: Make, tmp_path: Path) -> None:
     png = out / f"{stem.format('psnr')}.png"
     with Image.open(png) as image:
         assert image.size[0] > 800
+    with pytest.raises(InputError, match="2 files written by this program"):
+        find_images([out])
     before = {path: path.read_bytes() for path in out.iterdir()}
     CliRunner().invoke(command, [str(results.path), "--out", str(out)])
     assert {path: path.read_bytes() for path in out.iterdir()} == before

@@ -19,7 +19,7 @@ def folder(tmp_path: Path) -> Path:
     (root / "sub").mkdir(parents=True)
     witt.write_png(root / "a.png", PIXELS)
     (root / "bad.png").write_bytes(b"no picture")
-    witt.write_png(root / "sub" / "b.png", PIXELS)
+    witt.write_png(root / "sub" / "b.png", PIXELS + 1)
     return root
 
 
@@ -39,7 +39,7 @@ def test_a_bad_file_given_directly_is_an_error(folder: Path) -> None:
 def test_each_folder_needs_a_picture(folder: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     other.mkdir()
-    (other / "x.png").write_bytes(b"no picture")
+    (other / "x.png").write_bytes(b"no picture either")
     with pytest.raises(InputError, match="other: no picture in this folder can be read"):
         gather([folder, other])
 

@@ -252,7 +252,7 @@ def _draw(
 
     from matplotlib.figure import Figure
 
-    from witt.files import ensure_writable_folder, write_bytes
+    from witt.files import ensure_writable_folder, mark_png, write_bytes
 
     figure = Figure(figsize=(6, 3.6), layout="constrained")
     axes = figure.subplots()
@@ -268,6 +268,8 @@ def _draw(
     axes.spines[["top", "right"]].set_visible(False)
     axes.legend(frameon=False, fontsize=8)
     buffer = BytesIO()
-    figure.savefig(buffer, format=output.suffix[1:].lower(), dpi=180)
+    kind = output.suffix[1:].lower()
+    figure.savefig(buffer, format=kind, dpi=180)
+    data = mark_png(buffer.getvalue(), "plot") if kind == "png" else buffer.getvalue()
     ensure_writable_folder(output.parent)
-    write_bytes(output, buffer.getvalue())
+    write_bytes(output, data)

@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from witt.errors import InputError
+from witt.files import find_images
 from witt.training.scaling import Curve, Law, command, fit, fit_law, read_log
 
 HOURS = np.geomspace(0.1, 4, 16)
@@ -95,6 +96,8 @@ def test_command_tells_and_draws(tmp_path: Path) -> None:
     (record,) = json.loads(done.output)
     assert record["predicted_db"]["12"] == pytest.approx(float(law.at(12.0)), abs=0.02)
     assert picture.read_bytes().startswith(b"\x89PNG")
+    with pytest.raises(InputError, match="1 file written by this program"):
+        find_images([picture.parent])
 
 
 @pytest.mark.parametrize(
