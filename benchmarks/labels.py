@@ -6,9 +6,13 @@ import math
 from fractions import Fraction
 
 WORDS = {
-    "witt": "WITT",
-    "witt_light_ms_ssim": "WITT for MS-SSIM",
-    "deepjscc": "DeepJSCC",
+    "witt_base": "WITT (witt_base)",
+    "witt_cifar": "WITT (witt_cifar)",
+    "witt_light": "witt_light (classified code)",
+    "witt_cifar_light": "witt_cifar_light (classified code)",
+    "witt_light_ms_ssim": "witt_light_ms_ssim (classified code)",
+    "deepjscc": "DeepJSCC (deepjscc)",
+    "deepjscc_cifar": "DeepJSCC (deepjscc_cifar)",
     "linear": "Linear",
     "hevc": "HEVC",
     "hevc-420": "HEVC 4:2:0",
@@ -46,3 +50,8 @@ def is_fixed_mode(name: str) -> bool:
     """Whether a scheme keeps one LDPC mode: its curve is a cliff, drawn thin."""
     chain, _, mode = name.partition(":")
     return bool(mode) and chain.endswith("+ldpc")
+
+
+def without_mode(name: str) -> str:
+    """The scheme that a fixed mode is of; any other by itself."""
+    return name.partition(":")[0] if is_fixed_mode(name) else name
