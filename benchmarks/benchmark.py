@@ -14,7 +14,7 @@ from benchmarks.dataset import open_dataset
 from benchmarks.execute import begun, run
 from benchmarks.foreign import plain_link
 from benchmarks.known import pictures_of
-from benchmarks.labels import cbr_label, scheme_label
+from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
 from benchmarks.registry import make_schemes, name_weights
 from benchmarks.results import Cell, Results
 from benchmarks.sweep import Maker, Plan
@@ -215,7 +215,7 @@ def show(results: Results, cells: Sequence[Cell]) -> None:
     for cell in cells:
         groups.setdefault((cell.link, cell.cbr if by_snr else cell.snr_db), []).append(cell)
     pictures = pictures_of(results.dataset)
-    told = f"{pictures.title} ({pictures.number:,} pictures)"
+    told = f"{pictures.title} ({count_label(pictures.number)})"
     for (link, fixed), group in groups.items():
         at = f"CBR {cbr_label(fixed)}" if by_snr else f"SNR {fixed:g} dB"
         columns = list(dict.fromkeys(c.snr_db if by_snr else c.cbr for c in group))
@@ -268,8 +268,11 @@ def failed_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
 
 def warning_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
     """A line for each thing that there is to say against what was asked of a scheme."""
-    said = {f"{cell.scheme}: {line}": None for cell in cells for line in results.warnings(cell)}
-    return list(said)
+    return [
+        f"{scheme}: {line}"
+        for scheme, mine in _by_scheme(cells)
+        for line in condensed(said for cell in mine for said in results.warnings(cell))
+    ]
 
 
 def _by_scheme(cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:

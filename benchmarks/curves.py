@@ -11,7 +11,14 @@ from typing import NamedTuple
 import numpy as np
 
 from benchmarks.known import CIFAR, Pictures, pictures_of
-from benchmarks.labels import cbr_label, is_fixed_mode, scheme_label, without_mode
+from benchmarks.labels import (
+    cbr_label,
+    condensed,
+    count_label,
+    is_fixed_mode,
+    scheme_label,
+    without_mode,
+)
 from benchmarks.published import COUNTERPARTS, SOURCE, published_curves
 from benchmarks.results import Cell, Results
 from benchmarks.training import trained
@@ -207,6 +214,8 @@ def _chart(group: Group, metric: str, published: bool) -> Chart:
     pictures = group.pictures
     if pictures.key is None:
         name = next(iter(group.series))[0].dataset["name"]
+        if name != pictures.title:  # which others are called, too
+            name += f"-{pictures.sha256[:6]}"
     else:
         name = pictures.key + ("" if pictures.complete else f"-first-{pictures.number}")
     return Chart(
@@ -272,10 +281,10 @@ def _notes(group: Group, metric: str, panels: Iterable[Panel], published: bool) 
     for results, scheme in group.series:
         counts.setdefault(results.pictures, []).append(scheme_label(without_mode(scheme)))
     if len(counts) == 1:
-        told = f"{next(iter(counts)):,} pictures"
+        told = count_label(next(iter(counts)))
     else:
         told = "; ".join(
-            f"{count:,} pictures: {', '.join(dict.fromkeys(names))}"
+            f"{count_label(count)}: {', '.join(dict.fromkeys(names))}"
             for count, names in counts.items()
         )
     what = "PSNR" if metric == PSNR else "MS-SSIM, −10 log10(1 − MS-SSIM),"
@@ -308,7 +317,6 @@ def _of_schemes(group: Group) -> list[str]:
         training = results.head["schemes"].get(scheme, {}).get("training")
         if training is not None:
             notes[f"{label}: trained {trained(training)}."] = None
-        for cell in cells:
-            for line in results.warnings(cell):
-                notes[f"{label}: {line}."] = None
+        for line in condensed(said for cell in cells for said in results.warnings(cell)):
+            notes[f"{label}: {line}."] = None
     return list(notes)

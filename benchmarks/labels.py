@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from fractions import Fraction
 
 WORDS = {
@@ -44,6 +46,22 @@ def cbr_label(cbr: float) -> str:
     fraction = Fraction(cbr).limit_denominator(1000)
     simple = fraction.numerator == 1 and math.isclose(fraction, cbr, rel_tol=1e-6)
     return str(fraction) if simple else f"{cbr:.4g}"
+
+
+def count_label(pictures: int) -> str:
+    """ "1 picture", "10,000 pictures"."""
+    return f"{pictures:,} picture{'' if pictures == 1 else 's'}"
+
+
+def condensed(lines: Iterable[str]) -> list[str]:
+    """Lines that differ in their numbers only, as the first of them and how many more there are."""
+    alike: dict[str, list[str]] = {}
+    for line in dict.fromkeys(lines):
+        alike.setdefault(re.sub(r"-?\d+(\.\d+)?", "#", line), []).append(line)
+    return [
+        one[0] + (f" (and {len(one) - 1} more such)" if len(one) > 1 else "")
+        for one in alike.values()
+    ]
 
 
 def is_fixed_mode(name: str) -> bool:

@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.curves import Chart, charts, file_names, groups, psnr_of_mean_mse
-from benchmarks.labels import is_fixed_mode, scheme_label, without_mode
+from benchmarks.labels import condensed, is_fixed_mode, scheme_label, without_mode
 from benchmarks.measure import Row
 from benchmarks.plot import FIXED, draw, paper_style
 from benchmarks.plot_command import command
@@ -186,7 +186,8 @@ def test_data_sets_are_told_apart_by_their_pixels(make: Make) -> None:
     drawn = [chart for chart in charts([one, two]) if chart.metric == "psnr_db"]
     assert [chart.title.partition(", ")[0] for chart in drawn] == ["set [aaaaaa]", "set [bbbbbb]"]
     assert [len(chart.panels[0].curves) for chart in drawn] == [3, 1]
-    assert len({chart.name for chart in charts([one, two])}) == 4  # and so are their files
+    assert [c.name[:16] for c in drawn] == ["set-aaaaaa-awgn-", "set-bbbbbb-awgn-"]
+    assert len({chart.name for chart in charts([one, two])}) == 4
     assert charts([one])[0].title.startswith("set, AWGN")
     # The same pictures under two names are one data set.
     (group,) = groups([one, make("copy", sha256="aaaaaaa1", file="c.json")])
@@ -202,9 +203,9 @@ def test_kodak_is_kodak_by_its_pixels(make: Make) -> None:
         for chart in charts([other]):
             for panel in chart.panels:
                 assert not [curve for curve in panel.curves if curve.kind == "published"]
-    assert charts([make(sha256="x", file="x2.json")])[0].title.startswith(
-        "kodak, not the pictures of Kodak, AWGN"
-    )
+    other = charts([make(sha256="x", file="x2.json")])[0]
+    assert other.title.startswith("kodak, not the pictures of Kodak, AWGN")
+    assert other.name.startswith("kodak-x-awgn-psnr")
     few = charts([make(sha256="one", count=1, file="12.json")])[0]
     assert few.title == "Kodak, first 1 of 2, AWGN, CBR 1/16"
     assert few.name == "kodak-first-1-awgn-psnr-over-snr-at-cbr-1-16"
@@ -332,6 +333,11 @@ def test_names() -> None:
     assert without_mode("witt_light+adapt:5") == "witt_light+adapt:5"
     assert is_fixed_mode("jpeg+ldpc:4qam-1/3")
     assert not is_fixed_mode("hevc+ldpc")
+
+
+def test_lines_that_say_the_same_are_one() -> None:
+    lines = ["SNR 25 dB is too loud", "SNR -30.5 dB is too loud", "not so", "SNR 25 dB is too loud"]
+    assert condensed(lines) == ["SNR 25 dB is too loud (and 1 more such)", "not so"]
 
 
 def test_command_writes_png_and_svg(make: Make, tmp_path: Path) -> None:
