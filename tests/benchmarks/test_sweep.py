@@ -320,6 +320,23 @@ def test_workers_give_the_same_and_may_die(
     )
 
 
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_scheme_that_kills_its_workers_stops_no_other(
+    photos: Path, fake_schemes: Maker, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed")
+    names = ("a+fatal", "b+noisy")
+    cells = cells_of(names, [Link()], (1 / 16,), (1.0, 7.0))
+    plan = Plan(open_dataset(photos, 1), names, {}, cells, fake_schemes, with_ms_ssim=False)
+    results = begin(plan, tmp_path / "r.json")
+    run(plan, results, jobs=2)
+    (line,) = failed_lines(results, cells)
+    assert line.startswith("a+fatal failed at 2 of 2 conditions")
+    assert line.endswith("is there enough memory?")
+    assert [results.finished(cell) for cell in cells] == [False, False, True, True]
+
+
 def test_no_scheduler_there(photos: Path, fake_schemes: Maker, tmp_path: Path) -> None:
     pytest.importorskip("distributed")
     plan = plan_of(photos, fake_schemes)
