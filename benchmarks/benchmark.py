@@ -11,9 +11,12 @@ from typing import Any
 import click
 
 from benchmarks.dataset import open_dataset
-from benchmarks.execute import begin, run
-from benchmarks.labels import cbr_label, scheme_label
-from benchmarks.results import Cell, Results, plain_link
+from benchmarks.execute import begun, run
+from benchmarks.foreign import plain_link
+from benchmarks.known import pictures_of
+from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
+from benchmarks.registry import make_schemes, name_weights
+from benchmarks.results import Cell, Results
 from benchmarks.sweep import Maker, Plan
 from witt.errors import InputError
 from witt.link import Link, fading_options, make_links, seed_option
@@ -25,11 +28,12 @@ from witt.options import (
     output_option,
 )
 from witt.report import console, number, plain, table
+from witt.sheets import TILE
 
 EPILOG = """\b
 Examples:
-  witt benchmark --dataset kodak --schemes witt,linear,hevc+ldpc,hevc+capacity -o kodak.json
-  witt benchmark --dataset kodak --schemes witt,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4 --jobs 2
+  witt benchmark --dataset kodak --schemes witt_light,linear,hevc+ldpc,hevc+capacity -o kodak.json
+  witt benchmark --dataset kodak --schemes linear,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4 --jobs 2
 """
 
 
@@ -49,7 +53,7 @@ class WeightsType(click.ParamType):
             return value
         name, equals, file = str(value).partition("=")
         if not (name and equals and file):
-            self.fail(f"{value!r} is not NAME=FILE, such as witt=runs/mine/weights.safetensors")
+            self.fail(f"{value!r} is not NAME=FILE, such as mine=runs/mine/weights.safetensors")
         return name, file
 
 
@@ -59,7 +63,7 @@ def weights_option(command: Any) -> Any:
         "--weights",
         type=WeightsType(),
         multiple=True,
-        help="Weights for a scheme, such as witt=FILE; may be repeated.",
+        help="Weights for a scheme, such as mine=FILE; may be repeated.",
     )(command)
 
 
@@ -99,7 +103,7 @@ def worker_options(command: Any) -> Any:
     default="witt",
     show_default=True,
     metavar="NAME[,NAME…]",
-    help="What to compare: witt, witt+adapt:5, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
+    help="What to compare: witt_light, witt_light+adapt:5, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
     "hevc+capacity, …; an unknown name lists them all.",
 )
 @condition_options
@@ -142,26 +146,42 @@ def command(
     """
     links = make_links(channel, fading, coherence, k_factor_db)
     names = split_names(schemes)
+    check_weights([name for name, _ in weights], names)
     pictures = open_dataset(dataset, limit)
     for line in pictures.notes:
         click.echo(f"Note: {line}", err=True)
+    names, renamed = name_weights(names, dict(weights), tiles=set(pictures.sizes) == {(TILE, TILE)})
+    if renamed is not None:
+        click.echo(f"Note: {renamed}", err=True)
     cells = cells_of(names, links, [ratio.value for ratio in cbr], snr.points())
     plan = Plan(pictures, names, dict(weights), cells, maker(obj), seed, with_ms_ssim)
-    results = begin(plan, output)
-    run(plan, results, jobs, scheduler)
+    with begun(plan, output) as results:
+        run(plan, results, jobs, scheduler)
     show(results, cells)
-    for line in missing_lines(results, cells):
+    for line in (*missing_lines(results, cells), *warning_lines(results, cells)):
         click.echo(f"Note: {line}", err=True)
     click.echo(f"Results: {output}", err=True)
+    if failures := failed_lines(results, cells):
+        raise InputError("; ".join(failures))
+
+
+def check_weights(given: Sequence[str], schemes: Sequence[str]) -> None:
+    """Refuse weights that no scheme has.
+
+    Raises:
+        InputError: their name is none of the schemes'.
+    """
+    models = dict.fromkeys(name.partition("+adapt:")[0] for name in schemes)
+    for name in given:
+        if name not in models:
+            raise InputError(
+                f"--weights {name}=…: no scheme is called so here, only {', '.join(models)}"
+            )
 
 
 def maker(obj: object) -> Maker:
     """What makes the schemes: the registry, unless a caller of the command brings its own."""
-    if callable(obj):
-        return obj
-    from benchmarks.registry import make_schemes
-
-    return make_schemes
+    return obj if callable(obj) else make_schemes
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -172,7 +192,7 @@ def split_names(text: str) -> tuple[str, ...]:
     """
     names = tuple(dict.fromkeys(part.strip() for part in text.split(",") if part.strip()))
     if not names:
-        raise InputError("--schemes is empty: name one or more, such as witt,hevc+ldpc")
+        raise InputError("--schemes is empty: name one or more, such as witt_light,hevc+ldpc")
     return names
 
 
@@ -194,13 +214,14 @@ def show(results: Results, cells: Sequence[Cell]) -> None:
     groups: dict[tuple[Link, float], list[Cell]] = {}
     for cell in cells:
         groups.setdefault((cell.link, cell.cbr if by_snr else cell.snr_db), []).append(cell)
-    dataset = results.dataset
+    pictures = pictures_of(results.dataset)
+    told = f"{pictures.title} ({count_label(pictures.number)})"
     for (link, fixed), group in groups.items():
         at = f"CBR {cbr_label(fixed)}" if by_snr else f"SNR {fixed:g} dB"
         columns = list(dict.fromkeys(c.snr_db if by_snr else c.cbr for c in group))
         heads = [f"{x:g} dB" if by_snr else cbr_label(x) for x in columns]
         for name, label in metrics.items():
-            title = f"{label}, {dataset['name']} ({dataset['pictures']} pictures), {link}, {at}"
+            title = f"{label}, {told}, {link}, {at}"
             rows = table(None, "Scheme", *heads)
             for scheme in dict.fromkeys(cell.scheme for cell in group):
                 means = [results.mean(c, name) for c in group if c.scheme == scheme]
@@ -213,11 +234,12 @@ def show(results: Results, cells: Sequence[Cell]) -> None:
 def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
     """A line for each scheme with pictures that it could not send, and why."""
     lines = []
-    for scheme in dict.fromkeys(cell.scheme for cell in cells):
+    for scheme, mine in _by_scheme(cells):
         reasons: Counter[str] = Counter()
         lacking = 0
-        mine = [cell for cell in cells if cell.scheme == scheme]
         for cell in mine:
+            if results.failed(cell) is not None:
+                continue
             missing = [value != value for value in results.column(cell, "psnr_db")]
             lacking += any(missing)
             told = zip(missing, results.info(cell, "reason"), strict=True)
@@ -229,3 +251,30 @@ def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
                 f"which have no mean{why}"
             )
     return lines
+
+
+def failed_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
+    """A line for each scheme that broke off with an error."""
+    lines = []
+    for scheme, mine in _by_scheme(cells):
+        failed = [why for cell in mine if (why := results.failed(cell)) is not None]
+        if failed:
+            lines.append(
+                f"{scheme} failed at {len(failed)} of {len(mine)} conditions, which are tried "
+                f"again next time: {Counter(failed).most_common(1)[0][0]}"
+            )
+    return lines
+
+
+def warning_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
+    """A line for each thing that there is to say against what was asked of a scheme."""
+    return [
+        f"{scheme}: {line}"
+        for scheme, mine in _by_scheme(cells)
+        for line in condensed(said for cell in mine for said in results.warnings(cell))
+    ]
+
+
+def _by_scheme(cells: Sequence[Cell]) -> list[tuple[str, list[Cell]]]:
+    names = dict.fromkeys(cell.scheme for cell in cells)
+    return [(name, [cell for cell in cells if cell.scheme == name]) for name in names]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from benchmarks.codecs.search import Searched
@@ -23,9 +25,9 @@ def capacity(link: Link, snr_db: float) -> float:
     Raises:
         InputError: there is no closed form here for this fading.
     """
-    if not link.fades:
+    if link.channel == "awgn":
         return float(theory.awgn_capacity(snr_db))
-    if link.fading == "fast":
+    if link.channel in ("rayleigh", "rician") and link.fading == "fast":
         if link.channel == "rician":
             return float(theory.rician_ergodic_capacity(snr_db, link.k_factor_db))
         return float(theory.rayleigh_ergodic_capacity(snr_db))
@@ -48,9 +50,17 @@ class AtCapacity(OneByOne):
         self.name, self.family = f"{codec}+capacity", codec
         self.searched = searched
 
+    def record(self) -> dict[str, Any]:
+        """Plain values for the result file."""
+        return {"codec": self.family, "outage": OUTAGE}
+
     def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
         """See `Scheme.send`."""
-        rate, uses = capacity(link, snr_db), channel_uses(pixels, cbr)
+        uses = channel_uses(pixels, cbr)
+        try:
+            rate = capacity(link, snr_db)
+        except InputError as reason:
+            return Sent(None, uses, {"reason": str(reason)})
         coded = self.searched.best(pixels, int(uses * rate / 8))
         if coded is None:
             least = f"{self.family} needs more than {int(uses * rate / 8)} bytes"

@@ -3,20 +3,29 @@
 from __future__ import annotations
 
 import math
+import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.labels import cbr_label, is_fixed_mode, scheme_label
+from benchmarks.known import CIFAR, Pictures, pictures_of
+from benchmarks.labels import (
+    cbr_label,
+    condensed,
+    count_label,
+    is_fixed_mode,
+    scheme_label,
+    without_mode,
+)
 from benchmarks.published import COUNTERPARTS, SOURCE, published_curves
 from benchmarks.results import Cell, Results
+from benchmarks.training import trained
 from witt.errors import InputError
 from witt.link import Link
 
-CIFAR, BATCH = "cifar10", 1024
-DATASETS = {"kodak": "Kodak", CIFAR: "CIFAR-10", "clic2021": "CLIC 2021"}
-PUBLISHED_PICTURES = {"kodak": 24, CIFAR: 10_000}
+BATCH = 1024
 PSNR, MS_SSIM, MS_SSIM_PUBLISHED = "psnr_db", "ms_ssim_db", "ms_ssim_published_db"
 
 
@@ -64,13 +73,36 @@ class Chart(NamedTuple):
 
 
 class Group(NamedTuple):
-    """The cells of one figure, by file and scheme."""
+    """The cells of one figure, by file and scheme.
 
-    dataset: str
+    pictures: what they are of; the whole set, where some are of its first pictures only.
+    """
+
+    pictures: Pictures
     axis: str
     link: Link
     fixed: float
     series: dict[tuple[Results, str], list[Cell]]
+
+    @property
+    def key(self) -> str | None:
+        """Of the known set."""
+        return self.pictures.key
+
+    @property
+    def at(self) -> str:
+        """What all points share."""
+        if self.axis == "snr":
+            return f"CBR {cbr_label(self.fixed)}"
+        return f"SNR {self.fixed:g} dB"
+
+    def label(self, results: Results, scheme: str) -> str:
+        """A curve's name: its scheme, the file where that is in several, fewer pictures."""
+        twins = {other for other, name in self.series if name == scheme}
+        told = [file_names(twins)[results]] if len(twins) > 1 else []
+        count = results.pictures
+        told += [f"first {count:,}"] if count < self.pictures.number else []
+        return scheme_label(scheme) + (f" ({', '.join(told)})" if told else "")
 
     def x(self, results: Results, cell: Cell) -> float:
         """Where a cell is on the x axis: a CBR is what was used, not what was allowed."""
@@ -90,7 +122,7 @@ def charts(files: Sequence[Results], *, published: bool = True) -> list[Chart]:
     Raises:
         InputError: there is no such figure.
     """
-    found = []
+    found: list[Chart] = []
     for group in groups(files):
         found.append(_chart(group, PSNR, published))
         if any(results.head["ms_ssim"] for results, _ in group.series):
@@ -98,23 +130,62 @@ def charts(files: Sequence[Results], *, published: bool = True) -> list[Chart]:
     if not found:
         names = ", ".join(str(results.path) for results in files)
         raise InputError(f"{names}: a curve needs two SNRs or two CBRs that are finished")
-    return found
+    return _named_apart(found)
 
 
-def groups(files: Sequence[Results]) -> list[Group]:
-    """The finished cells of each data set, channel and fixed CBR (or SNR)."""
+def _named_apart(found: Sequence[Chart]) -> list[Chart]:
+    """Charts of names that differ, which the files are called by."""
+    often = Counter(chart.name for chart in found)
+    seen: Counter[str] = Counter()
+    apart = []
+    for chart in found:
+        seen[chart.name] += 1
+        number = f"-{seen[chart.name]}" if often[chart.name] > 1 else ""
+        apart.append(chart._replace(name=chart.name + number))
+    return apart
+
+
+def groups(files: Sequence[Results], *, alike: bool = False) -> list[Group]:
+    """The finished cells of each data set, channel and fixed CBR (or SNR).
+
+    Data sets are told apart by their pixels. The first thousand or more pictures of a known set
+    go with the whole of it, unless all are to be `alike`.
+    """
     keys: dict[tuple[str, str, Link, float], dict[tuple[Results, str], list[Cell]]] = {}
+    sets: dict[str, list[Pictures]] = {}
     for results in files:
+        pictures = pictures_of(results.dataset)
+        one = pictures.key if pictures.stands_for_all and not alike else None
+        name = one or pictures.sha256
+        sets.setdefault(name, []).append(pictures)
         for cell in filter(results.finished, results.cells):
             for axis, fixed in (("snr", cell.cbr), ("cbr", cell.snr_db)):
-                series = keys.setdefault((results.dataset["name"], axis, cell.link, fixed), {})
+                series = keys.setdefault((name, axis, cell.link, fixed), {})
                 series.setdefault((results, cell.scheme), []).append(cell)
+    titles = _titles(sets)
     found = []
-    for (dataset, axis, link, fixed), series in keys.items():
+    for (name, axis, link, fixed), series in keys.items():
         points = {c.snr_db if axis == "snr" else c.cbr for cells in series.values() for c in cells}
         if len(points) > 1:
-            found.append(Group(dataset, axis, link, fixed, series))
+            there = [pictures_of(results.dataset) for results, _ in series]
+            largest = max(there, key=lambda pictures: pictures.number)
+            title = titles.get(name, largest.title)
+            found.append(Group(largest._replace(title=title), axis, link, fixed, series))
     return found
+
+
+def _titles(sets: dict[str, list[Pictures]]) -> dict[str, str]:
+    """Data sets that are not known and share the name of their folder have their hash, too."""
+    plain = {name: there[0].title for name, there in sets.items() if there[0].key is None}
+    often = Counter(plain.values())
+    return {n: f"{title} [{n[:6]}]" for n, title in plain.items() if often[title] > 1}
+
+
+def file_names(files: Iterable[Results]) -> dict[Results, str]:
+    """The name of each file without its ending; with its folder, where some are called alike."""
+    paths = {results: results.path for results in files}
+    often = Counter(path.stem for path in paths.values())
+    return {r: p.stem if often[p.stem] == 1 else str(p) for r, p in paths.items()}
 
 
 def mean_of(metric: str) -> Value:
@@ -134,22 +205,27 @@ def psnr_of_mean_mse(results: Results, cell: Cell) -> float:
 
 def _chart(group: Group, metric: str, published: bool) -> Chart:
     over_snr = group.axis == "snr"
-    at = f"CBR {cbr_label(group.fixed)}" if over_snr else f"SNR {group.fixed:g} dB"
     points = {c.snr_db if over_snr else c.cbr for cells in group.series.values() for c in cells}
     panels = _panels(group, metric, published)
     kind = "psnr" if metric == PSNR else "msssim"
-    stem = at.lower().replace(" db", "db").replace(" ", "-").replace("/", "-")
-    channel = "-".join(
-        filter(None, (group.link.channel, group.link.fading if group.link.fades else ""))
-    )
+    stem = group.at.lower().replace(" db", "db")
+    fading = group.link.fading if group.link.fades else ""
+    channel = "-".join(filter(None, (group.link.channel, fading)))
+    pictures = group.pictures
+    if pictures.key is None:
+        name = next(iter(group.series))[0].dataset["name"]
+        if name != pictures.title:  # which others are called, too
+            name += f"-{pictures.sha256[:6]}"
+    else:
+        name = pictures.key + ("" if pictures.complete else f"-first-{pictures.number}")
     return Chart(
-        f"{group.dataset}-{channel}-{kind}-over-{group.axis}-at-{stem}",
+        re.sub(r"[\s/\\]", "-", f"{name}-{channel}-{kind}-over-{group.axis}-at-{stem}"),
         group.axis,
         metric,
-        f"{DATASETS.get(group.dataset, group.dataset)}, {group.link}, {at}",
+        f"{pictures.title}, {group.link}, {group.at}",
         tuple(panels),
         tuple(sorted(points)),
-        tuple(_notes(group, metric, panels)),
+        tuple(_notes(group, metric, panels, published)),
     )
 
 
@@ -170,7 +246,7 @@ def _panels(group: Group, metric: str, published: bool) -> list[Panel]:
         return [ours, theirs]
     ours = Panel("", "PSNR (dB)", _measured(group, mean_of(PSNR)))
     behind = _behind(group, PSNR, published)
-    if group.dataset != CIFAR:
+    if group.key != CIFAR:
         return [ours._replace(curves=ours.curves + behind)]
     batches = _measured(group, psnr_of_mean_mse) + behind
     return [
@@ -185,36 +261,30 @@ def _measured(group: Group, value: Value) -> tuple[Curve, ...]:
         points = sorted((group.x(results, cell), value(results, cell)) for cell in cells)
         x, y = zip(*points, strict=True)
         kind = "fixed" if is_fixed_mode(scheme) else "measured"
-        curves.append(Curve(scheme, _label(group, results, scheme), x, y, kind))
+        curves.append(Curve(scheme, group.label(results, scheme), x, y, kind))
     return tuple(curves)
 
 
-def _label(group: Group, results: Results, scheme: str) -> str:
-    """Its name, and the file where the scheme is in several."""
-    twins = [r for r, other in group.series if other == scheme]
-    label = scheme_label(scheme)
-    return f"{label} ({results.path.stem})" if len(twins) > 1 else label
-
-
 def _behind(group: Group, metric: str, wanted: bool) -> tuple[Curve, ...]:
-    if not wanted:
+    """The published curves, of all pictures: behind curves of those only."""
+    if not wanted or group.key is None or not group.pictures.complete:
         return ()
     at = {"cbr": group.fixed} if group.axis == "snr" else {"snr_db": group.fixed}
     return tuple(
         Curve(curve.scheme, f"{curve.name} (published)", curve.x, curve.y, "published")
-        for curve in published_curves(group.dataset, group.link, metric, **at)
+        for curve in published_curves(group.key, group.link, metric, **at)
     )
 
 
-def _notes(group: Group, metric: str, panels: Iterable[Panel]) -> list[str]:
+def _notes(group: Group, metric: str, panels: Iterable[Panel], published: bool) -> list[str]:
     counts: dict[int, list[str]] = {}
     for results, scheme in group.series:
-        counts.setdefault(results.pictures, []).append(scheme_label(scheme.partition(":")[0]))
+        counts.setdefault(results.pictures, []).append(scheme_label(without_mode(scheme)))
     if len(counts) == 1:
-        told = f"{next(iter(counts)):,} pictures"
+        told = count_label(next(iter(counts)))
     else:
         told = "; ".join(
-            f"{count:,} pictures: {', '.join(dict.fromkeys(names))}"
+            f"{count_label(count)}: {', '.join(dict.fromkeys(names))}"
             for count, names in counts.items()
         )
     what = "PSNR" if metric == PSNR else "MS-SSIM, −10 log10(1 − MS-SSIM),"
@@ -225,13 +295,28 @@ def _notes(group: Group, metric: str, panels: Iterable[Panel]) -> list[str]:
             "The published code takes 4 scales and the last one three times, "
             "1.0 to 1.3 dB below the standard."
         )
-    if group.dataset == CIFAR and metric == PSNR:
+    if group.key == CIFAR and metric == PSNR:
         notes.append("The published code takes the PSNR of the mean error of 1,024 pictures.")
     theirs = {curve.scheme for curve in drawn if curve.kind == "published"}
     if theirs:
         bpg = theirs & {COUNTERPARTS["BPG+LDPC"], COUNTERPARTS["BPG+Capacity"]}
         notes.append(SOURCE + ("; BPG is HEVC intra." if bpg else "."))
-        whole = PUBLISHED_PICTURES.get(group.dataset)
-        if whole is not None and set(counts) != {whole}:
-            notes.append(f"The published curves are of all {whole:,} pictures.")
-    return notes
+    if len(set(counts)) > 1 and theirs:
+        notes.append(f"The published curves are of all {group.pictures.whole:,} pictures.")
+    elif published and group.key is not None and not group.pictures.complete:
+        whole = f"all {group.pictures.whole:,} pictures"
+        notes.append(f"Published curves are of {whole}, and are not drawn beside fewer.")
+    return notes + _of_schemes(group)
+
+
+def _of_schemes(group: Group) -> list[str]:
+    """What training each trained scheme had, and what there is to say against its points."""
+    notes: dict[str, None] = {}
+    for (results, scheme), cells in group.series.items():
+        label = group.label(results, scheme)
+        training = results.head["schemes"].get(scheme, {}).get("training")
+        if training is not None:
+            notes[f"{label}: trained {trained(training)}."] = None
+        for line in condensed(said for cell in cells for said in results.warnings(cell)):
+            notes[f"{label}: {line}."] = None
+    return list(notes)

@@ -17,6 +17,8 @@ from benchmarks.results import Results, open_results
 from benchmarks.sweep import Outcome, Plan, keep, probe, sweep_here
 from benchmarks.workers import connect, slots, sweep_on, threads_for
 from witt.errors import InputError
+from witt.files import ensure_writable_folder
+from witt.lock import sole_writer
 
 SAVE_SECONDS = 5.0
 SAVE_SHARE = 0.05  # of the time at most; the file of a large data set takes a while
@@ -28,17 +30,28 @@ def begin(plan: Plan, path: Path) -> Results:
     Raises:
         InputError: it holds results of something else, or a scheme cannot be made.
     """
-    schemes = plan.schemes
+    records = plan.records()
     results = open_results(path, plan.dataset.record(), plan.seed, plan.with_ms_ssim)
-    for name, scheme in schemes.items():
-        describe = getattr(scheme, "record", None)
-        own = describe() if callable(describe) else {}
-        results.declare(name, {"family": scheme.family, **own})
+    for name, record in records.items():
+        results.declare(name, record)
     results.prepare(plan.cells)
     now, before = commit(), [run["commit"] for run in results.head["runs"]]
     if before and now not in before:
         click.echo(f"Note: {path} was begun at commit {before[-1]}; this is {now}", err=True)
     return results
+
+
+@contextmanager
+def begun(plan: Plan, path: Path) -> Iterator[Results]:
+    """`begin`, and nobody else writes the file while the block runs.
+
+    Raises:
+        InputError: as `begin`; or another process writes it.
+    """
+    plan.records()  # what is wrong with a scheme is said before anything is made
+    ensure_writable_folder(path.parent)
+    with sole_writer(path):
+        yield begin(plan, path)
 
 
 def run(plan: Plan, results: Results, jobs: int = 1, scheduler: str | None = None) -> None:
@@ -101,7 +114,7 @@ def _consume(
         try:
             for outcome in outcomes:
                 keep(results, outcome)
-                pace.saw(outcome.kind, len(outcome.rows), outcome.seconds)
+                pace.saw(outcome.kind, outcome.pictures, outcome.seconds)
                 meter.update(outcome.cell.scheme)
                 now = time.monotonic()
                 if now - saved >= max(SAVE_SECONDS, cost / SAVE_SHARE):

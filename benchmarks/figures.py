@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
+from benchmarks.known import CIFAR
 from benchmarks.visual import Crop
 from witt.errors import InputError
 from witt.link import Link
 
 MODES = ("4qam-1/3", "4qam-1/2", "4qam-2/3", "16qam-1/2", "16qam-2/3", "64qam-1/2")
-TRAINED = ("deepjscc",)  # left out where there are no weights
-CIFAR_WEIGHTS = (("witt", "witt_cifar_light"), ("deepjscc", "deepjscc_cifar"))
-LEARNED = ("witt", *TRAINED, "linear")
+# Names of weights; those that do not come with witt are left out.
+PHOTO_MODELS = ("witt_base", "witt_light", "deepjscc")
+TILE_MODELS = ("witt_cifar", "witt_cifar_light", "deepjscc_cifar")
+TRAINED = frozenset((*PHOTO_MODELS, *TILE_MODELS, "witt_light_ms_ssim"))
+LEARNED = (*PHOTO_MODELS, "linear")
 DIGITAL = ("hevc+ldpc", "hevc+capacity")
 FIXED = tuple(f"hevc+ldpc:{mode}" for mode in MODES)
 SNRS = (1.0, 4.0, 7.0, 10.0, 13.0)
@@ -28,7 +32,6 @@ class Sweep(NamedTuple):
     dataset: folder in the data folder.
     limit: the first pictures only.
     with_ms_ssim: whether it is measured.
-    weights: of schemes that are not called as their weights.
     """
 
     name: str
@@ -39,7 +42,6 @@ class Sweep(NamedTuple):
     cbrs: tuple[float, ...]
     limit: int | None = None
     with_ms_ssim: bool = True
-    weights: tuple[tuple[str, str], ...] = ()
 
 
 class Visual(NamedTuple):
@@ -52,7 +54,6 @@ class Visual(NamedTuple):
     link: Link
     snrs_db: tuple[float, ...]
     cbr: float
-    weights: tuple[tuple[str, str], ...] = ()
 
 
 class Figure(NamedTuple):
@@ -91,9 +92,9 @@ def _cifar(
     cbrs: tuple[float, ...] = (1 / 3,),
 ) -> tuple[Sweep, Sweep]:
     """JSCC on all pictures; digital chains on the first 1,000, since their codec is slow."""
-    base = Sweep(name, "cifar10", LEARNED, link, snrs_db, cbrs, with_ms_ssim=False)
-    digital = base._replace(name=f"{name}-digital", schemes=DIGITAL, limit=DIGITAL_CIFAR)
-    return base._replace(weights=CIFAR_WEIGHTS), digital
+    schemes = (*TILE_MODELS, "linear")
+    base = Sweep(name, CIFAR, schemes, link, snrs_db, cbrs, with_ms_ssim=False)
+    return base, base._replace(name=f"{name}-digital", schemes=DIGITAL, limit=DIGITAL_CIFAR)
 
 
 AWGN, RAYLEIGH = Link(), Link("rayleigh")
@@ -151,6 +152,16 @@ FIGURES = (
 )
 
 
+def names_in(part: Sweep | Visual, asked: Sequence[str]) -> tuple[str, ...]:
+    """Those of a figure's schemes that were asked for.
+
+    In a figure of 32×32 pictures the name of a model for photographs means its counterpart.
+    """
+    tiles = dict(zip(PHOTO_MODELS, TILE_MODELS, strict=True)) if part.dataset == CIFAR else {}
+    meant = {tiles.get(name, name) for name in asked}
+    return tuple(name for name in part.schemes if name in meant)
+
+
 def pick(names: tuple[str, ...]) -> tuple[Figure, ...]:
     """Figures by name; all of them where none is named.
 
@@ -169,7 +180,7 @@ def quick(figure: Figure) -> Figure:
     sweeps = tuple(
         sweep._replace(
             name=f"{sweep.name}-quick",
-            limit=QUICK_TILES if sweep.dataset == "cifar10" else QUICK_PHOTOS,
+            limit=QUICK_TILES if sweep.dataset == CIFAR else QUICK_PHOTOS,
         )
         for sweep in figure.sweeps
     )

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import torch
 
-from benchmarks.scheme import Sent
+from benchmarks.scheme import Sent, probe
+from benchmarks.training import training_record
 from witt.adaptation import Adaptation, trained_for
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
-from witt.link import Link, draw_channel
+from witt.link import Link, check_request, draw_channel
 from witt.model import WITT
 from witt.report import file_sha256
 from witt.weights import load_weights
@@ -43,7 +44,11 @@ class Jscc:
 
     def record(self) -> dict[str, object]:
         """Plain values for the result file."""
-        return {"weights_sha256": file_sha256(self.weights)}
+        return {
+            "weights_sha256": file_sha256(self.weights),
+            "training": training_record(self.weights),
+            **probe(self, self.model.config.served_cbr[1]),
+        }
 
     @cached_property
     def _loaded(self) -> tuple[WITT, str]:
@@ -78,6 +83,7 @@ class Jscc:
         image = torch.cat([to_tensor(pixels) for pixels in pictures])
         channel = link.module()
         try:
+            said = self._said(snr_db, cbr)
             with warnings.catch_warnings():  # more uses than asked for would be unfair
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
                 uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
@@ -90,8 +96,22 @@ class Jscc:
                 )
         except (InputError, UserWarning) as reason:
             return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]
-        info = {"header_bits": sent.header_bits}
-        return [Sent(to_pixels(one[None]), uses, dict(info)) for one in sent.image]
+        info: dict[str, object] = {"header_bits": sent.header_bits}
+        if said:
+            info["warnings"] = said
+        counted = sent.symbols.shape[1]
+        return [Sent(to_pixels(one[None]), counted, dict(info)) for one in sent.image]
+
+    def _said(self, snr_db: float, cbr: float) -> list[str]:
+        """What there is to say against a request.
+
+        Raises:
+            InputError: the model does not serve it.
+        """
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.simplefilter("always")
+            check_request(self.model, [snr_db], [cbr])
+        return [str(warning.message) for warning in caught]
 
 
 def _batches(pictures: Sequence[Pixels]) -> Iterator[range]:

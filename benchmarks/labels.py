@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import math
+import re
+from collections.abc import Iterable
 from fractions import Fraction
 
 WORDS = {
-    "witt": "WITT",
-    "witt_light_ms_ssim": "WITT for MS-SSIM",
-    "deepjscc": "DeepJSCC",
+    "witt_base": "WITT (witt_base)",
+    "witt_cifar": "WITT (witt_cifar)",
+    "witt_light": "witt_light (classified code)",
+    "witt_cifar_light": "witt_cifar_light (classified code)",
+    "witt_light_ms_ssim": "witt_light_ms_ssim (classified code)",
+    "deepjscc": "DeepJSCC (deepjscc)",
+    "deepjscc_cifar": "DeepJSCC (deepjscc_cifar)",
     "linear": "Linear",
     "hevc": "HEVC",
     "hevc-420": "HEVC 4:2:0",
@@ -42,7 +48,28 @@ def cbr_label(cbr: float) -> str:
     return str(fraction) if simple else f"{cbr:.4g}"
 
 
+def count_label(pictures: int) -> str:
+    """ "1 picture", "10,000 pictures"."""
+    return f"{pictures:,} picture{'' if pictures == 1 else 's'}"
+
+
+def condensed(lines: Iterable[str]) -> list[str]:
+    """Lines that differ in their numbers only, as the first of them and how many more there are."""
+    alike: dict[str, list[str]] = {}
+    for line in dict.fromkeys(lines):
+        alike.setdefault(re.sub(r"-?\d+(\.\d+)?", "#", line), []).append(line)
+    return [
+        one[0] + (f" (and {len(one) - 1} more such)" if len(one) > 1 else "")
+        for one in alike.values()
+    ]
+
+
 def is_fixed_mode(name: str) -> bool:
     """Whether a scheme keeps one LDPC mode: its curve is a cliff, drawn thin."""
     chain, _, mode = name.partition(":")
     return bool(mode) and chain.endswith("+ldpc")
+
+
+def without_mode(name: str) -> str:
+    """The scheme that a fixed mode is of; any other by itself."""
+    return name.partition(":")[0] if is_fixed_mode(name) else name

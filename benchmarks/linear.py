@@ -15,7 +15,7 @@ Source: Jakubczak & Katabi, A cross-layer design for scalable mobile video, Mobi
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.fft
@@ -23,7 +23,7 @@ import torch
 from numpy.typing import NDArray
 
 import channels
-from benchmarks.scheme import OneByOne, Sent, channel_uses
+from benchmarks.scheme import OneByOne, Sent, channel_uses, probe
 from witt.images import Pixels, to_pixels
 from witt.link import Link
 
@@ -92,6 +92,11 @@ class Linear(OneByOne):
 
     name = family = "linear"
 
+    def record(self) -> dict[str, Any]:
+        """Plain values for the result file."""
+        settings = {"chunks": GRID, "power_bits": POWER_BITS, "spread": SPREAD}
+        return {**settings, **probe(self, 1 / 16)}
+
     def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
         """See `Scheme.send`."""
         uses = channel_uses(pixels, cbr)
@@ -115,7 +120,8 @@ class Linear(OneByOne):
         back = np.zeros(coefficients.size)
         back[known.order] = estimate
         info = {"header_bits": known.header_bits + 16}  # and the power scale, a float16
-        return Sent(synthesise(back.reshape(coefficients.shape)), uses, info)
+        sent = symbols.shape[1]
+        return Sent(synthesise(back.reshape(coefficients.shape)), sent, info)
 
 
 def _blocks(x: torch.Tensor, transform: Callable[..., torch.Tensor]) -> torch.Tensor:

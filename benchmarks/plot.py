@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.curves import Chart, Curve, Panel
-from benchmarks.labels import cbr_label, is_fixed_mode, scheme_label
+from benchmarks.labels import cbr_label, is_fixed_mode, scheme_label, without_mode
 from witt.files import write_bytes
 
 if TYPE_CHECKING:
@@ -36,9 +36,15 @@ class Look(NamedTuple):
     line: Any = "-"
 
 
+# The colour of the published curve is for the network of the paper alone.
+PAPER, OURS, CNN = Look("#0b2f78", "o"), Look("#2f86c9", "p"), Look("#d1520f", "s")
 LOOKS = {
-    "witt": Look("#0b2f78", "o"),
-    "deepjscc": Look("#d1520f", "s"),
+    "witt_base": PAPER,
+    "witt_cifar": PAPER,
+    "witt_light": OURS,
+    "witt_cifar_light": OURS,
+    "deepjscc": CNN,
+    "deepjscc_cifar": CNN,
     "linear": Look("#8a4fa3", "D", "-."),
     "hevc+ldpc": Look("#1b7f5c", "^"),
     "hevc+capacity": Look("#333333", "", ":"),
@@ -142,21 +148,28 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
 
 
 def _looks(chart: Chart) -> dict[str, Look]:
-    """Every scheme's look, the same in all panels; those without one of their own take turns."""
-    schemes = dict.fromkeys(
-        curve.scheme.partition(":")[0] for panel in chart.panels for curve in panel.curves
-    )
-    spare = itertools.cycle(MORE)
-    looks = {scheme: LOOKS.get(scheme) or next(spare) for scheme in schemes}
-    for scheme in schemes:
-        if scheme.endswith("+capacity") and scheme not in LOOKS:
-            looks[scheme] = looks[scheme]._replace(marker="", line=":")
+    """Every measured curve's look, by its label, the same in all panels.
+
+    A scheme that is there again, from another file, takes a turn among those without their own.
+    """
+    looks: dict[str, Look] = {}
+    spare, taken = itertools.cycle(MORE), set()
+    for curve in (curve for panel in chart.panels for curve in panel.curves):
+        if curve.kind != "measured" or curve.label in looks:
+            continue
+        own = None if curve.scheme in taken else LOOKS.get(curve.scheme)
+        look = own or next(spare)
+        if curve.scheme.endswith("+capacity"):
+            look = look._replace(marker="", line=":")
+        looks[curve.label] = look
+        taken.add(curve.scheme)
     return looks
 
 
 def _panel(axes: Axes, panel: Panel, chart: Chart, looks: dict[str, Look]) -> None:
     for curve in panel.curves:
-        _line(axes, curve, looks[curve.scheme.partition(":")[0]])
+        own = LOOKS.get(without_mode(curve.scheme), MORE[0])
+        _line(axes, curve, looks[curve.label] if curve.kind == "measured" else own)
     axes.locator_params(axis="y", steps=[1, 2, 5, 10])
     axes.set_ylabel(panel.ylabel)
     axes.set_xlabel("SNR, Es/N0 (dB)" if chart.axis == "snr" else "CBR, channel uses / (3·H·W)")
@@ -191,7 +204,7 @@ def _legend_label(curve: Curve) -> str:
     """The fixed modes have one entry: their names are at their lines."""
     if curve.kind != "fixed":
         return curve.label
-    return f"{scheme_label(curve.scheme.partition(':')[0])}, fixed modes"
+    return f"{scheme_label(without_mode(curve.scheme))}, fixed modes"
 
 
 def _limits(curves: Sequence[Curve]) -> tuple[float, float]:

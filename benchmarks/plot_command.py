@@ -30,14 +30,14 @@ from witt.options import HELP, output_option
     "reference",
     metavar="SCHEME",
     help="Print Bjøntegaard differences to this scheme: rate or SNR saved at equal quality, and "
-    "quality gained.",
+    "quality gained, of curves that share half of the shorter one or more.",
 )
 @output_option("Folder for the figures, a PNG and an SVG of each.", "figures")
 def command(results: Sequence[Path], published: bool, reference: str | None, output: Path) -> None:
     """Draw PSNR and MS-SSIM over SNR and over CBR.
 
-    FILE is a result file of witt benchmark or witt reproduce; the curves of several files with
-    the same data set go into one figure. Nothing is computed anew.
+    FILE is a result file of witt benchmark or witt reproduce; the curves of several files of
+    the same pictures go into one figure. Nothing is computed anew.
     """
     from benchmarks.bd import show_deltas
     from benchmarks.curves import charts
@@ -47,7 +47,7 @@ def command(results: Sequence[Path], published: bool, reference: str | None, out
     from witt.files import ensure_writable_folder
 
     visuals, files = [], []
-    for path in results:
+    for path in {path.resolve(): path for path in results}.values():  # each once
         visual = read_visual(path)
         if visual is None:
             files.append(read_results(path))

@@ -15,7 +15,7 @@ FILE = Path(__file__).parent / "data" / "paper_curves.json"
 SOURCE = "Dashed: published, read off the figures of arXiv 2211.00937 (±0.1 dB)"
 # What our schemes are called there; HEVC intra is the codec inside BPG.
 COUNTERPARTS = {
-    "WITT": "witt",
+    "WITT": "witt_base",
     "DeepJSCC": "deepjscc",
     "BPG+Capacity": "hevc+capacity",
     "BPG+LDPC": "hevc+ldpc",
@@ -52,7 +52,7 @@ def published_curves(
     """Curves over SNR at a CBR, or over CBR at an SNR.
 
     Args:
-        dataset: name of its folder: "kodak", "cifar10" or "clic2021".
+        dataset: "kodak", "cifar10" or "clic2021".
         link: the channel; the published Rayleigh channel fades fast.
         metric: a column of the results; MS-SSIM only as the published code computes it.
         cbr: for curves over SNR.

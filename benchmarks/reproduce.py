@@ -3,23 +3,30 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 
 import click
 
 from benchmarks.benchmark import (
     cells_of,
+    check_weights,
+    failed_lines,
     maker,
     missing_lines,
     split_names,
+    warning_lines,
     weights_option,
     worker_options,
 )
-from benchmarks.figures import FIGURES, TRAINED, Figure, Sweep, Visual, pick, quick
+from benchmarks.figures import FIGURES, TRAINED, Figure, Sweep, Visual, names_in, pick, quick
+from benchmarks.known import CIFAR
+from benchmarks.registry import name_weights
 from benchmarks.scheme import Scheme
 from benchmarks.sweep import Maker, Plan
 from witt.errors import InputError
 from witt.link import seed_option
+from witt.lock import sole_writer
 from witt.options import HELP, output_option
 from witt.report import console, plain, table
 from witt.training.progress import duration
@@ -48,7 +55,8 @@ class Settings:
     def chosen(self, part: Sweep | Visual) -> tuple[str, ...]:
         """Those of the figure that were asked for; all that there are where none was."""
         if self.schemes is not None:
-            return tuple(name for name in part.schemes if name in self.schemes)
+            tiles = part.dataset == CIFAR
+            return names_in(part, name_weights(self.schemes, self.weights, tiles).names)
         absent = self.absent(part)
         return tuple(name for name in part.schemes if name not in absent)
 
@@ -56,19 +64,19 @@ class Settings:
         """Trained schemes whose weights neither come with witt nor were given."""
         from witt.weights import shipped
 
-        usual = dict(part.weights)
-        return {
-            name
-            for name in part.schemes
-            if name in TRAINED
-            and name not in self.weights
-            and usual.get(name, name) not in shipped()
-        }
+        there = {*self.weights, *shipped()}
+        return {name for name in part.schemes if name in TRAINED and name not in there}
+
+    def renamed(self, figures: Sequence[Figure]) -> list[str]:
+        """Which weights "witt" stands for, where it was asked for."""
+        asked = self.schemes or ()
+        tiles = {part.dataset == CIFAR for figure in figures for part in parts_of(figure)}
+        notes = (name_weights(asked, self.weights, each).note for each in sorted(tiles))
+        return [note for note in notes if note is not None]
 
     def own_weights(self, part: Sweep | Visual) -> dict[str, str]:
-        """Weights of the chosen schemes that are not called as the scheme."""
-        named = {**dict(part.weights), **self.weights}
-        return {name: named[name] for name in self.chosen(part) if name in named}
+        """Weights that were given for the chosen schemes."""
+        return {name: self.weights[name] for name in self.chosen(part) if name in self.weights}
 
     def folder(self, dataset: str) -> Path:
         """Where a data set is.
@@ -124,7 +132,7 @@ def command(
     Says how long it will take, from two conditions of each scheme, then computes. Ctrl-C loses
     nothing that is finished: the same command goes on. The published curves are drawn dashed.
     """
-    from benchmarks.execute import begin, estimate, run
+    from benchmarks.execute import begun, estimate, run
 
     figures = [quick(figure) if few else figure for figure in pick(names)]
     settings = Settings(
@@ -135,14 +143,19 @@ def command(
         dict(weights),
         seed,
     )
+    check_weights(
+        list(settings.weights),
+        [name for figure in FIGURES for part in parts_of(figure) for name in part.schemes],
+    )
+    for line in settings.renamed(figures):
+        click.echo(f"Note: {line}", err=True)
     for figure in figures:  # what is missing is said before hours of work, not after
-        parts: list[Sweep | Visual] = list(figure.sweeps)
-        if figure.visual is not None:
-            parts.append(figure.visual)
+        parts = parts_of(figure)
         absent = {name for part in parts for name in settings.absent(part)}
         if schemes is None and absent:
             click.echo(
-                f"Note: {', '.join(sorted(absent))} is left out of {figure.name}: no weights; "
+                f"Note: left out of {figure.name}, for want of weights: "
+                f"{', '.join(sorted(absent))}; "
                 "--weights NAME=FILE",
                 err=True,
             )
@@ -152,25 +165,41 @@ def command(
     plans = {sweep: plan for sweep in sweeps if (plan := plan_of(sweep, settings)) is not None}
     if not plans and not any(figure.visual for figure in figures):
         raise InputError(f"--schemes {schemes}: none of them is in these figures")
-    started = {sweep: begin(plan, output / f"{sweep.name}.json") for sweep, plan in plans.items()}
-    if plans:
-        click.echo("Timing two conditions of each scheme …", err=True)
-    workers = jobs if scheduler is None else 1
-    times = {sweep: estimate(plan, started[sweep], workers) for sweep, plan in plans.items()}
-    if plans:
-        announce(figures, times, scheduler)
-    for figure in figures:
-        files = []
-        for sweep in figure.sweeps:
-            if sweep in plans:
-                run(plans[sweep], started[sweep], jobs, scheduler)
-                files.append(sweep)
-                for line in missing_lines(started[sweep], plans[sweep].cells):
+    failures: dict[str, None] = {}  # each once, though figures share sweeps
+    with ExitStack() as stack:
+        started = {
+            sweep: stack.enter_context(begun(plan, output / f"{sweep.name}.json"))
+            for sweep, plan in plans.items()
+        }
+        if plans:
+            click.echo("Timing two conditions of each scheme …", err=True)
+        workers = jobs if scheduler is None else 1
+        times = {sweep: estimate(plan, started[sweep], workers) for sweep, plan in plans.items()}
+        if plans:
+            announce(figures, times, scheduler)
+        for figure in figures:
+            files = [sweep for sweep in figure.sweeps if sweep in plans]
+            for sweep in files:
+                results, cells = started[sweep], plans[sweep].cells
+                run(plans[sweep], results, jobs, scheduler)
+                for line in (*missing_lines(results, cells), *warning_lines(results, cells)):
                     click.echo(f"Note: {line}", err=True)
-        if figure.visual is not None:
-            draw_comparison(figure, figure.visual, settings)
-        elif files:
-            draw_figure(figure, files, output)
+                told = (f"{sweep.name}: {line}" for line in failed_lines(results, cells))
+                failures.update(dict.fromkeys(told))
+            if figure.visual is not None:
+                failures.update(dict.fromkeys(draw_comparison(figure, figure.visual, settings)))
+            elif files:
+                try:
+                    draw_figure(figure, files, output)
+                except InputError as error:  # nothing to draw: the other figures are wanted still
+                    failures[f"{figure.name}: {error}"] = None
+    if failures:
+        raise InputError("; ".join(failures))
+
+
+def parts_of(figure: Figure) -> list[Sweep | Visual]:
+    """What is computed for a figure."""
+    return [*figure.sweeps, *([] if figure.visual is None else [figure.visual])]
 
 
 def find_data(data: Path | None) -> Path:
@@ -227,11 +256,16 @@ def draw_figure(figure: Figure, sweeps: Sequence[Sweep], output: Path) -> None:
     from benchmarks.results import read_results
 
     files = [read_results(output / f"{sweep.name}.json") for sweep in sweeps]
-    for chart in charts(files):
-        if (chart.axis, chart.metric) == (figure.axis, figure.metric):
-            with paper_style():
-                for path in save(draw(chart), output, figure.name):
-                    click.echo(path)
+    wanted = [
+        chart
+        for chart in charts(files)
+        if (chart.axis, chart.metric) == (figure.axis, figure.metric)
+    ]
+    for number, chart in enumerate(wanted, 1):  # several, where their pictures do not go together
+        name = figure.name if number == 1 else f"{figure.name}-{number}"
+        with paper_style():
+            for path in save(draw(chart), output, name):
+                click.echo(path)
 
 
 def visual_schemes(visual: Visual, settings: Settings) -> Sequence[Scheme]:
@@ -247,8 +281,12 @@ def visual_schemes(visual: Visual, settings: Settings) -> Sequence[Scheme]:
     return settings.make(names, settings.own_weights(visual))
 
 
-def draw_comparison(figure: Figure, visual: Visual, settings: Settings) -> None:
-    """Send the one photograph and draw its crops."""
+def draw_comparison(figure: Figure, visual: Visual, settings: Settings) -> list[str]:
+    """Send the one photograph and draw its crops.
+
+    Returns:
+        A line for each scheme that broke off with an error.
+    """
     from benchmarks.plot import paper_style, save
     from benchmarks.visual import compare, draw_visual, record_text
     from witt.files import ensure_writable_folder, write_text
@@ -258,10 +296,13 @@ def draw_comparison(figure: Figure, visual: Visual, settings: Settings) -> None:
     schemes = visual_schemes(visual, settings)
     names = [scheme.name for scheme in schemes]
     cells = cells_of(names, [visual.link], [visual.cbr], visual.snrs_db)
-    record = compare(visual.picture, pixels, visual.crop, schemes, cells, settings.seed)
-    ensure_writable_folder(settings.out)
     path = settings.out / f"{figure.name}.json"
-    write_text(path, record_text(record))
-    with paper_style():
-        for written in save(draw_visual(record), settings.out, figure.name):
-            click.echo(written)
+    ensure_writable_folder(settings.out)
+    with sole_writer(path):
+        record = compare(visual.picture, pixels, visual.crop, schemes, cells, settings.seed)
+        write_text(path, record_text(record))
+        with paper_style():
+            for written in save(draw_visual(record), settings.out, figure.name):
+                click.echo(written)
+    failed = {e["scheme"]: e["failed"] for e in record["entries"] if e["failed"] is not None}
+    return [f"{figure.name}: {scheme} failed: {why}" for scheme, why in failed.items()]

@@ -2,7 +2,9 @@
 
 {"format": …, "dataset": {…}, "seed": 0, "schemes": {…}, "runs": [{command, commit, …}],
  "cells": [{"scheme", "channel", …, "snr_db", "cbr",
+            "channel_label",
             "done": [0, 256],                     first pictures of the finished chunks
+            "failed": "…",                        why others are not, where a scheme broke off
             "images": {"psnr_db": [31.2, …], …},  one value a picture, null for none
             "info": {"mode": ["16qam-1/2", …], …}}]}
 """
@@ -18,22 +20,30 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
+from benchmarks.foreign import read_link
 from benchmarks.labels import cbr_label
 from benchmarks.measure import Row
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
-from witt.link import K_FACTOR_DB, Link
+from witt.link import Link
 from witt.report import to_json, version
 
 FORMAT = "witt-benchmark-1"
 DIGITS = {"ms_ssim": 7, "cbr": 9}  # of the others 4: 0.0001 dB
+QUALITIES = frozenset(Row._fields) - {"channel_uses", "cbr"}
+SAME_DB = 0.01
+ROUNDED_CBR = 2e-9  # of the stored CBR
+# Entries of a cell that are not its channel's.
+OF_CELL = frozenset(
+    ("scheme", "channel_label", "snr_db", "cbr", "cbr_label", "done", "failed", "images", "info")
+)
 
 
 class Cell(NamedTuple):
     """A scheme at one channel condition.
 
     scheme: its name.
-    link: the channel, from `plain_link`.
+    link: the channel, from `benchmarks.foreign.plain_link`.
     snr_db: Es/N0, dB.
     cbr: requested.
     """
@@ -48,6 +58,7 @@ class Cell(NamedTuple):
         return {
             "scheme": self.scheme,
             **self.link.record(),
+            "channel_label": str(self.link),
             "snr_db": self.snr_db,
             "cbr": self.cbr,
             "cbr_label": cbr_label(self.cbr),
@@ -58,9 +69,13 @@ class Cell(NamedTuple):
 
 
 class Values:
-    """What is known of a cell: a column for each figure, None for pictures without one."""
+    """What is known of a cell: a column for each figure, None for pictures without one.
+
+    failed: the error that kept pictures from being finished, if there was one.
+    """
 
     def __init__(self, pictures: int) -> None:
+        self.failed: str | None = None
         self.done: set[int] = set()
         self.images: dict[str, list[float | None]] = {f: [None] * pictures for f in Row._fields}
         self.info: dict[str, list[Any]] = {}
@@ -94,9 +109,18 @@ class Results:
         return tuple(self._cells)
 
     def prepare(self, cells: Sequence[Cell]) -> None:
-        """Make room for cells, in this order: so the file is the same whoever finishes first."""
-        for cell in cells:
-            self._cells.setdefault(cell, Values(self.pictures))
+        """Make room for cells, in this order: so the file is the same whoever finishes first.
+
+        What failed before may be tried again. A channel that the file alone did not tell whole
+        is known by its record.
+        """
+        known = {_identity(cell): cell for cell in self._cells}
+        here = {_identity(cell): cell for cell in cells}
+        self._cells = {here.get(_identity(c), c): values for c, values in self._cells.items()}
+        for identity, cell in here.items():
+            if identity not in known:
+                self._cells[cell] = Values(self.pictures)
+            self._cells[cell].failed = None
 
     def declare(self, scheme: str, record: dict[str, Any]) -> None:
         """Note what a scheme is made of (its weights, its modes).
@@ -106,12 +130,12 @@ class Results:
         """
         record = json.loads(to_json(record))
         known = self.head["schemes"].setdefault(scheme, record)
-        if known != record:
-            what = ", ".join(
-                f"{key} {known.get(key)!r}, not {record.get(key)!r}"
-                for key in sorted({*known, *record})
-                if known.get(key) != record.get(key)
-            )
+        what = ", ".join(
+            f"{key} {known.get(key)!r}, not {record.get(key)!r}"
+            for key in sorted({*known, *record})
+            if not _same(known.get(key), record.get(key))
+        )
+        if what:
             raise InputError(
                 f"{self.path}: holds results of another {scheme} ({what}); choose another --out"
             )
@@ -133,13 +157,35 @@ class Results:
                 values.info.setdefault(name, [None] * self.pictures)[index] = value
         values.done.add(start)
 
+    def fail(self, cell: Cell, reason: str) -> None:
+        """Note why a cell cannot be finished."""
+        self._cells[cell].failed = reason
+
+    def failed(self, cell: Cell) -> str | None:
+        """Why a cell could not be finished in the last run."""
+        return self._cells[cell].failed
+
     def column(self, cell: Cell, name: str) -> npt.NDArray[np.float64]:
-        """One figure of every picture; NaN where there is none."""
-        return np.array(self._cells[cell].images[name], dtype=np.float64)
+        """One figure of every picture; NaN where there is none.
+
+        A picture that took more channel uses than the cell allows has no quality there: files of
+        before this was checked may hold some.
+        """
+        images = self._cells[cell].images
+        column = np.array(images[name], dtype=np.float64)
+        if name in QUALITIES:
+            used = np.array(images["cbr"], dtype=np.float64)
+            column[used > cell.cbr + ROUNDED_CBR] = np.nan
+        return column
 
     def info(self, cell: Cell, name: str) -> list[Any]:
         """One entry of the scheme's own record for every picture; None where there is none."""
         return list(self._cells[cell].info.get(name, [None] * self.pictures))
+
+    def warnings(self, cell: Cell) -> list[str]:
+        """What there is to say against a cell, each line once."""
+        lines = (line for told in self.info(cell, "warnings") for line in told or ())
+        return list(dict.fromkeys(lines))
 
     def mean(self, cell: Cell, name: str) -> float:
         """Mean over all pictures; NaN if one of them has no figure.
@@ -163,6 +209,7 @@ class Results:
             yield {
                 **cell.record(),
                 "done": sorted(values.done),
+                **({} if values.failed is None else {"failed": values.failed}),
                 "images": {name: _packed(column) for name, column in values.images.items()},
                 "info": {name: _packed(column) for name, column in sorted(values.info.items())},
             }
@@ -239,9 +286,17 @@ def read_results(path: Path) -> Results:
     return Results(path, head, cells)
 
 
-def plain_link(link: Link) -> Link:
-    """The link without what its channel does not use, so that equal channels compare equal."""
-    return _read_link(link.record())
+def _same(one: Any, other: Any) -> bool:
+    """Equal; or decibels that another machine may have rounded otherwise."""
+    if isinstance(one, float) and isinstance(other, float):
+        return math.isclose(one, other, abs_tol=SAME_DB)
+    return bool(one == other)
+
+
+def _identity(cell: Cell) -> str:
+    """What tells cells apart in a file."""
+    told = {"scheme": cell.scheme, "snr_db": cell.snr_db, "cbr": cell.cbr, **cell.link.record()}
+    return json.dumps(told, sort_keys=True)
 
 
 def _stored(name: str, value: float) -> float | None:
@@ -281,10 +336,11 @@ def _check_head(head: dict[str, Any]) -> None:
 
 
 def _read_cell(record: dict[str, Any], pictures: int) -> tuple[Cell, Values]:
-    cell = Cell(
-        str(record["scheme"]), _read_link(record), float(record["snr_db"]), float(record["cbr"])
-    )
+    told = {key: value for key, value in record.items() if key not in OF_CELL}
+    link = read_link(told, record.get("channel_label"))
+    cell = Cell(str(record["scheme"]), link, float(record["snr_db"]), float(record["cbr"]))
     values = Values(pictures)
+    values.failed = record.get("failed")
     values.done = set(map(int, record["done"]))
     values.images = {n: _unpacked(record["images"][n], pictures) for n in Row._fields}
     values.info = {name: _unpacked(c, pictures) for name, c in record["info"].items()}
@@ -295,13 +351,3 @@ def _read_cell(record: dict[str, Any], pictures: int) -> tuple[Cell, Values]:
         if not all(value is None or type(value) in (int, float) for value in column):
             raise TypeError(f"{name} is not a list of numbers")
     return cell, values
-
-
-def _read_link(record: dict[str, Any]) -> Link:
-    k_factor = record["k_factor_db"]
-    return Link(
-        record["channel"],
-        record["fading"] or "fast",
-        record["coherence"],
-        K_FACTOR_DB if k_factor is None else float(k_factor),
-    )

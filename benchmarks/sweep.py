@@ -19,7 +19,7 @@ from benchmarks.dataset import Dataset, read_chunk
 from benchmarks.measure import Measured, Row, measure
 from benchmarks.pace import Kind
 from benchmarks.results import Cell, Results
-from benchmarks.scheme import Scheme, Sent
+from benchmarks.scheme import Scheme, Sent, own_record, send_checked, what_failed
 from witt.evaluation import image_seed
 from witt.images import Pixels
 
@@ -49,15 +49,23 @@ class Unit(NamedTuple):
 
 
 class Outcome(NamedTuple):
-    """A finished chunk of a cell; variants: which kinds of MS-SSIM were measured."""
+    """A chunk of a cell, finished or failed.
+
+    pictures: how many are in it.
+    rows, infos: of each; none where it failed.
+    variants: which kinds of MS-SSIM were measured.
+    failed: what went wrong, where something did.
+    """
 
     cell: Cell
     start: int
+    pictures: int
     rows: list[Row]
     infos: list[dict[str, Any]]
     variants: set[str]
     kind: Kind
     seconds: float
+    failed: str | None = None
 
 
 @functools.lru_cache(maxsize=2)
@@ -94,6 +102,15 @@ class Plan:
             InputError: unknown, or something they need is not there.
         """
         return made(self.make, self.names, tuple(self.weights.items()))
+
+    def records(self) -> dict[str, dict[str, Any]]:
+        """What the results of each scheme depend on.
+
+        Raises:
+            InputError: as of `schemes`; or one does not say.
+        """
+        found = self.schemes.items()
+        return {name: {"family": one.family, **own_record(one)} for name, one in found}
 
     def family(self, scheme: str) -> tuple[str, ...]:
         """Names of the schemes that share work with one, itself among them."""
@@ -134,22 +151,30 @@ def first_cells(cells: Sequence[Cell]) -> frozenset[Cell]:
 
 
 def compute(unit: Unit, schemes: Mapping[str, Scheme], with_ms_ssim: bool) -> Iterator[Outcome]:
-    """Do a unit, cell by cell."""
+    """Do a unit, cell by cell; a scheme that fails does not keep the others from theirs."""
     known: Known = {}
     for cell in unit.cells:
         started = time.perf_counter()
-        scheme = schemes[cell.scheme]
-        sent = scheme.send(unit.pictures, cell.link, cell.snr_db, cell.cbr, unit.seeds)
-        pairs = enumerate(zip(unit.pictures, sent, strict=True))
-        measured = [_measure(known, i, *pair, with_ms_ssim) for i, pair in pairs]
+        scheme, failed = schemes[cell.scheme], None
+        sent: list[Sent] = []
+        measured: list[Measured] = []
+        try:
+            sent = send_checked(scheme, unit.pictures, cell.link, cell.snr_db, cell.cbr, unit.seeds)
+            pairs = enumerate(zip(unit.pictures, sent, strict=True))
+            measured = [_measure(known, i, *pair, with_ms_ssim) for i, pair in pairs]
+        except Exception as error:
+            failed = what_failed(error)
+            sent, measured = [], []
         yield Outcome(
             cell,
             unit.start,
+            len(unit.pictures),
             [m.row for m in measured],
             [received.info for received in sent],
             {m.ms_ssim_variant for m in measured if m.ms_ssim_variant is not None},
             Kind(cell.scheme, cell in unit.firsts),
             time.perf_counter() - started,
+            failed,
         )
 
 
@@ -186,7 +211,10 @@ def probe(plan: Plan, results: Results) -> Iterator[Outcome]:
 
 
 def keep(results: Results, outcome: Outcome) -> None:
-    """Put an outcome into the results."""
+    """Put an outcome into the results; what failed is not done, and is tried again next time."""
+    if outcome.failed is not None:
+        results.fail(outcome.cell, outcome.failed)
+        return
     results.add(outcome.cell, outcome.start, outcome.rows, outcome.infos)
     variants = {*results.head["ms_ssim_variants"], *outcome.variants}
     results.head["ms_ssim_variants"] = sorted(variants)

@@ -17,7 +17,7 @@ from benchmarks.labels import scheme_label
 from benchmarks.measure import measure
 from benchmarks.provenance import run_record
 from benchmarks.results import Cell
-from benchmarks.scheme import Scheme
+from benchmarks.scheme import Scheme, Sent, own_record, send_checked, what_failed
 from witt.errors import InputError
 from witt.evaluation import image_seed
 from witt.images import Pixels
@@ -68,7 +68,14 @@ def compare(
     own_seed = image_seed(seed, pixels)
     entries = []
     for cell in cells:
-        (sent,) = by_name[cell.scheme].send([pixels], cell.link, cell.snr_db, cell.cbr, [own_seed])
+        failed = None
+        try:
+            (sent,) = send_checked(
+                by_name[cell.scheme], [pixels], cell.link, cell.snr_db, cell.cbr, [own_seed]
+            )
+        except Exception as error:  # of one scheme, which does not keep the others from theirs
+            failed = what_failed(error)
+            sent = Sent(None, 0, {"reason": failed})
         received = None if sent.pixels is None else _png(crop.of(sent.pixels))
         row = measure(pixels, sent, with_ms_ssim=False).row
         figures = {
@@ -77,7 +84,9 @@ def compare(
             "cbr_used": row.cbr,
             "link": str(cell.link),
         }
-        entries.append({**cell.record(), **figures, "info": sent.info, "png": received})
+        entries.append(
+            {**cell.record(), **figures, "info": sent.info, "failed": failed, "png": received}
+        )
     return {
         "format": FORMAT,
         "picture": name,
@@ -85,6 +94,7 @@ def compare(
         "crop": crop._asdict(),
         "seed": seed,
         "original": _png(crop.of(pixels)),
+        "schemes": {name: own_record(scheme) for name, scheme in by_name.items()},
         "runs": [run_record()],
         "entries": entries,
     }

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from benchmarks.results import Results
-from benchmarks.sweep import Maker, Outcome, Plan, Unit, compute, made
+from benchmarks.pace import Kind
+from benchmarks.results import Cell, Results
+from benchmarks.sweep import Maker, Outcome, Plan, Unit, compute, first_cells, made
 from witt.errors import InputError
 
 CONNECT_SECONDS = "15s"
@@ -86,38 +87,44 @@ def sweep_on(plan: Plan, results: Results, client: Any, threads: int | None) -> 
     """Everything that is missing, on the workers of a Dask client.
 
     Few units wait at a time, since each takes its pictures along; those of a worker that dies
-    are given to another one.
-
-    Raises:
-        InputError: workers die again and again.
+    are given to another one. Where they die again and again, that unit has failed.
     """
     from distributed import KilledWorker, as_completed
 
     weights = tuple(sorted(plan.weights.items()))
     waiting = iter(plan.missing(results))
     running = as_completed()
+    given: dict[str, tuple[range, tuple[Cell, ...]]] = {}
 
     def submit() -> None:
         chunk, cells = next(waiting, (None, None))
         if chunk is not None and cells is not None:
             names = plan.family(cells[0].scheme)
             recipe = Recipe(plan.make, names, weights, plan.with_ms_ssim, threads)
-            running.add(client.submit(work, plan.unit(chunk, cells), recipe, pure=False))
+            future = client.submit(work, plan.unit(chunk, cells), recipe, pure=False)
+            given[future.key] = chunk, cells
+            running.add(future)
 
     for _ in range(FEWEST_WAITING):
         submit()
     for future in running:
         try:
             outcomes = future.result()
-        except KilledWorker as error:
-            raise InputError(
-                "workers were killed again and again at the same pictures: is there enough "
-                "memory for so many?"
-            ) from error
+        except KilledWorker:
+            outcomes = list(_killed(*given[future.key]))
+        del given[future.key]
         yield from outcomes
         future.release()
         for _ in range(max(1, FEWEST_WAITING + 2 * slots(client) - running.count())):
             submit()
+
+
+def _killed(chunk: range, cells: tuple[Cell, ...]) -> Iterator[Outcome]:
+    why = "workers were killed again and again at these pictures: is there enough memory?"
+    firsts = first_cells(cells)
+    for cell in cells:
+        kind = Kind(cell.scheme, cell in firsts)
+        yield Outcome(cell, chunk.start, len(chunk), [], [], set(), kind, 0.0, why)
 
 
 def slots(client: Any) -> int:

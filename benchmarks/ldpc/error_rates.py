@@ -32,7 +32,9 @@ from benchmarks.ldpc.table import (
     write_table,
 )
 from witt.errors import InputError
+from witt.files import ensure_writable_folder
 from witt.link import Link
+from witt.lock import sole_writer
 from witt.options import ChannelListType, SnrSpec, SnrType
 
 ENOUGH_ERRORS, MOST_BLOCKS = 100, 2000
@@ -210,10 +212,12 @@ def command(channel: Sequence[str], snr: SnrSpec, modes: str, out: Path) -> None
     """
     try:
         chosen = [parse_mode(name) for name in modes.split(",")]
-        table = read_table(out)
-        for link in map(Link, channel):
-            for mode in chosen:
-                _fill_and_write(table, link, mode, snr.points(0.5), out)
+        ensure_writable_folder(out.parent)
+        with sole_writer(out):
+            table = read_table(out)
+            for link in map(Link, channel):
+                for mode in chosen:
+                    _fill_and_write(table, link, mode, snr.points(0.5), out)
     except InputError as error:
         raise click.ClickException(str(error)) from error
 

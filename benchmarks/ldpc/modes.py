@@ -5,6 +5,7 @@ A mode is named as in "16qam-1/2": square QAM of 16 points, code rate 1/2.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -62,8 +63,12 @@ class Mode:
         return BITS_PER_SYMBOL[self.order]
 
     def information_bits(self, block_length: int) -> int:
-        """Information bits k of a code block of n = `block_length` bits, rounded down."""
-        return int(block_length * self.rate)
+        """Information bits k of a code block of n = `block_length` bits, rounded down.
+
+        But not below n / 5, where the 5G code ends: its shortest blocks are then of a rate that is
+        up to a bit above the lowest one.
+        """
+        return max(int(block_length * self.rate), math.ceil(block_length * LOWEST_RATE))
 
 
 @dataclass(frozen=True)

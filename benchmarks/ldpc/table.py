@@ -5,6 +5,7 @@ A curve is all SNRs of one channel, mode and block length; a point is "errors/bl
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -52,6 +53,10 @@ Table = dict[Curve, Points]
 
 def channel_key(link: Link) -> str:
     """A name for a channel: "awgn", "rayleigh-fast", "rician-6dB-block-512"."""
+    if type(link) is not Link:  # somebody's own, whose parameters only its record knows
+        told = json.dumps(link.record(), sort_keys=True)
+        name = re.sub(r"[^\w-]", "-", link.channel)
+        return f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
     if not link.fades:
         return link.channel
     factor = f"-{link.k_factor_db:g}dB" if link.channel == "rician" else ""

@@ -72,6 +72,14 @@ class Deadly(Noisy):
         return super().send(*args)
 
 
+class Fatal(Noisy):
+    """Kills its process, every time."""
+
+    def send(self, *_: Any) -> list[Sent]:
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("not reached")
+
+
 class Stopped(Noisy):
     """Ctrl-C at the third call in its notes."""
 
@@ -81,7 +89,7 @@ class Stopped(Noisy):
         return super().send(*args)
 
 
-KINDS = {"deadly": Deadly, "stopped": Stopped}
+KINDS = {"deadly": Deadly, "fatal": Fatal, "stopped": Stopped}
 
 
 def make_schemes(names: Sequence[str], weights: Mapping[str, str]) -> list[Scheme]:

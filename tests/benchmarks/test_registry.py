@@ -1,5 +1,6 @@
 """Schemes by name, and the bounds against closed forms."""
 
+import hashlib
 import math
 import pickle
 from pathlib import Path
@@ -10,20 +11,87 @@ import pytest
 from benchmarks.bounds import OUTAGE, AtCapacity, capacity
 from benchmarks.codecs import codec
 from benchmarks.codecs.search import Searched
+from benchmarks.foreign import read_link
 from benchmarks.jscc import Jscc
-from benchmarks.registry import make_schemes
+from benchmarks.linear import Linear
+from benchmarks.registry import make_schemes, name_weights
+from benchmarks.training import trained, training_record
 from witt.errors import InputError
-from witt.images import read_image
+from witt.images import read_image, to_pixels
 from witt.link import Link
+from witt.weights import shipped
 
 SAMPLE = Path(__file__).parents[2] / "witt" / "samples" / "kodim23.png"
 
 
 def test_names_make_their_schemes(weights: Path) -> None:
-    names = ["witt", "mine", "linear", "jpeg+capacity", "jpeg+ldpc", "jpeg+ldpc:16qam-1/2"]
+    names = ["witt_light", "mine", "linear", "jpeg+capacity", "jpeg+ldpc", "jpeg+ldpc:16qam-1/2"]
     schemes = make_schemes(names, {"mine": weights})
     assert [scheme.name for scheme in schemes] == names
-    assert [s.family for s in schemes] == ["witt", "mine", "linear", "jpeg", "jpeg", "jpeg"]
+    assert [s.family for s in schemes] == ["witt_light", "mine", "linear", "jpeg", "jpeg", "jpeg"]
+
+
+def test_witt_is_the_network_of_the_paper(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked = ("linear", "witt", "witt+adapt:5")
+    ours = {"witt_light": weights, "witt_cifar_light": weights}
+    monkeypatch.setattr("benchmarks.registry.shipped", lambda: ours)
+    names, note = name_weights(asked, {}, tiles=False)
+    assert names == ("linear", "witt_light", "witt_light+adapt:5")
+    assert note is not None
+    assert note.startswith("witt is witt_light here: witt_base, the network of the paper, comes ")
+    assert name_weights(asked, {}, tiles=True).names[1] == "witt_cifar_light"
+    theirs = {**ours, "witt_base": weights, "witt_cifar": weights}
+    monkeypatch.setattr("benchmarks.registry.shipped", lambda: theirs)
+    assert name_weights(asked, {}, tiles=False) == (
+        ("linear", "witt_base", "witt_base+adapt:5"),
+        "witt is witt_base here",
+    )
+    assert name_weights(("witt", "witt_cifar"), {}, tiles=True).names == ("witt_cifar",)
+    assert name_weights(asked, {"witt": weights}, tiles=False) == (asked, None)
+    assert name_weights(("witt_light", "hevc+ldpc"), {}, tiles=False).note is None
+
+
+def test_a_record_tells_weights_and_training(weights: Path) -> None:
+    record = Jscc("mine", weights).record()
+    assert record["weights_sha256"] == hashlib.sha256(weights.read_bytes()).hexdigest()
+    assert record["training"] == {
+        "steps": 7,
+        "hours": {"a machine not named": 0.5},
+        "channels": ["awgn"],
+        "data": None,
+    }
+    with pytest.raises(InputError, match=r"kodim23\.png: not the weights of a WITT model"):
+        Jscc("mine", SAMPLE).record()
+
+
+def test_training_of_runs_that_went_on_from_each_other() -> None:
+    told = training_record(shipped()["witt_light_ms_ssim"])
+    assert sum(told["hours"].values()) == pytest.approx(2.362, abs=1e-3)  # what its card says
+    assert trained(training_record(shipped()["witt_light"])) == (
+        "13,438 steps, 17 min on 1 NVIDIA H100 GPU; 784 photographs"
+    )
+    assert trained({"steps": None, "hours": {}, "data": None}) == "no training is on record"
+
+
+def test_the_record_follows_the_code(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The same weights in code that computes something else are another scheme."""
+    before, linear = Jscc("mine", weights).record(), Linear().record()
+    assert Jscc("mine", weights).record() == before
+    monkeypatch.setattr("benchmarks.jscc.to_pixels", lambda image: to_pixels(0.9 * image))
+    monkeypatch.setattr("benchmarks.linear.SPREAD", 1)
+    after = Jscc("mine", weights).record()
+    assert {key for key in before if before[key] != after[key]} == {"probe_psnr_db"}
+    assert linear["probe_psnr_db"] != Linear().record()["probe_psnr_db"]
+
+
+def test_what_is_said_against_a_request_is_kept(weights: Path) -> None:
+    pixels = np.zeros((32, 32, 3), np.uint8)
+    far, near = (
+        Jscc("mine", weights).send([pixels], Link(), snr, 1 / 16, [7])[0] for snr in (60, 5)
+    )
+    (line,) = far.info["warnings"]
+    assert "60 dB" in line
+    assert "warnings" not in near.info
 
 
 def test_a_model_may_adapt_what_it_sends() -> None:
@@ -47,8 +115,8 @@ def test_a_model_may_adapt_what_it_sends() -> None:
         ("gif+ldpc", "'gif'.*jpeg2000"),
         ("jpeg+magic", "jpeg.magic"),
         ("jpeg+adapt:2", "adapt:STEPS"),
-        ("witt+adapt:0", "adapt:5"),
-        ("witt+adapt", "adapt:5"),
+        ("witt_light+adapt:0", "adapt:5"),
+        ("witt_light+adapt", "adapt:5"),
     ],
 )
 def test_unknown_names_list_the_choices(name: str, said: str) -> None:
@@ -66,8 +134,17 @@ def test_capacity_of_each_channel() -> None:
     rate = capacity(Link("rayleigh", fading="block"), 10.0)
     outages = (rates < rate).mean()
     assert outages == pytest.approx(OUTAGE, abs=4 * math.sqrt(OUTAGE / len(rates)))
+    held = Link("rayleigh", fading="block", coherence=100)
     with pytest.raises(InputError, match="no capacity"):
-        capacity(Link("rayleigh", fading="block", coherence=100), 10.0)
+        capacity(held, 10.0)
+    # A channel of somebody's own is none of ours, whatever it leaves out.
+    own = {"channel": "tropo", "fading": None, "coherence": None, "k_factor_db": None}
+    with pytest.raises(InputError, match="no capacity for Tropo"):
+        capacity(read_link(own, "Tropo"), 10.0)
+    pixels = read_image(SAMPLE).pixels[:32, :32]
+    (sent,) = AtCapacity("jpeg", Searched(codec("jpeg"))).send([pixels], held, 10.0, 1 / 6, [0])
+    assert sent.pixels is None
+    assert "no capacity" in sent.info["reason"]
 
 
 def test_at_capacity_sends_the_best_that_fits() -> None:
@@ -107,7 +184,6 @@ def test_a_model_gives_what_transmit_gives(weights: Path) -> None:
     assert got.pixels is not None
     np.testing.assert_array_equal(got.pixels, draw.pixels)
     assert got.channel_uses == draw.sent.symbols.shape[1]
-    assert Jscc("mine", weights).record() != Jscc("mine", SAMPLE).record()
     assert got.info["header_bits"] == draw.sent.header_bits
 
 

@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
+from benchmarks.foreign import plain_link
 from benchmarks.labels import cbr_label
 from benchmarks.measure import Row
-from benchmarks.results import Cell, Results, open_results, plain_link, read_results
+from benchmarks.results import Cell, Results, open_results, read_results
 from witt.errors import InputError
 from witt.link import Link
 
@@ -115,7 +116,8 @@ def edit(document: dict[str, Any], *keys: Any, value: Any) -> None:
         (("cells", 0, "images", "psnr_db"), ["a", "b", "c"]),
         (("cells", 0, "images", "psnr_db"), 3),
         (("cells", 0, "images"), {}),
-        (("cells", 0, "channel"), "string"),
+        (("cells", 0, "channel"), 3),
+        (("cells", 0, "fading"), "string"),
         (("cells", 0, "snr_db"), "loud"),
         (("cells", 0, "done"), [None]),
         (("cells", 1, "scheme"), "witt"),

@@ -1,19 +1,21 @@
 """Sweeps: every cell once, the same from any worker, nothing lost."""
 
+import re
 import sys
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
-from benchmarks.benchmark import cells_of
+from benchmarks.benchmark import cells_of, failed_lines, missing_lines
 from benchmarks.dataset import open_dataset
 from benchmarks.execute import begin, estimate, run
-from benchmarks.measure import Measured, measure
+from benchmarks.measure import Measured, Row, measure
 from benchmarks.pace import Kind, Pace
-from benchmarks.results import Results, read_results
+from benchmarks.results import Cell, Results, open_results, read_results
 from benchmarks.scheme import Sent
 from benchmarks.sweep import Maker, Plan
 from benchmarks.workers import threads_for
@@ -80,6 +82,9 @@ def test_the_same_picture_is_measured_once(
 
     class Deaf:
         name = family = "deaf"
+
+        def record(self) -> dict[str, str]:
+            return {"ears": "none"}
 
         def send(
             self, pictures: Sequence[Pixels], link: Link, snr_db: float, cbr: float, seeds: object
@@ -154,6 +159,128 @@ def test_estimate_keeps_what_it_measured(photos: Path, fake_schemes: Maker, tmp_
     assert estimate(plan, results) == 0
 
 
+SendWith = Callable[..., Results]
+
+
+@pytest.fixture
+def send_with(photos: Path, fake_schemes: Maker, tmp_path: Path) -> SendWith:
+    """Results, in r.json, of a scheme that sends so, beside one that is well."""
+
+    def send_with(
+        send: Callable[..., Any], record: Callable[[], Any] | None = lambda: {"weights": "1"}
+    ) -> Results:
+        class Own:
+            name = family = "own"
+
+            def send(self, *args: Any) -> Any:
+                return send(*args)
+
+        own: Any = Own()
+        own.record = record
+        names = ("own", "a+noisy")
+        cells = cells_of(names, [Link()], (1 / 48, 1 / 16), (1.0,))
+
+        def make(*_: object) -> list[Any]:
+            return [own, *fake_schemes(["a+noisy"], {})]
+
+        plan = Plan(open_dataset(photos), names, {}, cells, make, with_ms_ssim=False)
+        results = begin(plan, tmp_path / "r.json")
+        run(plan, results)
+        return results
+
+    return send_with
+
+
+def test_more_channel_uses_than_allowed_are_no_result(send_with: SendWith) -> None:
+    """A codec that always sends 1/16 has nothing to show at 1/48."""
+
+    def send(pictures: Sequence[Pixels], *_: object) -> list[Sent]:
+        return [Sent(p, p.size // 16, {}) for p in pictures]
+
+    results = send_with(send)
+    small, fair, *others = results.cells
+    assert np.isnan(results.column(small, "psnr_db")).all()
+    assert results.info(small, "reason")[0] == (
+        "it takes 1,800 channel uses, where CBR 1/48 allows 600"
+    )
+    assert results.column(small, "channel_uses")[0] == 1800
+    assert results.column(fair, "psnr_db").tolist() == [100.0] * 4
+    assert all(results.finished(cell) for cell in results.cells)
+    assert missing_lines(results, results.cells) == [
+        "own cannot send every picture at 1 of 2 conditions, which have no mean: "
+        "it takes 1,800 channel uses, where CBR 1/48 allows 600"
+    ]
+    assert np.isfinite(results.mean(others[1], "psnr_db"))
+
+
+def test_a_file_of_before_is_not_believed_either(tmp_path: Path) -> None:
+    dataset = {"name": "x", "pictures": 2, "sha256": "", "names": None, "sizes": []}
+    results = open_results(tmp_path / "r.json", dataset, 0, False)
+    cell = Cell("own", Link(), 1.0, 1 / 48)
+    results.prepare([cell])
+    rows = [Row(30.0, 0.9, 1.0, 1.0, 5, cbr) for cbr in (round(1 / 48, 9), 1 / 16)]
+    results.add(cell, 0, rows, [{}, {}])
+    np.testing.assert_array_equal(results.column(cell, "psnr_db"), [30.0, np.nan])
+    assert results.column(cell, "cbr")[1] == 1 / 16
+
+
+@pytest.mark.parametrize(
+    ("sent", "said"),
+    [
+        (lambda p: Sent(None, 0, {}), "it gives no reason"),
+        (lambda p: Sent(p, 0, {}), "it takes 0 channel uses, where CBR 1/48 allows 600"),
+        (lambda p: Sent(None, 0, {"reason": "rain"}), "rain"),
+    ],
+)
+def test_every_missing_picture_has_a_reason(
+    send_with: SendWith, sent: Callable[[Pixels], Sent], said: str
+) -> None:
+    results = send_with(lambda ps, *_: [sent(p) for p in ps])
+    assert results.info(results.cells[0], "reason") == [said] * 4
+
+
+@pytest.mark.parametrize(
+    ("send", "said"),
+    [
+        (lambda pictures, *_: pictures[0] / [], "ValueError: .*"),
+        (lambda pictures, *_: [], r"TypeError: it returned 0 results for 1 pictures .*"),
+        (lambda ps, *_: [Sent(ps[0] / 255, 9, {})], "TypeError: it returned float64 .*"),
+        (lambda ps, *_: [Sent(ps[0], 9.5, {})], "TypeError: 'float' object .* integer .*"),
+    ],
+)
+def test_a_scheme_that_fails_stops_no_other(
+    send_with: SendWith, send: Callable[..., Any], said: str
+) -> None:
+    results = send_with(send)
+    again = read_results(results.path)
+    for cell in again.cells:
+        assert again.finished(cell) == (cell.scheme == "a+noisy")
+    assert again.failed(again.cells[2]) is None
+    (line,) = failed_lines(again, again.cells)
+    assert re.fullmatch(
+        rf"own failed at 2 of 2 conditions, which are tried again next time: {said}", line
+    )
+    assert missing_lines(again, again.cells) == []
+    # It is tried again, and the file is as if nothing had been.
+    mended = send_with(lambda ps, *_: [Sent(p, 9, {}) for p in ps])
+    assert all(mended.finished(cell) for cell in mended.cells)
+    assert '"failed"' not in mended.path.read_text()
+
+
+def test_a_scheme_says_what_its_results_depend_on(send_with: SendWith, tmp_path: Path) -> None:
+    def send(pictures: Sequence[Pixels], *_: object) -> list[Sent]:
+        return [Sent(p, 9, {}) for p in pictures]
+
+    path = tmp_path / "r.json"
+    for record in (None, dict):
+        with pytest.raises(InputError, match=r"own: does not say .* give it record\(\)"):
+            send_with(send, record=record)
+    assert not path.exists()
+    send_with(send)
+    with pytest.raises(InputError, match=r"another own \(weights '1', not '2'\)"):
+        send_with(send, record=lambda: {"weights": "2"})
+
+
 def test_pace_by_hand() -> None:
     a, more, b = Kind("a", True), Kind("a", False), Kind("b", True)
     pace = Pace(Counter({a: 10, more: 40, b: 5}))
@@ -191,6 +318,23 @@ def test_workers_give_the_same_and_may_die(
     assert contents(read_results(tmp_path / "there.json")) == contents(
         read_results(tmp_path / "here.json")
     )
+
+
+@pytest.mark.slow
+@pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::ResourceWarning")
+def test_a_scheme_that_kills_its_workers_stops_no_other(
+    photos: Path, fake_schemes: Maker, tmp_path: Path
+) -> None:
+    pytest.importorskip("distributed")
+    names = ("a+fatal", "b+noisy")
+    cells = cells_of(names, [Link()], (1 / 16,), (1.0, 7.0))
+    plan = Plan(open_dataset(photos, 1), names, {}, cells, fake_schemes, with_ms_ssim=False)
+    results = begin(plan, tmp_path / "r.json")
+    run(plan, results, jobs=2)
+    (line,) = failed_lines(results, cells)
+    assert line.startswith("a+fatal failed at 2 of 2 conditions")
+    assert line.endswith("is there enough memory?")
+    assert [results.finished(cell) for cell in cells] == [False, False, True, True]
 
 
 def test_no_scheduler_there(photos: Path, fake_schemes: Maker, tmp_path: Path) -> None:

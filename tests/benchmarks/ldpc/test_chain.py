@@ -22,7 +22,7 @@ HALF = parse_mode("4qam-1/2")
 
 
 @needs_sionna
-@pytest.mark.parametrize("name", [*MODES, "256qam-3/4"])
+@pytest.mark.parametrize("name", [*MODES, "256qam-3/4", "4qam-1/5", "64qam-1/5"])
 def test_no_errors_at_high_snr(name: str) -> None:
     chain = make_chain(parse_mode(name), 192)
     generator = torch.Generator().manual_seed(0)

@@ -29,6 +29,7 @@ from benchmarks.ldpc.table import (
 from channels import theory
 from witt.errors import InputError
 from witt.link import Link
+from witt.lock import sole_writer
 
 MODE = parse_mode("16qam-1/2")
 CURVE = curve_of(Link(), MODE, 6144)
@@ -63,6 +64,22 @@ def simulated(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> list[float]:
 )
 def test_channels_that_differ_have_different_names(link: Link, key: str) -> None:
     assert channel_key(link) == key
+
+
+def test_a_channel_of_ones_own_is_told_by_its_parameters() -> None:
+    class Tropo(Link):
+        hops = 3
+
+        def record(self) -> dict[str, object]:
+            return {"channel": "tropo", "fading": None, "hops": self.hops}
+
+    class Longer(Tropo):
+        hops = 4
+
+    three, four = channel_key(Tropo()), channel_key(Longer())
+    assert three != four
+    assert three == channel_key(Tropo())
+    assert Link().channel not in (three, four)
 
 
 def test_tables_come_back(tmp_path: Path) -> None:
@@ -220,6 +237,10 @@ def test_the_command_adds_to_a_file(simulated: list[float], tmp_path: Path) -> N
         assert result.exit_code == 0, result.output
     assert simulated == [6.0, 7.0, 8.0] * 2
     assert {curve.mode for curve in read_table(path)} == {"4qam-1/2", "16qam-1/2"}
+    with sole_writer(path):
+        result = CliRunner().invoke(error_rates.command, [*args, "--out", str(path)])
+    assert result.exit_code != 0
+    assert "another witt process is writing it" in result.output
     result = CliRunner().invoke(error_rates.command, ["--mode", "5qam-1/2", "--out", str(path)])
     assert result.exit_code != 0
     assert "16qam-2/3" in result.output

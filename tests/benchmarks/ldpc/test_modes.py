@@ -8,6 +8,8 @@ from hypothesis import strategies as st
 
 from benchmarks.ldpc.modes import (
     BITS_PER_SYMBOL,
+    HIGHEST_RATE,
+    LOWEST_RATE,
     MODES,
     RATED_LENGTHS,
     Blocks,
@@ -82,6 +84,18 @@ def test_rated_length_is_a_tenth_longer_at_most(length: int) -> None:
     assert rated <= length / 0.9
     longer = [other for other in RATED_LENGTHS if other > rated]
     assert all(other * 0.9 > length for other in longer)
+
+
+@given(
+    st.sampled_from(RATED_LENGTHS),
+    st.fractions(LOWEST_RATE, HIGHEST_RATE, max_denominator=9999),
+)
+def test_no_rate_is_below_what_the_code_takes(length: int, rate: Fraction) -> None:
+    """The 5G code ends at 1/5: k is rounded down, but not below that; else by less than a bit."""
+    k = Mode(4, rate).information_bits(length)
+    assert k >= 12
+    assert LOWEST_RATE <= Fraction(k, length) <= Fraction(19, 20)
+    assert abs(k - length * rate) < 1
 
 
 def test_rated_lengths_are_whole_symbols() -> None:
