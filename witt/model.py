@@ -28,7 +28,7 @@ from witt.header import (
 )
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
-from witt.received import check_received
+from witt.received import check_received, unshrunk
 from witt.refiner import RefiningDecoder, ShapingEncoder
 from witt.signals import Encoded, Sending, Transmission
 from witt.winding import Shaped, unwind
@@ -316,6 +316,8 @@ class WITT(HubModel):
         if noise_var is None and self.code is not None:
             n0 = 10 ** (-snr[:, None] / 10)
             symbols, noise_var = channels.mmse(symbols, torch.ones_like(symbols[:, :1]), n0)
+        elif noise_var is not None and self.code is None:
+            symbols = unshrunk(symbols, noise_var, self.config.snr_range_db[0])
         if noise_var is None:  # the network does not look at it
             noise_var = symbols.real.new_zeros(1)
         if scale is None or not self.sends_scale:

@@ -63,6 +63,24 @@ def check_received(
         )
 
 
+def unshrunk(symbols: Tensor, noise_var: Tensor, lowest_db: float) -> Tensor:
+    """Symbols without the MMSE equaliser's shrinking, of pictures that met one gain throughout.
+
+    All their symbols have the same error variance e: y / h is x + noise, as from an AWGN channel of
+    the SNR (1 − e) / e, which networks that do not look at e have learnt. x_hat is (1 − e) times
+    that. Where the gain differs from symbol to symbol they have learnt x_hat.
+
+    Args:
+        symbols: (B, N) after the equaliser.
+        noise_var: (B, N) or broadcastable to it, e of each.
+        lowest_db: SNR below which the noise is not blown up further.
+    """
+    e = noise_var.expand(symbols.shape)
+    low, high = e.amin(1, keepdim=True), e.amax(1, keepdim=True)
+    most = 1 / (1 + 10 ** (lowest_db / 10))
+    return torch.where(low == high, symbols / (1 - high.clamp(max=most)), symbols)
+
+
 def _deviation(noise_var: Tensor, n: int) -> Tensor:
     """Standard deviation of the mean power of `n` symbols of unit mean power and noise."""
     return ((2 * noise_var + noise_var.square()) / n).sqrt()

@@ -10,7 +10,7 @@ import channels
 import witt
 from tests.witt.tiny import FULL, cn, every_channel, every_kind, picture, seeded, tiny
 from witt.header import Header, rounded_snr
-from witt.received import check_received
+from witt.received import check_received, unshrunk
 
 
 @pytest.fixture(scope="module")
@@ -156,9 +156,32 @@ def test_chance_is_not_taken_for_a_fault(snr_db: float, n: int) -> None:
     """20 draws of AWGN, straight and equalised: none is refused or warned of."""
     for seed in range(20):
         x, _ = channels.normalise_power(cn(1, n, seed=seed))
-        out = channels.AWGN()(x, snr_db, generator=seeded(seed))
+        out = channels.AWGN()(x, snr_db, generator=seeded(1000 + seed))
         check_received(out.y, None, torch.full((1,), snr_db), uses_error=True)
         check_received(*channels.mmse(*out), torch.full((1,), snr_db), uses_error=True)
+
+
+@every_kind
+def test_one_gain_for_a_picture_is_awgn_of_its_snr(entries: dict[str, Any]) -> None:
+    """A picture that met a gain of 0.5 is decoded as if it had met 6 dB more noise."""
+    model, image = tiny(2, **entries), picture(2, 16, 24)
+    symbols, header = model.encode(image, 12.0)
+    noise, h = cn(*symbols.shape, seed=1), torch.full((2, 1), -0.5j, dtype=torch.complex128)
+    faded = channels.Rayleigh(None)(symbols, 12.0, h=h, noise=-0.5j / 0.5 * noise)
+    worse = channels.AWGN()(symbols, 12.0 - 20 * math.log10(2), noise=noise)
+    images = [
+        model.decode(x_hat, header, noise_var)
+        for x_hat, noise_var in (channels.mmse(*faded), channels.mmse(*worse))
+    ]
+    torch.testing.assert_close(*images)
+    if model.code is None:  # straight from the channel, with nothing said of its noise
+        torch.testing.assert_close(images[1], model.decode(worse.y, header))
+
+
+def test_noise_of_a_deep_fade_is_not_blown_up() -> None:
+    x = cn(1, 50, seed=0)
+    e = torch.tensor([[0.999]], dtype=torch.float64)
+    torch.testing.assert_close(unshrunk(x, e, 0.0), 2 * x)  # 0 dB is e = 1/2
 
 
 # Half precision
