@@ -88,8 +88,8 @@ class HubModel(
 
     @classmethod
     def _load_as_safetensor(
-        cls: type[T], model: T, model_file: str, map_location: str, strict: bool
-    ) -> T:
+        cls, model: Any, model_file: str, map_location: str, strict: bool
+    ) -> Any:
         with safetensors.safe_open(model_file, framework="pt") as file:
             kinds = [file.get_tensor(name).dtype for name in file.keys()]  # noqa: SIM118
         if kinds:  # of several the one that holds them all
