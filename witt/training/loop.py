@@ -116,7 +116,11 @@ def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records, again: str | No
             records.write({"step": run.step, "warning": change})
     else:
         run.checkpoint()  # whatever happens, there is something to resume
-    code = run.fit(bar, records)
+    try:
+        code = run.fit(bar, records)
+    except InputError:
+        bar.say(run.kept.line(run.step))
+        raise
     if code:
         again = again or f"witt train --resume --out {run.out}"
         bar.say(f"stopped at step {run.step:,}; go on with: {again}")

@@ -186,12 +186,16 @@ def test_compile_means_the_swin_blocks(
     assert {block.strip_is_compiled for block in blocks} == {compiles}
 
 
-def test_divergence_stops_the_run(tmp_path: Path, settings: Callable[..., TrainConfig]) -> None:
+def test_divergence_stops_the_run(
+    tmp_path: Path, settings: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     config = settings(steps=100, lr=1e30, muon_lr=1e30, clip=1e30, warmup=0)
     with pytest.raises(InputError, match=r"training diverged: the .* was not finite in 20 steps"):
         train(config, out, tensorboard=False)
     assert read_checkpoint(out)["step"] == 0  # the one from before
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("weights.safetensors holds step 0, not the last: step ")
     assert any("not finite" in entry.get("warning", "") for entry in lines(out))
 
 
