@@ -68,11 +68,11 @@ def test_a_folder_has_one_run_at_a_time(
 ) -> None:
     """Neither a new run nor --resume nor a recipe gets in; the first one loses nothing."""
     out, line = tmp_path / "new" / "run", [*TINY, "--data", photos]
-    first = start(*line, "--minutes", 60, "--seed", 1, "--save-minutes", 1e-4, "-o", out)
+    first = start(*line, "--minutes", 3, "--seed", 1, "--save-minutes", 1e-4, "-o", out)
     try:
         wait_for(out / "checkpoint.pt", first)
         refused(*line, "--steps", 1, "--seed", 2, "-o", out)
-        refused("--resume", "--minutes", 90, "-o", out)
+        refused("--resume", "--minutes", 3.1, "-o", out)
         refused("--recipe", two_stages(tmp_path), *line, "--steps", 1, "-o", out)
         first.send_signal(signal.SIGTERM)
         printed, errors = first.communicate(timeout=SECONDS)
@@ -87,7 +87,7 @@ def test_a_folder_has_one_run_at_a_time(
         *("checkpoint.pt", "config.json", "log.jsonl", "weights.safetensors")
     }
     settings = json.loads((out / "config.json").read_text())
-    assert (settings["seed"], settings["minutes"]) == (1, 60)
+    assert (settings["seed"], settings["minutes"]) == (1, 3)
     steps = [json.loads(entry)["step"] for entry in (out / "log.jsonl").read_text().splitlines()]
     assert steps == sorted(set(steps))
 
@@ -119,13 +119,13 @@ def test_stages_of_a_recipe_are_one_run(
 ) -> None:
     """The second stage's folder does not exist yet while the first one trains."""
     out = tmp_path / "out"
-    line = ["--recipe", two_stages(tmp_path), *TINY, "--data", photos, "--minutes", 60, "-o", out]
+    line = ["--recipe", two_stages(tmp_path), *TINY, "--data", photos, "--minutes", 3, "-o", out]
     first = start(*line)
     try:
         wait_for(out / "1-a" / "checkpoint.pt", first)
         refused(*line, "--resume")
-        refused(*TINY, "--data", photos, "-o", out)
-        refused("--resume", "--minutes", 90, "-o", out / "1-a")
+        refused(*TINY, "--data", photos, "--steps", 1, "-o", out)
+        refused("--resume", "--minutes", 3.1, "-o", out / "1-a")
     finally:
         first.kill()
         first.communicate()
