@@ -91,8 +91,8 @@ class ModelConfig:
             raise InputError(f"refiner_blocks must be at least 1, not {self.refiner_blocks}")
         if self.smooth_channels < 0:
             raise InputError(f"smooth_channels must be 0 or more, not {self.smooth_channels}")
-        if int(min(self.dims) * self.modnet_ratio) < 1:
-            raise InputError(f"modnet_ratio {self.modnet_ratio} leaves the ModNet no hidden width")
+        if not 1 <= min(self.dims) * self.modnet_ratio < math.inf:
+            raise InputError(f"modnet_ratio {self.modnet_ratio} gives the ModNet no hidden width")
         _check_range("snr_range_db", self.snr_range_db, -math.inf)
         if self.cbr_range is not None:
             _check_range("cbr_range", self.cbr_range, 0.0)

@@ -128,12 +128,12 @@ def describe_devices() -> list[str]:
     short_help="Presets, weights and devices.",
     epilog="Example: witt info runs/try/weights.safetensors",
 )
-@click.argument("weights", required=False, metavar="[NAME|FILE]")
+@click.argument("weights", required=False, metavar="[NAME|FILE|FOLDER]")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def command(weights: str | None, as_json: bool) -> None:
     """Show the presets, the weights that come with witt and this machine's devices.
 
-    With NAME or FILE: how those weights are configured and how they were trained.
+    With NAME, FILE or FOLDER: how those weights are configured and how they were trained.
     """
     if weights is not None:
         record = describe_weights(resolve(weights))

@@ -230,8 +230,9 @@ def weights_option() -> Callable[[F], F]:
         "--weights",
         default="witt_light",
         show_default=True,
-        metavar="NAME|FILE",
-        help="Weights that come with witt (see witt info), or a .safetensors file.",
+        metavar="NAME|FILE|FOLDER",
+        help="Weights that come with witt (see witt info), a .safetensors file, or a folder of "
+        "witt train or save_pretrained.",
     )
 
 

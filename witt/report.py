@@ -50,9 +50,9 @@ def number(value: float, digits: int = 2) -> str:
     return "–" if math.isnan(value) else f"{value:.{digits}f}"
 
 
-def to_json(value: Any) -> str:
-    """JSON with null for NaN and infinities, which JSON does not have."""
-    return json.dumps(_finite(value), indent=2, allow_nan=False)
+def to_json(value: Any, indent: int | None = 2) -> str:
+    """JSON with null for NaN and infinities, which JSON does not have; one line without indent."""
+    return json.dumps(_finite(value), indent=indent, allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

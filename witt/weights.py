@@ -1,4 +1,8 @@
-"""Weights files: safetensors with the model's configuration, a format version and a hash."""
+"""Weights files: safetensors with the model's configuration, a format version and a hash.
+
+A folder stands for the file in it: that of a run of `witt train`, or of `save_pretrained`, which
+has its configuration beside it and neither a training record nor a hash.
+"""
 
 from __future__ import annotations
 
@@ -17,10 +21,18 @@ from torch import Tensor
 from witt.config import ModelConfig
 from witt.errors import InputError
 from witt.files import write_bytes
+from witt.images import one_line
 from witt.model import WITT
+from witt.report import to_json
 
 FORMAT = "witt-1"
 SHIPPED = Path(__file__).parent / "weights"
+# In the folder of a run of `witt train`, and in one that `save_pretrained` wrote.
+RUN_FILE, PRETRAINED_FILE, PRETRAINED_CONFIG = (
+    "weights.safetensors",
+    "model.safetensors",
+    "config.json",
+)
 
 
 def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
@@ -58,8 +70,8 @@ def save_weights(
             raise InputError(f"{path}: not written, since {name} is not finite in {precision}")
     metadata = {
         "format": FORMAT,
-        "config": json.dumps(model.config.to_dict()),
-        "training": json.dumps(training),
+        "config": to_json(model.config.to_dict(), indent=None),
+        "training": to_json(training, indent=None),
     }
     metadata["sha256"] = _digest(state, metadata)
     write_bytes(path, safetensors.torch.save(state, metadata))
@@ -70,28 +82,31 @@ def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
     """Read a weights file.
 
     Args:
-        path: written by `save_weights`; only safetensors is read, never a pickle.
+        path: written by `save_weights` or `save_pretrained`, or the folder that it is in; only
+            safetensors is read, never a pickle.
 
     Returns:
-        The model in float32, in evaluation mode, on the CPU; and how it was trained.
+        The model in float32, in evaluation mode, on the CPU; and how it was trained, which
+        `save_pretrained` does not keep.
 
     Raises:
         InputError: missing, cut short, changed, of another format version or no WITT weights.
     """
-    path = Path(path)
-    if not os.path.isfile(path):  # Path.is_file raises for names that no file can have
-        raise InputError(f"{path}: no such weights file")
+    path = _file(path)
     try:
         with safetensors.safe_open(path, framework="pt") as file:
             metadata = file.metadata() or {}
             state = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     except (safetensors.SafetensorError, OSError, ValueError) as error:
         raise InputError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
-    if metadata.get("format") != FORMAT:
+    beside = path.with_name(PRETRAINED_CONFIG)
+    if metadata.get("format") == "pt" and beside.is_file():
+        metadata = {"config": _text(beside), "training": "{}"}
+    elif metadata.get("format") != FORMAT:
         raise InputError(
             f"{path}: weights of format {metadata.get('format')!r}, this version reads {FORMAT!r}"
         )
-    if metadata.get("sha256") != _digest(state, metadata):
+    elif metadata.get("sha256") != _digest(state, metadata):
         raise InputError(f"{path}: the weights do not match their hash: the file is damaged")
     try:
         config = ModelConfig.from_dict(json.loads(metadata["config"]))
@@ -105,6 +120,34 @@ def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
     return model.eval(), training
 
 
+def _file(path: str | Path) -> Path:
+    """The weights file that a path means.
+
+    Raises:
+        InputError: there is none.
+    """
+    path = Path(path)
+    if os.path.isfile(path):  # Path.is_file raises for names that no file can have
+        return path
+    if not os.path.isdir(path):
+        raise InputError(f"{path}: no such weights file")
+    if (path / RUN_FILE).is_file():
+        return path / RUN_FILE
+    if (path / PRETRAINED_FILE).is_file() and (path / PRETRAINED_CONFIG).is_file():
+        return path / PRETRAINED_FILE
+    raise InputError(
+        f"{path}: no such weights file: the folder has neither {RUN_FILE} (of witt train) nor "
+        f"{PRETRAINED_CONFIG} and {PRETRAINED_FILE} (of save_pretrained)"
+    )
+
+
+def _text(path: Path) -> str:
+    try:
+        return path.read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {one_line(error)}") from error
+
+
 def shipped() -> dict[str, Path]:
     """Weights files that come with the package, by name."""
     return {p.stem: p for p in sorted(SHIPPED.glob("*.safetensors"))}
@@ -114,7 +157,7 @@ def load(name_or_path: str | Path = "witt_light") -> WITT:
     """A trained model, from the weights that are shipped or from a file; no network is needed.
 
     Args:
-        name_or_path: name of shipped weights ("witt_light") or path of a weights file.
+        name_or_path: name of shipped weights ("witt_light"), or as of `load_weights`.
 
     Raises:
         InputError: no such weights, or a damaged file.
@@ -123,7 +166,7 @@ def load(name_or_path: str | Path = "witt_light") -> WITT:
 
 
 def resolve(name_or_path: str | Path) -> Path:
-    """Path of shipped weights by name, or of a file.
+    """Path of shipped weights by name, or of the file that a path means.
 
     Raises:
         InputError: neither; the message lists the names.
@@ -131,7 +174,7 @@ def resolve(name_or_path: str | Path) -> Path:
     files = shipped()
     if str(name_or_path) in files:
         return files[str(name_or_path)]
-    if not os.path.isfile(name_or_path):
+    if not os.path.exists(name_or_path):
         names = ", ".join(files) or "none"
         raise InputError(f"{name_or_path}: no such weights file, nor shipped weights ({names})")
-    return Path(name_or_path)
+    return _file(name_or_path)

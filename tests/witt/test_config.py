@@ -76,6 +76,8 @@ def test_is_frozen() -> None:
         ({"patch": 0}, "at least 1"),
         ({"modnet_layers": 0}, "at least 1"),
         ({"modnet_ratio": 0.1}, "modnet_ratio 0.1"),
+        ({"modnet_ratio": float("inf")}, "modnet_ratio inf"),
+        ({"modnet_ratio": float("nan")}, "modnet_ratio nan"),
         ({"classes": 2, "smooth_channels": 8}, "more than 8 channels and at most 48, not 8"),
         ({"classes": 2, "channels": 50}, "more than 0 channels and at most 48, not 50"),
         ({"classes": 2, "refiner_blocks": 0}, "refiner_blocks must be at least 1, not 0"),

@@ -51,6 +51,45 @@ def test_shipped_weights_by_name() -> None:
     assert all(map(torch.equal, theirs.parameters(), ours.parameters()))
 
 
+DTYPES = [torch.float16, torch.bfloat16, torch.float32, torch.float64]
+
+
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
+def test_a_model_comes_back_in_its_own_precision(
+    tmp_path: Path, model: witt.WITT, dtype: torch.dtype
+) -> None:
+    """Bit by bit; or in the precision that is asked for."""
+    model.to(dtype).save_pretrained(tmp_path / "a")
+    loaded = witt.WITT.from_pretrained(tmp_path / "a")
+    assert loaded.state_dict().keys() == model.state_dict().keys()
+    for name, tensor in model.state_dict().items():
+        assert loaded.state_dict()[name].dtype == dtype
+        assert torch.equal(loaded.state_dict()[name], tensor), name
+    loaded.save_pretrained(tmp_path / "b")
+    files = [(tmp_path / folder / "model.safetensors").read_bytes() for folder in ("a", "b")]
+    assert files[0] == files[1]
+    asked = witt.WITT.from_pretrained(tmp_path / "a", dtype=torch.float32)
+    assert {tensor.dtype for tensor in asked.parameters()} == {torch.float32}
+    assert all(
+        torch.equal(a, m.float())
+        for a, m in zip(asked.parameters(), model.parameters(), strict=True)
+    )
+
+
+def test_of_several_precisions_nothing_is_lost(tmp_path: Path, model: witt.WITT) -> None:
+    model.half().encoder.float()
+    model.save_pretrained(tmp_path / "mixed")
+    loaded = witt.WITT.from_pretrained(tmp_path / "mixed")
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float32}
+    for name, tensor in model.state_dict().items():
+        assert torch.equal(loaded.state_dict()[name], tensor.float()), name
+
+
+def test_shipped_weights_in_another_precision() -> None:
+    loaded = witt.WITT.from_pretrained("deepjscc_cifar", dtype=torch.float64)
+    assert {tensor.dtype for tensor in loaded.parameters()} == {torch.float64}
+
+
 def test_push_uploads_the_folder(model: witt.WITT, monkeypatch: pytest.MonkeyPatch) -> None:
     pushed: dict[str, Any] = {}
 

@@ -71,6 +71,23 @@ def test_one_file(weights: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert record["config"]["served_cbr"] == [1 / 48, 1 / 8]
 
 
+def test_folders(weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of a run, and of save_pretrained, which keeps no training record."""
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / "weights.safetensors").write_bytes(weights.read_bytes())
+    model, training = witt.load_weights(weights)
+    model.save_pretrained(tmp_path / "saved")
+    for folder, record in (("run", training), ("saved", {})):
+        code, out, err = run(capsys, tmp_path / folder, "--json")
+        assert (code, err) == (0, "")
+        assert json.loads(out)["training"] == record
+        assert json.loads(out)["config"]["dims"] == [16, 24, 32]
+    code, out, err = run(capsys, tmp_path)
+    assert (code, out) == (2, "")
+    assert "the folder has neither weights.safetensors (of witt train)" in err
+    assert err.count("\n") == 1
+
+
 def test_measured_results_beside_a_file_are_shown(
     weights: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -213,6 +213,64 @@ def test_no_such_file(tmp_path: Path, name: str) -> None:
             read_it(tmp_path / name)
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float16, torch.bfloat16], ids=str)
+def test_a_folder_of_save_pretrained(tmp_path: Path, model: witt.WITT, dtype: torch.dtype) -> None:
+    model.to(dtype).save_pretrained(tmp_path / "mine")
+    path = resolve(tmp_path / "mine")
+    assert path == tmp_path / "mine" / "model.safetensors"
+    for place in (path, tmp_path / "mine"):
+        loaded, training = load_weights(place)
+        assert (loaded.config, training, loaded.training) == (CONFIG, {}, False)
+        for name, tensor in model.state_dict().items():
+            assert torch.equal(loaded.state_dict()[name], tensor.float()), name
+
+
+def test_a_folder_of_a_run(path: Path, tmp_path: Path, model: witt.WITT) -> None:
+    """Beside its own files, of which config.json is of another kind."""
+    path.rename(tmp_path / "weights.safetensors")
+    (tmp_path / "config.json").write_text('{"preset": "witt_light"}')
+    assert resolve(tmp_path) == tmp_path / "weights.safetensors"
+    loaded, training = load_weights(tmp_path)
+    assert training == TRAINING
+    assert loaded.config == witt.load(tmp_path).config == model.config
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda f: (f / "config.json").unlink(), "no such weights file: the folder has neither"),
+        (lambda f: (f / "model.safetensors").unlink(), "the folder has neither"),
+        (lambda f: (f / "config.json").write_text("{"), "not the weights of a WITT model"),
+        (lambda f: (f / "config.json").write_text("[1]"), "not the weights of a WITT model"),
+        (lambda f: (f / "config.json").write_text('{"name": "x"}'), "not the weights of a WITT"),
+        (lambda f: (f / "config.json").write_bytes(b"\xff"), r"config\.json: cannot be read"),
+        (lambda f: (f / "model.safetensors").write_bytes(b"x"), "not a safetensors file"),
+    ],
+    ids=["no config", "no weights", "cut", "a list", "another config", "no text", "damaged"],
+)
+def test_folders_that_are_refused(
+    tmp_path: Path, model: witt.WITT, change: Any, message: str
+) -> None:
+    folder = tmp_path / "mine"
+    model.save_pretrained(folder)
+    change(folder)
+    with pytest.raises(witt.InputError, match=message) as caught:
+        witt.load(folder)
+    assert str(folder) in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_what_is_not_finite_in_the_record_is_null(tmp_path: Path, model: witt.WITT) -> None:
+    """Older files may have NaN, which is read as it is."""
+    path = tmp_path / "tiny.safetensors"
+    save_weights(path, model, {"validation": {"a": float("nan")}, "score_db": float("inf")})
+    state, metadata = read(path)
+    json.loads(metadata["training"], parse_constant=pytest.fail)
+    assert load_weights(path)[1] == {"validation": {"a": None}, "score_db": None}
+    rewrite(path, state, {**metadata, "training": '{"score_db": Infinity}'})
+    assert load_weights(path)[1] == {"score_db": float("inf")}
+
+
 def test_cannot_be_written(tmp_path: Path, model: witt.WITT) -> None:
     with pytest.raises(witt.InputError, match="cannot be written"):
         save_weights(tmp_path / "missing" / "tiny.safetensors", model, {})

@@ -25,7 +25,6 @@ KEYS = frozenset(
         "step",
         "seconds",
         "pixels",
-        "history",
     }
 )
 

@@ -132,7 +132,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     is_flag=True,
     help="Continue the run in --out with its settings; --steps and --minutes may be raised.",
 )
-@click.option("--init", metavar="WEIGHTS", help="Weights file or shipped weights to start from.")
+@click.option("--init", metavar="WEIGHTS", help="Weights to start from, as --weights elsewhere.")
 @output_option("Folder of the run. [default: runs/PRESET]")
 @click.pass_context
 def train(ctx: click.Context, **options: Any) -> None:
@@ -186,6 +186,7 @@ def _resumed_config(options: dict[str, Any], given: set[str], out: Path) -> Trai
 def _train_recipe(options: dict[str, Any], given: set[str]) -> int:
     """Run the stages of a recipe that are not done yet, and return the exit code."""
     from witt.training.checkpoint import NAME, WEIGHTS, read_checkpoint
+    from witt.training.folder import sole_run
     from witt.training.loop import limit_reached
     from witt.training.loop import train as run_training
     from witt.training.processes import joined
@@ -200,7 +201,7 @@ def _train_recipe(options: dict[str, Any], given: set[str]) -> int:
     stages = [stage_options(recipe, stage, options, given) for stage in recipe.stages]
     for folder, here in zip(recipe.folders(out)[:-1], stages[1:], strict=True):
         here["init"] = str(folder / WEIGHTS)
-    with joined(options["device"]) as processes:
+    with joined(options["device"]) as processes, sole_run(out, processes):
         for folder, here in zip(recipe.folders(out), stages, strict=True):
             resume = options["resume"] and (folder / NAME).is_file()
             config = _resumed_config(here, given, folder) if resume else new_config(here)

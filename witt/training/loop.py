@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -10,10 +9,12 @@ import click
 
 from witt.config import ModelConfig
 from witt.errors import InputError
-from witt.files import ensure_writable_folder, write_text
+from witt.files import write_text
 from witt.model import WITT
+from witt.report import to_json
 from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
 from witt.training.config import TrainConfig, uses_bf16
+from witt.training.folder import sole_run
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Sets, open_sets
 from witt.training.processes import Processes, joined
@@ -21,7 +22,7 @@ from witt.training.progress import Bar, duration
 from witt.training.records import Records
 from witt.training.run import Run
 from witt.training.start import initial_model, start_code, training_before
-from witt.training.validation import validation_batches
+from witt.training.validation import middles
 
 
 def train(
@@ -47,10 +48,11 @@ def train(
         Exit code: 0, or 128 and the number of the signal that ended the run.
 
     Raises:
-        InputError: something given cannot be used, or training diverged.
+        InputError: something given cannot be used, another run has the folder, or training
+            diverged.
     """
     out = Path(out)
-    with joined(config.device) as processes:
+    with joined(config.device) as processes, sole_run(out, processes):
         with processes.alike():
             processes.check(config.batch, config.accumulate)
             run, sets = _begin(config, out, resume, processes)
@@ -81,11 +83,10 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
             raise InputError(f"{out}: the run is done; raise {limit} to go on")
         model = WITT(ModelConfig.from_dict(state["model_config"]))
     sets = open_sets(config.data, config.val)
-    ensure_writable_folder(out)
     if state is None:
         start_code(model, config, sets.train, click.echo if processes.first else (lambda _: None))
     model.to(processes.device)
-    val = validation_batches(sets.val) if sets.val is not None else []
+    val = middles(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
     before = training_before(config) if state is None else None
     run = Run(config, out, model, sets.train, val, before, processes)
     if state is not None:
@@ -104,15 +105,22 @@ def limit_reached(config: TrainConfig, state: dict[str, Any]) -> str | None:
 
 def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records, again: str | None) -> int:
     if run.processes.first:
-        write_text(run.out / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
-    for note in (*sets.notes, *_introduction(run), records.note):
+        write_text(run.out / CONFIG, to_json(run.config.to_dict()) + "\n")
+    left_out = run.val and run.val.note
+    for note in (*sets.notes, left_out, *_introduction(run), *run.changes, records.note):
         if note is not None:
             bar.say(note)
     if run.step:
-        records.write({"step": run.step, "resumed": True})
+        records.write({"step": run.step, "seconds": round(run.seconds, 1), "resumed": True})
+        for change in run.changes:
+            records.write({"step": run.step, "warning": change})
     else:
         run.checkpoint()  # whatever happens, there is something to resume
-    code = run.fit(bar, records)
+    try:
+        code = run.fit(bar, records)
+    except InputError:
+        bar.say(run.kept.line(run.step))
+        raise
     if code:
         again = again or f"witt train --resume --out {run.out}"
         bar.say(f"stopped at step {run.step:,}; go on with: {again}")
@@ -121,6 +129,7 @@ def _carry_out(run: Run, sets: Sets, bar: Bar, records: Records, again: str | No
             f"done: {run.step:,} steps, {run.pixels / 1e6:.1f} megapixels, "
             f"{duration(run.seconds)}; weights in {run.out / WEIGHTS}"
         )
+    bar.say(run.kept.line(run.step))
     return code
 
 

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -18,6 +20,12 @@ from witt.sheets import TILE, read_sheets
 CACHE_BYTES = 1_500_000_000  # of decoded pictures, shared with the workers where they are forks
 HELD_OUT = 1024  # CIFAR-10 training pictures kept for validation
 NAMED = 20  # skipped files that a warning names
+
+
+def content_hash(pictures: Iterable[bytes]) -> str:
+    """16 digits that tell sets of pictures apart by what they hold, not by names or order."""
+    each = sorted(hashlib.sha256(picture).digest() for picture in pictures)
+    return hashlib.sha256(b"".join(each)).hexdigest()[:16]
 
 
 class Sets(NamedTuple):
@@ -97,6 +105,17 @@ class Pictures(Sequence[Pixels]):
         if index < len(self.paths):
             return str(self.paths[index])
         return f"tile {index - len(self.paths)}"
+
+    def content(self) -> str:
+        """`content_hash` of the files and tiles; reads every file once."""
+
+        def parts() -> Iterator[bytes]:
+            for path in self.paths:
+                with suppress(OSError):  # what cannot be read any more is skipped in training too
+                    yield path.read_bytes()
+            yield from (tile.tobytes() for tile in self._tiles)
+
+        return content_hash(parts())
 
     def __getstate__(self) -> dict[str, Any]:
         # Workers that are not forks get the names and decode for themselves.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import json
 import os
@@ -11,6 +12,7 @@ from types import ModuleType, TracebackType
 from typing import Any
 
 from witt.errors import InputError
+from witt.report import to_json
 from witt.training.checkpoint import LOG
 
 NO_TENSORBOARD = "TensorBoard is not installed, so there is only log.jsonl: pip install witt[train]"
@@ -24,6 +26,9 @@ class Records:
         tensorboard: None writes scalars where it is installed.
         step: steps done when the run is resumed; what TensorBoard has beyond them is dropped.
         silent: write nothing: of several processes one writes.
+
+    Raises:
+        InputError: the log of a resumed run cannot be written.
     """
 
     def __init__(
@@ -32,6 +37,8 @@ class Records:
         self.path, self.silent = out / LOG, silent
         self.board: Any = None
         self.note: str | None = None
+        if not silent:
+            _mend(self.path)
         installed = importlib.util.find_spec("tensorboard") is not None
         if tensorboard and not installed:
             self.note = NO_TENSORBOARD
@@ -65,17 +72,13 @@ class Records:
         """
         if self.silent:
             return
-        line = (json.dumps(entry) + "\n").encode()
+        line = (to_json(entry, indent=None) + "\n").encode()
         try:
-            file = os.open(self.path, os.O_RDWR | os.O_APPEND | os.O_CREAT, 0o644)
-            try:
-                size = os.fstat(file).st_size
-                # A line cut short by a power failure must not spoil the next one.
-                if size and os.pread(file, 1, size - 1) != b"\n":
-                    line = b"\n" + line
-                os.write(file, line)
-            finally:
-                os.close(file)
+            with open(self.path, "ab", buffering=0) as file:
+                end = file.tell()
+                if file.write(line) != len(line):  # a full disk takes what still fits
+                    file.truncate(end)
+                    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         except OSError as error:
             raise InputError(f"{self.path}: cannot be written: {error.strerror}") from error
 
@@ -86,3 +89,21 @@ class Records:
                 # A slash would start another group.
                 tag = name.replace("/", ":").replace(" ", "_")
                 self.board.add_scalar(f"{group}/{tag}", value, step)
+
+
+def _mend(path: Path) -> None:
+    """End a log with a whole line: one that a kill or a power failure cut short goes."""
+    try:
+        data = path.read_bytes() if path.exists() else b""
+        if not data or data.endswith(b"\n"):
+            return
+        start = data.rfind(b"\n") + 1
+        try:
+            json.loads(data[start:])
+        except ValueError:
+            os.truncate(path, start)
+        else:
+            with path.open("ab") as file:
+                file.write(b"\n")
+    except OSError as error:
+        raise InputError(f"{path}: cannot be written: {error.strerror}") from error

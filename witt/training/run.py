@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import closing
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ import torch
 from torch import Tensor
 
 from witt.errors import InputError
+from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB
 from witt.model import WITT
 from witt.profiles import PROFILES
 from witt.swin import compile_blocks
@@ -20,6 +22,7 @@ from witt.training.checkpoint import WEIGHTS, write_checkpoint
 from witt.training.config import TrainConfig
 from witt.training.data import batches
 from witt.training.gradient import Gradient
+from witt.training.kept import Kept
 from witt.training.optimizer import optimizers
 from witt.training.pace import Pace
 from witt.training.pictures import Pictures
@@ -29,7 +32,7 @@ from witt.training.published import detach_modnets
 from witt.training.records import Records
 from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
-from witt.training.validation import mean, points, summary, validate
+from witt.training.validation import Middles, mean, points, summary, validate
 from witt.training.watch import FiniteWatch, StallWatch, all_finite
 from witt.weights import save_weights
 
@@ -48,7 +51,7 @@ class Run:
         out: Path,
         model: WITT,
         train: Pictures,
-        val: Sequence[Tensor] = (),
+        val: Middles | None = None,
         before: dict[str, Any] | None = None,
         processes: Processes | None = None,
     ) -> None:
@@ -59,12 +62,15 @@ class Run:
         self.gradient = Gradient(config, model, self.processes)
         self.optimizers = optimizers(model, config.lr, config.muon_lr)
         self.average = Average(model, config.ema)
-        self.history: list[dict[str, Any]] = []
+        self.changes: list[str] = []  # in the pictures, since the checkpoint
         self.points = points(config)
+        self.kept = Kept(out, None if val is None else val.content, list(map(str, self.points)))
         self.profile = PROFILES[config.profile]
         detach_modnets(model, self.profile)
         self.finite, self.stall = FiniteWatch(), StallWatch()
-        self.figure = "psnr_db" if config.loss == "mse" else "ms_ssim_db"
+        self.figure, self.best_db = (
+            ("psnr_db", BEST_PSNR_DB) if config.loss == "mse" else ("ms_ssim_db", BEST_MS_SSIM_DB)
+        )
         if config.compile:
             compile_blocks(model)
 
@@ -87,13 +93,13 @@ class Run:
                 "step": self.step,
                 "seconds": self.seconds,
                 "pixels": self.pixels,
-                "history": self.history,
                 "pictures": len(self.train),
+                "content": self.content,
                 "before": self.before,
             },
         )
-        if not self.val:
-            self._save_weights({})
+        if self.val is None:
+            self._save_weights()
         return True
 
     def restore(self, state: dict[str, Any]) -> None:
@@ -117,8 +123,17 @@ class Run:
                 f"{len(self.train)}; start a new one with --init {self.out / WEIGHTS}"
             )
         self.step, self.seconds, self.pixels = state["step"], state["seconds"], state["pixels"]
-        self.history = state["history"]
         self.before = state.get("before")
+        if self.processes.first:
+            if state.get("content", self.content) != self.content:
+                self.changes.append("the training pictures are not those that the run had before")
+            change = self.kept.read()
+            self.changes += [change] if change is not None else []
+
+    @cached_property
+    def content(self) -> str:
+        """What the training pictures hold."""
+        return self.train.content()
 
     @property
     def progress(self) -> float:
@@ -130,7 +145,9 @@ class Run:
             shares.append(self.seconds / (60 * self.config.minutes))
         return max(shares)
 
-    def _save_weights(self, validation: dict[str, float]) -> None:
+    def _save_weights(
+        self, validation: dict[str, float] | None = None, score: float | None = None
+    ) -> None:
         live = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.state)
         training: dict[str, Any] = {
@@ -138,8 +155,11 @@ class Run:
             "hours": round(self.seconds / 3600, 3),
             "machine": self.processes.machine,
             "config": self.config.to_dict(),
-            "validation": validation,
+            "data_content": self.content,
+            "validation": validation or {},
         }
+        if validation and self.val is not None:
+            training["score_db"], training["val_content"] = score, self.val.content
         if self.before is not None:
             for figure in ("steps", "hours"):
                 total = f"total_{figure}"
@@ -148,6 +168,7 @@ class Run:
             training["before"] = self.before
         save_weights(self.out / WEIGHTS, self.model, training)
         self.model.load_state_dict(live)
+        self.kept.record = training
 
     # Training
 
@@ -181,7 +202,7 @@ class Run:
             return math.nan, self.finite.bad(self.step, snr_db, what)
         self.finite.good()
         self.average.update(self.model, self.step)
-        figure = -10 * math.log10(max(value, 1e-12))
+        figure = min(self.best_db, -10 * math.log10(max(value, 1e-12)))
         if self.step <= config.warmup:
             return figure, None
         self.stall.look(self.step, received, image)
@@ -222,10 +243,10 @@ class Run:
                 ) from error
             # First, since the validation takes a while and may be broken off.
             whole = self.checkpoint()
-            if whole and ours.first and not (self.out / WEIGHTS).exists():
-                self._save_weights({})
-            if self.val and whole and not stop() and self.validate(bar, records, stop):
-                self.checkpoint()
+            if whole and ours.first and not self.kept.scored:
+                self._save_weights()
+            if whole and not stop():
+                self.validate(bar, records, stop)
         if not whole:
             bar.say("the weights are not finite any more; the last good checkpoint is kept")
         return stop.exit_code
@@ -248,7 +269,7 @@ class Run:
                 bar.say(message)
                 records.write({"step": self.step, "warning": message})
             pace.step(value, bar, records)
-            if self.val and self.seconds - validated > 60 * config.val_minutes:
+            if self.val is not None and self.seconds - validated > 60 * config.val_minutes:
                 self.validate(bar, records, stop)
                 self.seconds, number = ours.agree(time.monotonic() - started, stop.received)
                 validated = self.seconds
@@ -259,25 +280,27 @@ class Run:
         pace.flush(records)
 
     @torch.compiler.set_stance("force_eager")  # other shapes than the compiled ones
-    def validate(self, bar: Bar, records: Records, stop: GracefulStop) -> bool:
+    def validate(self, bar: Bar, records: Records, stop: GracefulStop) -> None:
         """Score the averaged weights, and keep them where they are the best so far.
 
-        Returns:
-            Whether it was done: not when a signal came, the weights are not finite, or it is
-            another process's to do.
+        Nothing is done where a signal comes, the weights are not finite, there are no pictures, or
+        it is another process's to do.
         """
-        if not self.processes.first or not all_finite(list(self.average.state.values())):
-            return False
+        if self.val is None or not self.processes.first:
+            return
+        if not all_finite(list(self.average.state.values())):
+            return
         live = {name: value.clone() for name, value in self.model.state_dict().items()}
         self.model.load_state_dict(self.average.state)
         self.model.eval()
         with_ms_ssim = self.config.loss == "ms-ssim"
-        scores = validate(self.model, self.val, self.points, with_ms_ssim, stop, self.profile)
+        scores = validate(
+            self.model, self.val.batches, self.points, with_ms_ssim, stop, self.profile
+        )
         self.model.load_state_dict(live)
         self.model.train()
         if scores is None:
-            return False
-        earlier = [entry["score_db"] for entry in self.history if self._comparable(entry)]
+            return
         score = mean(scores.ms_ssim or scores.psnr)
         entry = {
             "step": self.step,
@@ -285,17 +308,13 @@ class Run:
             "megapixels": round(self.pixels / 1e6, 2),
             "validation": scores.psnr,
             "score_db": score,
+            "val_content": self.val.content,
         }
         if scores.ms_ssim:
             entry["validation_ms_ssim_db"] = scores.ms_ssim
-        self.history.append(entry)
         records.write(entry)
         records.scalars("validation", scores.ms_ssim or scores.psnr, self.step)
-        best = score >= max(earlier, default=-math.inf)
-        bar.say(summary(self.step, scores, self.points, best))
+        finite, best = math.isfinite(score), self.kept.beaten(self.step, score)
+        bar.say(summary(self.step, scores, self.points, best and finite))
         if best:
-            self._save_weights(scores.psnr)
-        return True
-
-    def _comparable(self, entry: dict[str, Any]) -> bool:
-        return "score_db" in entry and set(entry["validation"]) == set(map(str, self.points))
+            self._save_weights(scores.psnr, score if finite else None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Sequence
 from pathlib import Path
@@ -10,29 +9,15 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
-from numpy.typing import NDArray
 from scipy.optimize import least_squares
 
 from witt.errors import InputError
 from witt.options import HELP, output_option
 from witt.report import console, plain, table, to_json
+from witt.training.curve import FEWEST, Array, Curve, read_log
 
-Array = NDArray[np.float64]
-FEWEST = 5  # points: one more than the plain law's three, and one to check it with
 FEWEST_FOR_BREAK = 9
 BEST_DB = 60.0
-
-
-class Curve(NamedTuple):
-    """Validation scores of a training.
-
-    hours: since its beginning, over all its runs.
-    score_db: mean over the conditions of validation.
-    """
-
-    name: str
-    hours: Array
-    score_db: Array
 
 
 class Law(NamedTuple):
@@ -66,43 +51,6 @@ class Fit(NamedTuple):
     law: Law
     residual_db: float
     missed_db: float
-
-
-def read_log(path: Path) -> Curve:
-    """Validation curve of a run's folder or its log; runs that follow each other are joined.
-
-    A log goes back in time where a further run (`witt train --init`) was appended to it.
-
-    Raises:
-        InputError: it cannot be read, or holds too few validations.
-    """
-    file = path / "log.jsonl" if path.is_dir() else path
-    try:
-        lines = file.read_text(encoding="utf-8").splitlines()
-        entries = [json.loads(line) for line in lines if line.strip()]
-    except OSError as error:
-        raise InputError(f"{file}: cannot be read: {error.strerror or error}") from error
-    except ValueError as error:
-        raise InputError(f"{file}: is no training log (JSON lines): {error}") from error
-    hours: list[float] = []
-    scores: list[float] = []
-    kinds: list[tuple[str, ...]] = []
-    before = last = 0.0
-    for entry in entries:
-        if not isinstance(entry, dict) or not isinstance(entry.get("seconds"), (int, float)):
-            continue
-        if entry["seconds"] < last:
-            before += last
-        last = float(entry["seconds"])
-        if "score_db" in entry and "validation" in entry:
-            hours.append((before + last) / 3600)
-            scores.append(float(entry["score_db"]))
-            kinds.append(tuple(sorted(entry["validation"])))
-    same = [i for i, kind in enumerate(kinds) if kind == kinds[-1]]  # scores that compare
-    if len(same) < FEWEST:
-        raise InputError(f"{file}: holds {len(same)} validations; a fit needs {FEWEST}")
-    name = path.name if path.is_dir() or path.name != "log.jsonl" else path.parent.name
-    return Curve(name, np.array(hours)[same], np.array(scores)[same])
 
 
 def fit_law(hours: Array, score_db: Array) -> Law:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
@@ -38,7 +39,7 @@ def base_config(name: str, overrides: dict[str, Any], init: str | None) -> Model
         return load_weights(resolve(init))[0].config
     if name not in PRESETS:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
-    _check_overrides(name, overrides)
+    _check_overrides(PRESETS[name], overrides)
     return preset(name, **overrides)
 
 
@@ -68,12 +69,12 @@ def model_config(config: TrainConfig) -> ModelConfig:
     return _serving(base, config)
 
 
-def _check_overrides(name: str, overrides: dict[str, Any]) -> None:
+def _check_overrides(there: ModelConfig, overrides: dict[str, Any]) -> None:
     known = [entry.name for entry in fields(ModelConfig) if entry.name not in FOLLOWS]
     for key, value in overrides.items():
         if key not in known:
             raise InputError(f"--set {key}: unknown; choose from {', '.join(known)}")
-        like = getattr(PRESETS[name], key)
+        like = getattr(there, key)
         if isinstance(like, bool):
             fits, kind = isinstance(value, bool), "true or false"
         elif isinstance(like, int):
@@ -82,7 +83,8 @@ def _check_overrides(name: str, overrides: dict[str, Any]) -> None:
             fits = isinstance(value, (list, tuple)) and all(type(v) is int for v in value)
             kind = "whole numbers, as 48,96,192"
         else:
-            fits, kind = isinstance(value, Real) and not isinstance(value, bool), "a number"
+            fits, kind = isinstance(value, Real) and not isinstance(value, bool), "a finite number"
+            fits = fits and math.isfinite(value)
         if not fits:
             raise InputError(f"--set {key}={value}: it must be {kind}")
 
@@ -148,7 +150,7 @@ def initial_model(config: TrainConfig) -> WITT:
 
 def _with_abilities(there: ModelConfig, config: TrainConfig) -> ModelConfig:
     """The configuration of weights, with what may be replaced of it."""
-    _check_overrides(there.name, config.overrides)
+    _check_overrides(there, config.overrides)
     for name, value in config.overrides.items():
         has = getattr(there, name)
         if name not in ABILITIES and has != (tuple(value) if isinstance(has, tuple) else value):

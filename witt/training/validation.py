@@ -10,12 +10,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from witt.metrics import ms_ssim, psnr
+from witt.errors import InputError
+from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB, SMALLEST_WINDOW, ms_ssim, psnr
 from witt.model import WITT
 from witt.profile_link import transmit_as
 from witt.profiles import OURS, Profile
 from witt.training.config import CHANNELS, TrainConfig
-from witt.training.pictures import Pictures
+from witt.training.pictures import Pictures, content_hash
 
 CROP = 256  # side of the middle of a picture that is looked at
 PIXELS = 32 * CROP**2  # looked at in all
@@ -56,27 +57,57 @@ def points(config: TrainConfig) -> list[Point]:
     return found
 
 
-def validation_batches(pictures: Pictures) -> list[Tensor]:
-    """The middles of the pictures as uint8 batches (B, 3, H, W) of equal size.
+class Middles(NamedTuple):
+    """The validation pictures as they are looked at.
 
-    Of more pictures than 2.1 megapixels in all, some that lie evenly are taken.
+    batches: uint8 (B, 3, H, W), the pictures of a batch equally large.
+    content: `content_hash` of them: scores compare where it is the same.
+    note: what the user should know of them, if anything.
+    """
+
+    batches: list[Tensor]
+    content: str
+    note: str | None
+
+
+def middles(pictures: Pictures, with_ms_ssim: bool) -> Middles:
+    """The middles of the pictures, in batches of equal size.
+
+    Of more pictures than 2.1 megapixels in all, some that lie evenly are taken. Those that have
+    no MS-SSIM are left out where that is the score.
+
+    Raises:
+        InputError: none is left.
     """
     crops: dict[tuple[int, ...], list[Tensor]] = {}
-    middles = []
+    found, left_out = [], []
     for i in range(len(pictures)):
         pixels = pictures[i]
+        if with_ms_ssim and min(pixels.shape[:2]) < SMALLEST_WINDOW:
+            left_out.append(pictures.name(i))
+            continue
         top, left = (max(0, (side - CROP) // 2) for side in pixels.shape[:2])
-        middles.append(pixels[top : top + CROP, left : left + CROP])
-    most = max(1, PIXELS * len(middles) // max(sum(m[..., 0].size for m in middles), 1))
-    places = np.linspace(0, len(middles) - 1, min(most, len(middles))).round().astype(int)
+        found.append(pixels[top : top + CROP, left : left + CROP])
+    why = f"less than {SMALLEST_WINDOW} pixels high or wide, so without an MS-SSIM"
+    if not found:
+        raise InputError(f"--val: all pictures are {why} ({left_out[0]})")
+    most = max(1, PIXELS * len(found) // sum(m[..., 0].size for m in found))
+    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
     for i in places:
-        crop = torch.from_numpy(middles[i].copy()).permute(2, 0, 1)
+        crop = torch.from_numpy(found[i].copy()).permute(2, 0, 1)
         crops.setdefault(tuple(crop.shape), []).append(crop)
-    return [
+    batches = [
         batch
         for shape, same in crops.items()
         for batch in torch.stack(same).split(max(1, BATCH_PIXELS // (shape[1] * shape[2])))
     ]
+    content = content_hash(
+        f"{tuple(image.shape)}".encode() + image.numpy().tobytes()
+        for batch in batches
+        for image in batch
+    )
+    note = f"--val: {len(left_out)} left out, {why}: {left_out[0]}" if left_out else None
+    return Middles(batches, content, note)
 
 
 class Scores(NamedTuple):
@@ -124,7 +155,7 @@ def validate(
 
     Args:
         model: on any device.
-        batches: from `validation_batches`.
+        batches: from `middles`.
         at: conditions.
         with_ms_ssim: measure MS-SSIM too, which takes longer than all the rest.
         stop: asked now and then; where it says so, None is returned.
@@ -145,9 +176,9 @@ def validate(
                 profile, model, image, channel, point.snr_db, cbr, generator=generator
             )
             out = sent.image
-            quality.append(psnr(out, image))
+            quality.append(psnr(out, image).clamp(max=BEST_PSNR_DB))
             if with_ms_ssim:
-                similarity.append(ms_ssim(out, image).db)
+                similarity.append(ms_ssim(out, image).db.clamp(max=BEST_MS_SSIM_DB))
         scores.psnr[str(point)] = round(float(torch.cat(quality).mean()), 3)
         if with_ms_ssim:
             scores.ms_ssim[str(point)] = round(float(torch.cat(similarity).mean()), 3)

@@ -27,7 +27,8 @@ from witt.training.watch import StallWatch
 
 
 def lines(out: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (out / "log.jsonl").read_text().splitlines()]
+    text = (out / "log.jsonl").read_text()
+    return [json.loads(line, parse_constant=pytest.fail) for line in text.splitlines()]
 
 
 def signal_at(step: int, number: int, patch: pytest.MonkeyPatch) -> None:
@@ -76,7 +77,8 @@ def test_a_resumed_run_is_the_same_run(
     assert not torch.equal(
         whole["model"]["encoder.head.weight"], halted["model"]["encoder.head.weight"]
     )
-    assert {"step": 3, "resumed": True} in lines(tmp_path / "parts")
+    (resumed,) = [entry for entry in lines(tmp_path / "parts") if entry.get("resumed")]
+    assert (resumed["step"], resumed["seconds"]) == (3, round(halted["seconds"], 1))
 
 
 def test_what_a_run_leaves(
@@ -100,7 +102,7 @@ def test_what_a_run_leaves(
         assert torch.equal(value, state["average"][name].half().float())
     assert [set(entry) for entry in lines(out)] == [
         {"step", "seconds", "megapixels", "images_per_s", "psnr_db", "lr"},
-        {"step", "seconds", "megapixels", "validation", "score_db"},
+        {"step", "seconds", "megapixels", "validation", "score_db", "val_content"},
     ]
     assert {path.name for path in out.iterdir()} == {
         "checkpoint.pt",
@@ -119,6 +121,7 @@ def test_the_best_weights_are_kept(
     photos: Path,
     settings: Callable[..., TrainConfig],
     monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     """Validated after each step; the third is made the best one."""
     given = iter([1.0, 2.0, 5.0, 4.0, 3.0, 2.0, 1.0])
@@ -129,10 +132,10 @@ def test_the_best_weights_are_kept(
     config = settings(val=(str(photos),), val_minutes=1e-6)
     original = Run.validate
 
-    def counted(self: Run, *args: Any) -> bool:
+    def counted(self: Run, *args: Any) -> None:
         nonlocal next_value
         next_value = next(given)
-        return original(self, *args)
+        original(self, *args)
 
     next_value = 0.0
     monkeypatch.setattr(run_module, "validate", pretend)
@@ -141,6 +144,10 @@ def test_the_best_weights_are_kept(
     _, training = witt.load_weights(tmp_path / "run" / "weights.safetensors")
     assert training["steps"] == 3
     assert set(training["validation"].values()) == {5.0}
+    assert capsys.readouterr().out.splitlines()[-1] == (
+        "weights.safetensors holds step 3 (5.00 dB in validation), not the last: "
+        "step 6 scored 1.00 dB"
+    )
 
 
 def test_one_picture_is_learnt(
@@ -179,12 +186,16 @@ def test_compile_means_the_swin_blocks(
     assert {block.strip_is_compiled for block in blocks} == {compiles}
 
 
-def test_divergence_stops_the_run(tmp_path: Path, settings: Callable[..., TrainConfig]) -> None:
+def test_divergence_stops_the_run(
+    tmp_path: Path, settings: Callable[..., TrainConfig], capsys: pytest.CaptureFixture[str]
+) -> None:
     out = tmp_path / "run"
     config = settings(steps=100, lr=1e30, muon_lr=1e30, clip=1e30, warmup=0)
     with pytest.raises(InputError, match=r"training diverged: the .* was not finite in 20 steps"):
         train(config, out, tensorboard=False)
     assert read_checkpoint(out)["step"] == 0  # the one from before
+    last = capsys.readouterr().out.splitlines()[-1]
+    assert last.startswith("weights.safetensors holds step 0, not the last: step ")
     assert any("not finite" in entry.get("warning", "") for entry in lines(out))
 
 

@@ -71,6 +71,55 @@ def test_scores_of_other_conditions_are_left_out(tmp_path: Path) -> None:
     np.testing.assert_allclose(curve.hours * 3600, [3, 4, 5, 6, 7])
 
 
+def test_scores_of_other_pictures_are_left_out(tmp_path: Path) -> None:
+    entries = [
+        *({**entry, "val_content": "old"} for entry in validations([1, 2, 3])),
+        *({**entry, "val_content": "new"} for entry in validations([4, 5, 6, 7, 8])),
+    ]
+    curve = read_log(write_log(tmp_path / "log.jsonl", entries))
+    np.testing.assert_allclose(curve.hours * 3600, [4, 5, 6, 7, 8])
+
+
+@pytest.mark.parametrize("bad", ["null", "NaN", "Infinity", "-Infinity", '"9"', "true"])
+def test_scores_that_are_not_finite_are_left_out(tmp_path: Path, bad: str) -> None:
+    """Logs have null for them, and older ones what is no JSON."""
+    path = write_log(tmp_path / "log.jsonl", validations([1, 2, 3, 4, 5]))
+    with path.open("a") as log:
+        log.write(f'{{"step": 9, "seconds": 6, "validation": {{"x": {bad}}}, "score_db": {bad}}}\n')
+        log.write(f'{{"step": 9, "seconds": {bad}, "validation": {{}}, "score_db": 30}}\n')
+    done = CliRunner().invoke(command, [str(tmp_path), "--json"])
+    assert done.exit_code == 0, done.exception
+    (record,) = json.loads(done.output, parse_constant=pytest.fail)
+    assert record["score_db"] == [20, 21, 22, 23, 24]
+
+
+def test_lines_that_a_kill_cut_short_are_left_out(tmp_path: Path) -> None:
+    path = write_log(tmp_path / "log.jsonl", validations([1, 2, 3]))
+    with path.open("a") as log:
+        log.write('{"step": 3, "secon\n')
+    write_log(tmp_path / "more.jsonl", validations([4, 5]))
+    path.write_text(path.read_text() + (tmp_path / "more.jsonl").read_text() + '{"step": 5')
+    np.testing.assert_allclose(read_log(path).hours * 3600, [1, 2, 3, 4, 5])
+
+
+@pytest.mark.parametrize("seconds", [{"seconds": 200.0}, {}], ids=["now", "older logs"])
+def test_what_is_done_again_after_a_kill_counts_once(
+    tmp_path: Path, seconds: dict[str, float]
+) -> None:
+    """Killed after 350 s, it went on from a checkpoint at 200 s."""
+    first, again = validations([100, 200, 300, 350]), validations([0, 0, 310, 400, 500])
+    entries = [*first, {"step": 1, **seconds, "resumed": True}, *again[2:]]
+    curve = read_log(write_log(tmp_path / "log.jsonl", entries))
+    np.testing.assert_allclose(curve.hours * 3600, [100, 200, 310, 400, 500])
+
+
+def test_validations_at_one_moment_are_too_few(tmp_path: Path) -> None:
+    """Seconds are rounded: a tiny run has many at 0.1 s, and some at 0."""
+    path = write_log(tmp_path / "log.jsonl", validations([0.0] * 5 + [0.1] * 10))
+    with pytest.raises(InputError, match="a fit needs 5"):
+        read_log(path)
+
+
 @pytest.mark.parametrize(
     ("text", "message"),
     [("{", "no training log"), ("", "holds 0 validations"), ('{"seconds": 1}\n[]', "holds 0")],

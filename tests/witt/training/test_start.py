@@ -1,6 +1,7 @@
 """The model fits what a run asks for, or the run is refused in one line."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -44,7 +45,8 @@ def test_one_cbr_sets_the_channels_of_the_others(settings: Callable[..., TrainCo
         ({"overrides": {"dims": 3}}, "--set dims=3"),
         ({"overrides": {"window": 2.5}}, "a whole number"),
         ({"overrides": {"modulation": 1}}, "true or false"),
-        ({"overrides": {"modnet_ratio": True}}, "a number"),
+        ({"overrides": {"modnet_ratio": True}}, "a finite number"),
+        ({"overrides": {"modnet_ratio": float("inf")}}, "a finite number"),  # as 1e999
         ({"overrides": {"dims": [8, 12]}}, "one entry for each stage"),
         ({"overrides": {"heads": [5, 5, 5]}}, "cannot have 5 heads"),
     ],
@@ -78,6 +80,28 @@ def test_default_cbr() -> None:
 def test_cifar_has_its_own_usual_rates() -> None:
     usual = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
     assert default_cbr(witt.PRESETS["witt_cifar_light"]) == usual
+
+
+@pytest.mark.parametrize("store", [False, True], ids=["save_weights", "save_pretrained"])
+def test_folders_and_models_of_other_names_to_start_from(
+    tmp_path: Path, settings: Callable[..., TrainConfig], store: bool
+) -> None:
+    own = witt.ModelConfig("own", (8, 12), (1, 1), (1, 1), window=2, rate_adaptive=True)
+    stored = witt.WITT(own)
+    if store:
+        stored.save_pretrained(tmp_path / "own")
+    else:
+        (tmp_path / "own").mkdir()
+        witt.save_weights(tmp_path / "own" / "weights.safetensors", stored, {}, dtype=torch.float32)
+    config = settings(
+        init=str(tmp_path / "own"), preset="own", cbr=("1/3",), overrides={"modulation": False}
+    )
+    started = initial_model(config)
+    assert started.config == replace(
+        own, modulation=False, snr_range_db=(0, 10), cbr_range=(1 / 3, 1 / 3)
+    )
+    for name, value in started.state_dict().items():
+        assert torch.equal(value, stored.state_dict()[name])
 
 
 def test_weights_to_start_from(tmp_path: Path, settings: Callable[..., TrainConfig]) -> None:

@@ -2,17 +2,22 @@
 
 from collections.abc import Callable
 from itertools import pairwise
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from torch import Tensor
 
 import channels
 import witt
+from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB
+from witt.training import validation
 from witt.training.config import TrainConfig
 from witt.training.pictures import Pictures
 from witt.training.start import initial_model
-from witt.training.validation import Point, points, validate, validation_batches
+from witt.training.validation import Point, Scores, middles, points, validate
 
 
 def test_points(settings: Callable[..., TrainConfig]) -> None:
@@ -35,7 +40,7 @@ def test_middles_of_the_pictures() -> None:
     """Large ones are cut in the middle, equal sizes go together, none is lost."""
     tiles = np.zeros((3, 300, 270, 3), np.uint8)
     tiles[:, 22:278, 7:263] = np.array([1, 2, 3])[:, None, None, None]
-    batches = validation_batches(Pictures([], tiles))
+    batches = middles(Pictures([], tiles), with_ms_ssim=False).batches
     assert [tuple(batch.shape) for batch in batches] == [(3, 3, 256, 256)]
     assert torch.equal(batches[0][:, 0].flatten(1).amin(dim=1), torch.tensor([1, 2, 3]).byte())
     assert torch.equal(batches[0].flatten(1).amin(dim=1), batches[0].flatten(1).amax(dim=1))
@@ -44,7 +49,8 @@ def test_middles_of_the_pictures() -> None:
 def test_many_pictures_are_thinned_out_evenly() -> None:
     values = np.arange(96, dtype=np.uint8)[:, None, None, None]
     tiles = np.broadcast_to(values, (96, 256, 256, 3))
-    taken = torch.cat(validation_batches(Pictures([], tiles)))[:, 0, 0, 0].tolist()
+    batches = middles(Pictures([], tiles), with_ms_ssim=False).batches
+    taken = torch.cat(batches)[:, 0, 0, 0].tolist()
     assert len(taken) == 32
     assert (taken[0], taken[-1]) == (0, 95)
     assert {b - a for a, b in pairwise(taken)} <= {3, 4}
@@ -72,3 +78,25 @@ def test_scores_are_the_means_of_the_model(
         assert scores.psnr[str(point)] == pytest.approx(psnr, abs=0.05)
         assert scores.ms_ssim[str(point)] == pytest.approx(similar, abs=0.05)
     assert validate(model, [batch], at, with_ms_ssim=False, stop=lambda: True) is None
+
+
+def test_perfect_pictures_count_as_the_caps(
+    settings: Callable[..., TrainConfig],
+    picture: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Each by itself: of one perfect picture and one at 10·log10(255²) dB, the mean of the two."""
+
+    def received(_profile: object, _model: object, image: Tensor, *_: object, **__: object) -> Any:
+        off = torch.tensor([0.0, 1 / 255]).reshape(2, 1, 1, 1)
+        return SimpleNamespace(image=image + off if len(image) == 2 else image)
+
+    monkeypatch.setattr(validation, "transmit_as", received)
+    model, at = initial_model(settings()).eval(), [Point("awgn", 10.0, "1/16")]
+    image = witt.to_tensor(picture(0, 192, 192) // 2).mul(255).round().byte()
+    scores = validate(model, [image], at, with_ms_ssim=True)
+    assert scores == Scores({str(at[0]): BEST_PSNR_DB}, {str(at[0]): BEST_MS_SSIM_DB})
+    scores = validate(model, [image.expand(2, -1, -1, -1)], at, with_ms_ssim=False)
+    assert scores is not None
+    one = 10 * np.log10(255**2)
+    assert scores.psnr[str(at[0])] == pytest.approx((BEST_PSNR_DB + one) / 2, abs=1e-3)
