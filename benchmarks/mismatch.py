@@ -1,0 +1,193 @@
+"""`python -m benchmarks.mismatch`: what a wrong SNR costs each codec.
+
+Both ends are told one SNR, by which they plan, and the channel has another. The receiver either
+believes what it was told, or estimates the noise for itself, which changes its error variances and
+never the plan. Beside them the same with both ends told the truth.
+
+{"format": …, "run": {command, commit, machine, …}, "dataset": {…}, "channel": {…}, "seed": 0,
+ "told_db": 10, "cbr": …, "true_db": […],
+ "codecs": {weights: {"weights_sha256": …, "psnr_db": {way: [[…] a picture, …] a true SNR}}}}
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+import torch
+
+import channels
+from benchmarks.dataset import Dataset, open_dataset
+from benchmarks.labels import cbr_label
+from benchmarks.plot import LOOKS, MORE, paper_style, save
+from benchmarks.provenance import run_record
+from witt.errors import InputError
+from witt.evaluation import image_seed
+from witt.files import ensure_writable_folder, write_text
+from witt.images import to_tensor
+from witt.link import Link, draw_channel
+from witt.metrics import BEST_PSNR_DB, psnr
+from witt.model import WITT
+from witt.options import Cbr, CbrType, ChannelListType, SnrSpec, SnrType, SnrValueType
+from witt.report import file_sha256, to_json
+from witt.weights import load_weights, resolve
+
+FORMAT = "witt-mismatch-1"
+WAYS = {
+    "known": "both ends told the truth",
+    "estimated": "told {told:g} dB, receiver estimates the noise",
+    "believed": "told {told:g} dB, receiver believes it",
+}
+LINES = {"known": "-", "estimated": "--", "believed": ":"}
+
+
+def qualities(
+    model: WITT, image: torch.Tensor, link: Link, told_db: float, true_db: float, cbr: float,
+    seeds: Sequence[int],
+) -> dict[str, list[float]]:  # fmt: skip
+    """PSNR (dB) of pictures of one size, for each of `WAYS`, over the same noise.
+
+    Args:
+        model: both ends.
+        image: (B, 3, H, W).
+        link: the channel.
+        told_db: SNR in the header.
+        true_db: SNR of the channel.
+        cbr: requested.
+        seeds: one for each picture.
+    """
+    channel = link.module()
+    h, noise = draw_channel(
+        channel, model.channel_uses((image.shape[2], image.shape[3]), cbr), seeds
+    )
+    known = model(image, channel, true_db, cbr, h=h, noise=noise)
+    symbols, header = model.encode(image, told_db, cbr)
+    out = channel(symbols, true_db, h=h, noise=noise)
+    images = {"known": known.image}
+    for way, believed_db in (("estimated", true_db), ("believed", told_db)):
+        noise_var = out.noise_var.new_full((1, 1), 10 ** (-believed_db / 10))
+        x_hat, error = channels.mmse(out.y, out.h, noise_var)
+        # Not `decode`, which warns of what is meant here.
+        images[way] = model.reconstruct(x_hat, header, error)
+    return {
+        way: psnr(received, image).clamp(max=BEST_PSNR_DB).tolist()
+        for way, received in images.items()
+    }
+
+
+def measure(
+    name: str, dataset: Dataset, link: Link, told_db: float, true_db: Sequence[float], cbr: float,
+    seed: int,
+) -> dict[str, Any]:  # fmt: skip
+    """The entry of one codec in the file."""
+    path = resolve(name)
+    model = load_weights(path)[0]
+    found: dict[str, list[list[float]]] = {way: [[] for _ in true_db] for way in WAYS}
+    for index in range(len(dataset)):
+        pixels = dataset.read(index)
+        for place, snr_db in enumerate(true_db):
+            with torch.inference_mode():
+                values = qualities(
+                    model, to_tensor(pixels), link, told_db, snr_db, cbr, [image_seed(seed, pixels)]
+                )
+            for way, value in values.items():
+                found[way][place] += value
+    return {"weights_sha256": file_sha256(path), "psnr_db": found}
+
+
+def draw(documents: Sequence[dict[str, Any]], folder: Path, name: str) -> list[Path]:
+    """A panel for each codec of the files: PSNR over the SNR of the channel."""
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    panels = [(d, codec, entry) for d in documents for codec, entry in d["codecs"].items()]
+    columns = min(4, len(panels))
+    rows = -(-len(panels) // columns)
+    with paper_style():
+        figure = Figure(figsize=(2.7 * columns, 2.3 * rows + 0.7), layout="constrained")
+        FigureCanvasAgg(figure)
+        grid = figure.subplots(rows, columns, squeeze=False, sharex=True).flatten()
+        for axes, (document, codec, entry) in zip(grid, panels, strict=False):
+            look = LOOKS.get(codec, MORE[0])
+            for way, label in WAYS.items():
+                means = [np.mean(values) for values in entry["psnr_db"][way]]
+                told = label.format(told=document["told_db"])
+                axes.plot(
+                    document["true_db"], means, LINES[way], color=look.colour, lw=1.4, label=told
+                )
+            axes.axvline(document["told_db"], color="#7a8090", lw=0.6)
+            data = document["dataset"]
+            axes.set_title(
+                f"{codec}: {data['name']}, {data['pictures']}, CBR {cbr_label(document['cbr'])}",
+                size=8, loc="left",
+            )  # fmt: skip
+        for axes in grid[len(panels) :]:
+            axes.set_axis_off()
+        figure.supxlabel("SNR of the channel (dB)", size=8)
+        figure.supylabel("PSNR (dB)", size=8)
+        handles, labels = grid[0].get_legend_handles_labels()
+        for handle in handles:
+            handle.set_color("#1f2430")
+        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+        return save(figure, folder, name)
+
+
+@click.command(context_settings={"help_option_names": ["-h", "--help"]})
+@click.option("--data", type=click.Path(path_type=Path), help="Folder of pictures, or of sheets.")
+@click.option("--weights", help="Names or files, with commas between.")
+@click.option("--told", "told_db", type=SnrValueType(), default="10", show_default=True)
+@click.option("--snr", type=SnrType(), default="4:16:2", show_default=True, help="Of the channel.")
+@click.option("--cbr", type=CbrType(), default="1/16", show_default=True)
+@click.option("--channel", type=ChannelListType(), default="awgn", show_default=True)
+@click.option("--limit", type=click.IntRange(min=1), help="Only the first N pictures.")
+@click.option("--seed", type=int, default=0, show_default=True)
+@click.option(
+    "-o", "--out", type=click.Path(path_type=Path), required=True, help="JSON file of this run."
+)
+@click.option(
+    "--figure", multiple=True, type=click.Path(path_type=Path), help="Draw these files into one."
+)
+def command(
+    data: Path | None, weights: str | None, told_db: float, snr: SnrSpec, cbr: Cbr,
+    channel: Sequence[str], limit: int | None, seed: int, out: Path, figure: Sequence[Path],
+) -> None:  # fmt: skip
+    """Measure what a wrong SNR costs, or draw what was measured (--figure A --figure B)."""
+    try:
+        ensure_writable_folder(out.parent)
+        if figure:
+            documents = [json.loads(path.read_text()) for path in figure]
+            for path in draw(documents, out.parent, out.stem):
+                click.echo(f"Figure: {path}")
+            return
+        if data is None or weights is None:
+            raise InputError("name what to measure: --data DIR --weights NAME[,NAME…]")
+        dataset, link, points = open_dataset(data, limit), Link(channel[0]), snr.points()
+        document = {
+            "format": FORMAT,
+            "run": run_record(),
+            "dataset": dataset.record(),
+            "channel": link.record(),
+            "seed": seed,
+            "told_db": told_db,
+            "cbr": cbr.value,
+            "true_db": list(points),
+            "codecs": {
+                name: measure(name, dataset, link, told_db, points, cbr.value, seed)
+                for name in weights.split(",")
+            },
+        }
+        write_text(out, to_json(document) + "\n")
+        for name, entry in document["codecs"].items():
+            for way, values in entry["psnr_db"].items():
+                means = " ".join(f"{np.mean(value):6.2f}" for value in values)
+                click.echo(f"{name:20} {way:10} {means}")
+    except InputError as error:
+        raise click.ClickException(str(error)) from error
+
+
+if __name__ == "__main__":
+    command()
