@@ -6,6 +6,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -14,9 +15,10 @@ from benchmarks.training import training_record
 from witt.adaptation import Adaptation, trained_for
 from witt.errors import InputError
 from witt.images import Pixels, to_pixels, to_tensor
-from witt.link import Link, check_request, draw_channel
+from witt.link import Link, draw_channel
 from witt.model import WITT
 from witt.report import file_sha256
+from witt.requests import check_request
 from witt.weights import load_weights
 
 BATCH_PIXELS = 64 * 32 * 32
@@ -51,9 +53,8 @@ class Jscc:
         }
 
     @cached_property
-    def _loaded(self) -> tuple[WITT, str]:
-        model, training = load_weights(self.weights)
-        return model, trained_for(training)
+    def _loaded(self) -> tuple[WITT, dict[str, Any]]:
+        return load_weights(self.weights)
 
     @property
     def model(self) -> WITT:
@@ -83,14 +84,14 @@ class Jscc:
         image = torch.cat([to_tensor(pixels) for pixels in pictures])
         channel = link.module()
         try:
-            said = self._said(snr_db, cbr)
+            said = self._said(link, snr_db, cbr)
             with warnings.catch_warnings():  # more uses than asked for would be unfair
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
                 uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
                 h, noise = draw_channel(channel, uses, seeds)
                 adaptation = None
                 if self.adapt:
-                    adaptation = Adaptation(self.adapt, channel, self._loaded[1])
+                    adaptation = Adaptation(self.adapt, channel, trained_for(self._loaded[1]))
                 sent = self.model(
                     image, channel, snr_db, cbr, h=h, noise=noise, adaptation=adaptation
                 )
@@ -102,16 +103,15 @@ class Jscc:
         counted = sent.symbols.shape[1]
         return [Sent(to_pixels(one[None]), counted, dict(info)) for one in sent.image]
 
-    def _said(self, snr_db: float, cbr: float) -> list[str]:
+    def _said(self, link: Link, snr_db: float, cbr: float) -> list[str]:
         """What there is to say against a request.
 
         Raises:
             InputError: the model does not serve it.
         """
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            check_request(self.model, [snr_db], [cbr])
-        return [str(warning.message) for warning in caught]
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they go into the results
+            return check_request(self.model, [snr_db], [cbr], [link], self._loaded[1])
 
 
 def _batches(pictures: Sequence[Pixels]) -> Iterator[range]:

@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from benchmarks.scheme import Sent
 from witt.images import Pixels, to_tensor
-from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB, WINDOW, ms_ssim, psnr
+from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB, WINDOW, capped, ms_ssim, psnr
 from witt.published_metrics import SCALES, ms_ssim_published
 
 NAN = math.nan
@@ -46,7 +46,7 @@ def measure(original: Pixels, sent: Sent, *, with_ms_ssim: bool = True) -> Measu
     if sent.pixels is None:
         return Measured(Row(NAN, NAN, NAN, NAN, sent.channel_uses, cbr), None)
     x, y = to_tensor(sent.pixels), to_tensor(original)
-    quality = min(float(psnr(x, y)), BEST_PSNR_DB)
+    quality = capped(float(psnr(x, y)), BEST_PSNR_DB)
     if not with_ms_ssim:
         return Measured(Row(quality, NAN, NAN, NAN, sent.channel_uses, cbr), None)
     similarity = ms_ssim(x, y)
@@ -56,7 +56,7 @@ def measure(original: Pixels, sent: Sent, *, with_ms_ssim: bool = True) -> Measu
     row = Row(
         quality,
         float(similarity.value),
-        _capped(float(similarity.db)),
+        capped(float(similarity.db), BEST_MS_SSIM_DB),
         published,
         sent.channel_uses,
         cbr,
@@ -65,8 +65,4 @@ def measure(original: Pixels, sent: Sent, *, with_ms_ssim: bool = True) -> Measu
 
 
 def _db(value: float) -> float:
-    return _capped(-10 * math.log10(1 - value)) if value < 1 else BEST_MS_SSIM_DB
-
-
-def _capped(db: float) -> float:
-    return min(db, BEST_MS_SSIM_DB)  # NaN stays NaN: it is the first argument
+    return capped(-10 * math.log10(1 - value) if value < 1 else math.inf, BEST_MS_SSIM_DB)

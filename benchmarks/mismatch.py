@@ -166,7 +166,7 @@ def command(
         if data is None or weights is None:
             raise InputError("name what to measure: --data DIR --weights NAME[,NAME…]")
         dataset, link, points = open_dataset(data, limit), Link(channel[0]), snr.points()
-        document = {
+        document: dict[str, Any] = {
             "format": FORMAT,
             "run": run_record(),
             "dataset": dataset.record(),

@@ -5,9 +5,10 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
-from collections.abc import Sequence
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
-from typing import Any
 
 import click
 import torch
@@ -15,17 +16,13 @@ from rich.progress import Progress
 
 from witt.adaptation import trained_for
 from witt.errors import InputError
-from witt.evaluate_tables import show, show_both, summary, warn_of_variants
+from witt.evaluate_tables import remarks, show, show_both
 from witt.evaluation import Condition, evaluate
-from witt.files import ensure_writable_folder, write_text
+from witt.evaluation_file import FORMAT, Evaluated
+from witt.files import ensure_writable_folder
 from witt.inputs import Input, conversions, gather_with_sheets
-from witt.link import (
-    Link,
-    check_request,
-    fading_options,
-    make_links,
-    seed_option,
-)
+from witt.link import Link, fading_options, make_links, seed_option
+from witt.lock import sole_writer
 from witt.options import (
     HELP,
     Cbr,
@@ -46,9 +43,8 @@ from witt.profiles import (
     profile_option,
 )
 from witt.report import console, file_sha256, to_json, version
+from witt.requests import check_request
 from witt.weights import load_weights, resolve
-
-FORMAT = "witt-evaluation-1"
 
 
 @click.command(
@@ -81,7 +77,10 @@ FORMAT = "witt-evaluation-1"
 @adapt_option
 @weights_option()
 @device_option()
-@output_option("JSON file for the results, with the figures of each picture.")
+@output_option(
+    "JSON file for the results, with the figures of each picture. It is written as it grows; after "
+    "Ctrl-C the same command goes on from there."
+)
 @click.option("--json", "as_json", is_flag=True, help="Print that JSON and nothing else.")
 def command(
     images: Sequence[Path],
@@ -104,8 +103,9 @@ def command(
     """Measure the mean quality over pictures, at every channel, CBR and SNR of the lists.
 
     DIR is a folder of pictures or of CIFAR-10 sheets (its test set), or a picture. PSNR and
-    MS-SSIM are taken of each 8-bit picture and averaged in dB, unless --profile says otherwise.
-    Every cell is the same whatever else is in the lists.
+    MS-SSIM are taken of each 8-bit picture and averaged in dB, unless --profile says otherwise; a
+    picture that arrives without error counts as 100 dB of PSNR and 60 dB of MS-SSIM. Every cell
+    is the same whatever else is in the lists.
     """
     links = make_links(channel, fading, coherence, k_factor_db)
     snrs, cbrs = tuple(dict.fromkeys(snr.points())), tuple(dict.fromkeys(cbr))
@@ -114,71 +114,92 @@ def command(
     if adapt and profile != "ours":
         raise InputError(f"--adapt {adapt}: goes with --profile ours only, not {profile}")
     model, training = load_weights(path)
+    digest = file_sha256(path)
     model = model.to(where)
-    check_request(model, snrs, [ratio.value for ratio in cbrs])
+    ratios = [ratio.value for ratio in cbrs]
+    check_request(model, (), ratios)  # before the pictures are read, which takes longer
     pictures = gather_with_sheets(images, limit=limit)
     if output is not None:
         check_output(output, pictures)
-    for line in conversions(pictures):
+    sizes = [picture.size for picture in pictures]
+    notes = conversions(pictures)
+    for line in notes:
         click.echo(f"Note: {line}", err=True)
+    notes += check_request(model, snrs, ratios, links, training, sizes)
     conditions = [
         Condition(*cell, chosen)
         for cell in itertools.product(links, cbrs, snrs)
         for chosen in profiles_of(profile, pictures, cell[0], with_ms_ssim=with_ms_ssim)
     ]
-    figures: dict[Condition, list[dict[str, Any]]] = {condition: [] for condition in conditions}
-    screen = console(err=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("Evaluating", total=len(pictures) * len(conditions))
-        work = evaluate(
-            pictures,
-            model,
-            conditions,
-            seed=seed,
-            with_ms_ssim=with_ms_ssim,
-            adapt=adapt,
-            loss=trained_for(training),
-        )
-        for condition, entry in work:
-            figures[condition].append(entry)
-            progress.advance(task)
-    results = [
-        {**condition.link.record(), **_asked(condition), **summary(entries, condition.profile)}
-        for condition, entries in figures.items()
-    ]
-    record = {
+    head = {
         "format": FORMAT,
         "command": shlex.join(["witt", *sys.argv[1:]]),
         "version": version(),
         "torch": torch.__version__,
         "device": str(where),
-        "weights": {"name": weights, "sha256": file_sha256(path)},
+        "weights": {"name": weights, "sha256": digest},
         "config": model.config.to_dict(),
         "profile": profile,
+        "ms_ssim": with_ms_ssim,
         "adapt": adapt,
         "seed": seed,
-        "images": len(pictures),
-        "results": results,
+        "notes": notes,
     }
-    text = to_json(record)
-    if output is not None:
-        write_text(output, text + "\n")
+    with nullcontext() if output is None else sole_writer(output):
+        evaluated = Evaluated(head, conditions, len(pictures), output)
+        if evaluated.continues:
+            click.echo(f"Note: {output}: going on from what is finished in it", err=True)
+        with _interruptible(evaluated), _progress(len(pictures) * len(conditions)) as advance:
+            work = evaluate(
+                pictures,
+                model,
+                conditions,
+                seed=seed,
+                with_ms_ssim=with_ms_ssim,
+                adapt=adapt,
+                loss=trained_for(training),
+                known=evaluated.known,
+            )
+            for condition, entries in work:
+                evaluated.add(condition, entries)
+                advance(len(entries))
+        results = evaluated.results
+        said = remarks(results)
+        evaluated.save(said)
     title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
     title += f", {adapt} steps of adaptation" if adapt else ""
     (show_both if profile == "both" else show)(results, title, err=as_json)
-    warn_of_variants(results)
+    for line in said:
+        warnings.warn(line, stacklevel=2)
     if as_json:
-        click.echo(text)
+        click.echo(to_json(evaluated.record(said)))
 
 
-def _asked(condition: Condition) -> dict[str, Any]:
-    return {
-        "profile": condition.profile.name,
-        "departures": list(condition.profile.departures),
-        "snr_db": condition.snr_db,
-        "cbr_requested": condition.cbr.value,
-        "cbr_label": str(condition.cbr),
-    }
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, and what moves it on."""
+    screen = console(err=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        task = progress.add_task("Evaluating", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def _interruptible(evaluated: Evaluated) -> Iterator[None]:
+    """Keep what is finished, whatever ends the run, and say where it is after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        evaluated.save()
+        if evaluated.output is None or not evaluated.share:
+            raise
+        raise InputError(
+            f"interrupted: {evaluated.output} keeps what is finished ({evaluated.share:.0%}); "
+            "the same command goes on from there"
+        ) from error
+    except Exception:
+        evaluated.save()
+        raise
 
 
 def profiles_of(

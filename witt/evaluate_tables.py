@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import itertools
 import math
-import warnings
 from collections import Counter
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
+from witt.metrics import CAPPED, UNDEFINED, is_capped
 from witt.profiles import OURS, PUBLISHED, Profile
-from witt.report import console, number, table
+from witt.report import console, number, plain, some, table
 
 KINDS = {"psnr_db": "PSNR dB", "ms_ssim_db": "MS-SSIM dB"}
 
@@ -34,10 +34,13 @@ def summary(entries: list[dict[str, Any]], profile: Profile) -> dict[str, Any]:
 
 
 def _psnr_of_mean_mse(entries: list[dict[str, Any]]) -> float:
-    """PSNR of the mean squared error of each batch, averaged over the batches, dB."""
+    """PSNR of the mean squared error of each batch, averaged over the batches, dB.
+
+    A picture without error counts as 100 dB, an error of 1e-10, so that no mean is 0.
+    """
     batches = [list(each) for _, each in itertools.groupby(entries, lambda e: e["batch"])]
     means = [np.mean([10 ** (-entry["psnr_db"] / 10) for entry in batch]) for batch in batches]
-    return float(np.mean([-10 * math.log10(mse) if mse else math.inf for mse in means]))
+    return float(np.mean([-10 * math.log10(mse) for mse in means])) + 0.0  # no -0
 
 
 def show(results: Sequence[dict[str, Any]], title: str, *, err: bool) -> None:
@@ -60,7 +63,7 @@ def show(results: Sequence[dict[str, Any]], title: str, *, err: bool) -> None:
 def show_both(results: Sequence[dict[str, Any]], title: str, *, err: bool) -> None:
     """For each channel and CBR: ours, what each departure changes by itself, and published."""
     screen = console(err=err)
-    screen.print(title)
+    screen.print(plain(title))
     for (name, cbr), group in itertools.groupby(results, lambda r: (r["channel"], r["cbr_label"])):
         cells = list(group)
         snrs = list(dict.fromkeys(r["snr_db"] for r in cells))
@@ -83,15 +86,23 @@ def show_both(results: Sequence[dict[str, Any]], title: str, *, err: bool) -> No
 
 def _changes(row: Sequence[float], ours: Sequence[float]) -> list[str]:
     changes = [a - b for a, b in zip(row, ours, strict=True)]
-    return ["–" if math.isnan(change) else f"{change:+.2f}" for change in changes]
+    # Rounded first: what rounds to zero is +0.00.
+    return ["–" if math.isnan(c) else f"{round(c, 2) + 0.0:+.2f}" for c in changes]
 
 
-def warn_of_variants(results: Sequence[dict[str, Any]]) -> None:
-    """Say which kinds of MS-SSIM the means are of, where it is not the standard one alone."""
-    variants = Counter(entry["ms_ssim_variant"] for entry in results[0]["images"])
-    if set(variants) - {"ms-ssim", "ms-ssim-published", None}:
+def remarks(results: Sequence[dict[str, Any]]) -> list[str]:
+    """What must be said of the figures: which MS-SSIM, and where they are capped or missing."""
+    entries = [entry for result in results for entry in result["images"]]
+    lines = []
+    kinds = {(e["image"], e["ms_ssim_variant"]) for e in entries}
+    variants = Counter(kind for _, kind in sorted(kinds, key=str) if kind not in (None, UNDEFINED))
+    if set(variants) - {"ms-ssim", "ms-ssim-published"}:
         named = ", ".join(f"{name} ({count})" for name, count in variants.items())
-        warnings.warn(
-            f"the MS-SSIM is not the standard one of 5 scales for every picture: {named}",
-            stacklevel=2,
-        )
+        lines.append(f"the MS-SSIM is not the standard one of 5 scales for every picture: {named}")
+    if small := [e["image"] for e in entries if e["ms_ssim_variant"] == UNDEFINED]:
+        lines.append(f"too small for MS-SSIM, which therefore has no mean: {some(small)}")
+    if broken := [e["image"] for e in entries if math.isnan(e["psnr_db"])]:
+        lines.append(f"received as NaN, so that there is no mean: {some(broken)}")
+    if perfect := [e["image"] for e in entries if is_capped(e["psnr_db"], e["ms_ssim_db"])]:
+        lines.append(f"{some(perfect)}: {CAPPED}")
+    return lines

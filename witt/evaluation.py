@@ -6,7 +6,7 @@ import hashlib
 import itertools
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import torch
@@ -16,7 +16,7 @@ from witt.adaptation import Adaptation
 from witt.images import Pixels, to_tensor
 from witt.inputs import Input
 from witt.link import Link, draw_channel, memory_for
-from witt.metrics import ms_ssim, psnr
+from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB, capped, ms_ssim, psnr
 from witt.model import WITT
 from witt.options import Cbr
 from witt.profile_link import transmit_as
@@ -25,6 +25,8 @@ from witt.published_metrics import published_similarity
 from witt.signals import Transmission
 
 TILES = 1024
+
+Entries = list[dict[str, Any]]  # the figures of the pictures of a batch
 
 
 class Condition(NamedTuple):
@@ -56,7 +58,8 @@ def evaluate(
     with_ms_ssim: bool = True,
     adapt: int = 0,
     loss: str = "mse",
-) -> Iterator[tuple[Condition, dict[str, Any]]]:
+    known: Callable[[Condition, Entries], Entries | None] = lambda *_: None,
+) -> Iterator[tuple[Condition, Entries]]:
     """Send every picture at every condition.
 
     Photographs go one by one, CIFAR-10 pictures in batches of 1,024. Profiles that differ in the
@@ -70,9 +73,11 @@ def evaluate(
         with_ms_ssim: whether to measure it; NaN if not.
         adapt: steps of `Adaptation`, for the profile `ours`.
         loss: of these.
+        known: gives the figures of a batch at a condition where there are some from before, by
+            the `image`, `seed` and `batch` of its pictures. It is not sent again.
 
     Yields:
-        A condition and the figures of one picture at it.
+        A condition and the figures of the pictures of one batch at it.
 
     Raises:
         InputError: a CBR or SNR that the model does not serve, or too little memory.
@@ -81,19 +86,25 @@ def evaluate(
     for number, batch in enumerate(batches(pictures)):
         pixels = [picture.read() for picture in batch]
         seeds = [image_seed(seed, each) for each in pixels]
+        named: Entries = [
+            {"image": str(picture), "seed": own_seed, "batch": number}
+            for picture, own_seed in zip(batch, seeds, strict=True)
+        ]
         whole = torch.cat([to_tensor(each, device) for each in pixels])
         for _, group in itertools.groupby(conditions, lambda condition: condition[:3]):
             arrivals: dict[Profile, Arrival] = {}
             for condition in group:
+                if (before := known(condition, named)) is not None:
+                    yield condition, before
+                    continue
                 way = condition.profile.only(ON_THE_WAY if condition.link.fades else WITHOUT_GAIN)
                 if way not in arrivals:
                     channel = condition.link.module()
                     adaptation = Adaptation(adapt, channel, loss) if adapt else None
                     arrivals[way] = send_batch(model, whole, condition, seeds, adaptation)
                 figures = measure(arrivals[way], condition.profile, with_ms_ssim=with_ms_ssim)
-                for picture, own_seed, figure in zip(batch, seeds, figures, strict=True):
-                    named = {"image": str(picture), "seed": own_seed, "batch": number}
-                    yield condition, named | figure
+                both = zip(named, figures, strict=True)
+                yield condition, [name | figure for name, figure in both]
 
 
 def batches(pictures: Sequence[Input]) -> Iterator[Sequence[Input]]:
@@ -149,13 +160,12 @@ def send_batch(
     return Arrival(image, sent, (time.perf_counter() - started) / len(image))
 
 
-def measure(
-    arrival: Arrival, profile: Profile, *, with_ms_ssim: bool = True
-) -> list[dict[str, Any]]:
-    """The figures of each picture, measured as the profile has it."""
+def measure(arrival: Arrival, profile: Profile, *, with_ms_ssim: bool = True) -> Entries:
+    """The figures of each picture, measured as the profile has it, perfect ones `capped`."""
     image, sent, seconds = arrival
     eight_bit = not profile.float_pixels
-    quality = psnr(sent.image, image, eight_bit=eight_bit).tolist()
+    psnrs = psnr(sent.image, image, eight_bit=eight_bit).tolist()
+    quality = [capped(each, BEST_PSNR_DB) for each in psnrs]
     value = db = [math.nan] * len(image)
     variant = None
     if with_ms_ssim and profile.four_scales:
@@ -165,7 +175,8 @@ def measure(
     elif with_ms_ssim:
         similarity = ms_ssim(sent.image, image, eight_bit=eight_bit)
     if with_ms_ssim:
-        value, db = similarity.value.tolist(), similarity.db.tolist()
+        value = similarity.value.tolist()
+        db = [capped(each, BEST_MS_SSIM_DB) for each in similarity.db.tolist()]
         variant = similarity.variant
     shared = {
         "width": image.shape[3],

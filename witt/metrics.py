@@ -2,7 +2,8 @@
 
 Both are taken of what a file would hold: clamped to [0, 1] and rounded to 8 bits. Both are
 per image; a mean over pictures is the mean of the per-image dB values, of which none counts as
-more than `BEST_PSNR_DB` or `BEST_MS_SSIM_DB`. NaN in, NaN out.
+more than `BEST_PSNR_DB` or `BEST_MS_SSIM_DB`. A received picture may be anything, since a decoder
+may overshoot: what lies outside [0, 1] is clamped, and NaN gives NaN. The reference is a picture.
 """
 
 from typing import NamedTuple
@@ -17,9 +18,15 @@ SCALE_WEIGHTS = (0.0448, 0.2856, 0.3001, 0.2363, 0.1333)
 WINDOW = 11
 WINDOW_SIGMA = 1.5
 SMALLEST_WINDOW = 3
+UNDEFINED = "undefined"  # the variant where there is none
 # A picture that is received without any error has no finite figure. Wherever figures are stored or
-# averaged (evaluate, transmit, benchmark, validation) it counts as one of these.
+# averaged (evaluate, transmit, benchmark, validation) it counts as one of these: see `capped`.
 BEST_PSNR_DB, BEST_MS_SSIM_DB = 100.0, 60.0
+CAPPED = (
+    "received without error, or nearly so, which counts as "
+    f"{BEST_PSNR_DB:g} dB of PSNR and {BEST_MS_SSIM_DB:g} dB of MS-SSIM at most"
+)
+BEYOND = 1e-6  # what the rounding of a resampled float picture may leave outside [0, 1]
 # Pixels of a plane that are compared at once: it takes some 20 float64 maps of them.
 MOST_PIXELS = 2**21
 
@@ -38,12 +45,22 @@ class MsSsim(NamedTuple):
     variant: str
 
 
+def capped(db: float, best_db: float) -> float:
+    """What a figure counts as: `best_db` where it is better than that, or infinite; NaN is kept."""
+    return min(db, best_db)  # NaN stays NaN: it is the first argument
+
+
+def is_capped(psnr_db: float, ms_ssim_db: float) -> bool:
+    """Whether one of these figures is the best that counts."""
+    return psnr_db >= BEST_PSNR_DB or ms_ssim_db >= BEST_MS_SSIM_DB
+
+
 def psnr(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> Tensor:
     """Peak signal-to-noise ratio of the 8-bit pictures, 10 log10(255² / MSE).
 
     Args:
         image: ``(B, 3, H, W)`` float in [0, 1]; what lies outside is clamped.
-        reference: The same shape.
+        reference: The same shape; nothing may lie outside [0, 1].
         eight_bit: Round to 8 bits, as a file would.
 
     Returns:
@@ -51,7 +68,8 @@ def psnr(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> Tensor:
         Identical pictures give infinity.
 
     Raises:
-        ValueError: The shapes differ or are not ``(B, 3, H, W)``, or the dtype is not a float.
+        ValueError: The shapes differ or are not ``(B, 3, H, W)``, the dtype is not a float, or
+            the reference is not in [0, 1].
     """
     _check(image, reference)
     levels = _levels(image, eight_bit) - _levels(reference, eight_bit)
@@ -84,14 +102,15 @@ def ms_ssim(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> MsSs
 
     Args:
         image: ``(B, 3, H, W)`` float in [0, 1]; what lies outside is clamped.
-        reference: The same shape.
+        reference: The same shape; nothing may lie outside [0, 1].
         eight_bit: Round to 8 bits, as a file would.
 
     Returns:
         ``MsSsim``, float64.
 
     Raises:
-        ValueError: The shapes differ or are not ``(B, 3, H, W)``, or the dtype is not a float.
+        ValueError: The shapes differ or are not ``(B, 3, H, W)``, the dtype is not a float, or
+            the reference is not in [0, 1].
 
     Source:
         Z. Wang, E. P. Simoncelli and A. C. Bovik, "Multi-scale structural similarity for image
@@ -120,7 +139,7 @@ def ms_ssim(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> MsSs
 def _choose_variant(side: int) -> tuple[int, int, str]:
     """The number of scales, the window and the name for a shorter side."""
     if side < SMALLEST_WINDOW:
-        return 0, 0, "undefined"
+        return 0, 0, UNDEFINED
     if side < WINDOW:
         window = side if side % 2 else side - 1
         return 1, window, f"ms-ssim-1scale-window{window}"
@@ -199,3 +218,20 @@ def _check(image: Tensor, reference: Tensor) -> None:
     for picture in (image, reference):
         if not picture.is_floating_point():
             raise ValueError(f"the pictures are {picture.dtype}; they must be floats in [0, 1]")
+    check_range(reference)
+
+
+def check_range(reference: Tensor) -> None:
+    """Refuse a reference that is no picture in [0, 1], such as one of 8-bit levels as floats.
+
+    Clamped, it would agree with whatever is clamped likewise.
+
+    Raises:
+        ValueError: it has values outside, or NaN; the message has its range.
+    """
+    low, high = (float(value) for value in reference.detach().aminmax())
+    if not (low >= -BEYOND and high <= 1 + BEYOND):  # NaN too
+        raise ValueError(
+            f"the reference has values from {low:g} to {high:g}; it must lie in [0, 1] "
+            "(8-bit levels are divided by 255)"
+        )

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from witt.metrics import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA, MsSsim
+from witt.metrics import SCALE_WEIGHTS, UNDEFINED, WINDOW, WINDOW_SIGMA, MsSsim, check_range
 
 SCALES = 4
 SMALL_WINDOW = 3  # on CIFAR-10
@@ -33,11 +33,15 @@ def published_similarity(image: Tensor, reference: Tensor) -> MsSsim:
 
     Returns:
         `MsSsim`, float64; NaN for pictures too small for it.
+
+    Raises:
+        ValueError: the reference is not in [0, 1].
     """
+    check_range(reference)
     window = published_window(min(image.shape[2:]))
     if window is None:
         nan = torch.full((len(image),), torch.nan, dtype=torch.float64)
-        return MsSsim(nan, nan.clone(), "undefined")
+        return MsSsim(nan, nan.clone(), UNDEFINED)
     value = ms_ssim_published(image, reference, window).double().clamp(max=1)
     variant = "ms-ssim-published" + ("" if window == WINDOW else f"-window{window}")
     return MsSsim(value, 10 * torch.log10(1 / (1 - value)), variant)
@@ -57,7 +61,11 @@ def ms_ssim_published(image: Tensor, reference: Tensor, window: int = WINDOW) ->
 
     Returns:
         (B,), in the precision of the image.
+
+    Raises:
+        ValueError: the reference is not in [0, 1].
     """
+    check_range(reference)
     offsets = torch.arange(window) - window // 2
     gauss = torch.exp(-offsets.square() / (2 * WINDOW_SIGMA**2))
     gauss = (gauss / gauss.sum()).to(image).repeat(3, 1, 1, 1)

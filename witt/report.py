@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterable
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +14,8 @@ from rich import box
 from rich.console import Console, JustifyMethod
 from rich.table import Table
 from rich.text import Text
+
+NAMED = 3
 
 
 def console(*, err: bool = False) -> Console:
@@ -24,9 +27,8 @@ def console(*, err: bool = False) -> Console:
 def table(title: str | None, *columns: str) -> Table:
     """An empty table whose first column is text, which may wrap, and the others are numbers."""
     result = Table(
-        title=title,
+        title=None if title is None else plain(title, "bold"),
         title_justify="left",
-        title_style="bold",
         box=box.SIMPLE_HEAD,
         pad_edge=False,
         collapse_padding=True,
@@ -40,14 +42,22 @@ def table(title: str | None, *columns: str) -> Table:
     return result
 
 
-def plain(text: object) -> Text:
+def plain(text: object, style: str = "") -> Text:
     """Text as it is: a file name may hold what rich takes for markup, or no UTF-8."""
-    return Text(str(text).encode("utf-8", "replace").decode())
+    return Text(str(text).encode("utf-8", "replace").decode(), style)
+
+
+def some(names: Iterable[str]) -> str:
+    """The first names, each once, and how many more there are."""
+    each = list(dict.fromkeys(names))
+    more = f" and {len(each) - NAMED} more" if len(each) > NAMED else ""
+    return ", ".join(each[:NAMED]) + more
 
 
 def number(value: float, digits: int = 2) -> str:
     """A number for a table, "–" where there is none."""
-    return "–" if math.isnan(value) else f"{value:.{digits}f}"
+    # Rounded first: what rounds to zero has no sign.
+    return "–" if math.isnan(value) else f"{round(value, digits) + 0.0:.{digits}f}"
 
 
 def to_json(value: Any, indent: int | None = 2) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -14,19 +14,13 @@ from rich.progress import track
 
 from witt.adaptation import Adaptation, trained_for
 from witt.errors import InputError
+from witt.evaluation import image_seed
 from witt.figure import comparison_png
 from witt.files import ensure_writable_folder, mark_png, write_bytes, write_png
-from witt.images import read_image
+from witt.images import Pixels, read_image
 from witt.inputs import Input, conversions, gather
-from witt.link import (
-    Draw,
-    Link,
-    check_request,
-    fading_options,
-    make_links,
-    seed_option,
-    transmit,
-)
+from witt.link import Draw, Link, fading_options, make_links, seed_option, transmit
+from witt.metrics import CAPPED, UNDEFINED, is_capped
 from witt.model import WITT
 from witt.options import (
     CHANNELS,
@@ -41,14 +35,19 @@ from witt.options import (
     weights_option,
 )
 from witt.profiles import OURS
-from witt.report import console, file_sha256, number, plain, table, to_json
+from witt.report import console, file_sha256, number, plain, some, table, to_json
+from witt.requests import check_request
 from witt.weights import load_weights, resolve
 
 LONGEST_NAME = 255
 
 
 class Request(NamedTuple):
-    """What every picture of a call is sent with."""
+    """What every picture of a call is sent with.
+
+    seed: of the first picture; the others have their own, from `own_seed`.
+    notes: what the weights were not trained for.
+    """
 
     link: Link
     snr_db: float
@@ -58,6 +57,7 @@ class Request(NamedTuple):
     weights: str
     weights_sha256: str
     adaptation: Adaptation | None
+    notes: tuple[str, ...]
 
 
 class Target(NamedTuple):
@@ -99,7 +99,7 @@ class Target(NamedTuple):
     help="Noise only, or fading too.",
 )
 @fading_options
-@seed_option("the channel")
+@seed_option("the channel (for the first picture; the others get their own, see the results)")
 @click.option(
     "--repeats",
     type=click.IntRange(min=1),
@@ -134,16 +134,18 @@ def command(
 
     IMAGE is a picture file or a folder of them. For each, <name>_received.png and
     <name>_comparison.png (original, received, error map and received symbols) are written to the
-    output folder.
+    output folder. A picture that arrives without error counts as 100 dB of PSNR and 60 dB of
+    MS-SSIM.
     """
     (link,) = make_links([channel], fading, coherence, k_factor_db)
     where = pick_device(device)
     path = resolve(weights)
     model, training = load_weights(path)
+    digest = file_sha256(path)
     model = model.to(where)
-    check_request(model, [snr_db], [cbr.value])
+    notes = tuple(check_request(model, [snr_db], [cbr.value], [link], training))
     adaptation = Adaptation(adapt, link.module(), trained_for(training)) if adapt else None
-    request = Request(link, snr_db, cbr, seed, repeats, weights, file_sha256(path), adaptation)
+    request = Request(link, snr_db, cbr, seed, repeats, weights, digest, adaptation, notes)
     pictures = gather(images, output=output)
     targets = plan(pictures, output)
     for line in conversions(pictures):
@@ -155,7 +157,12 @@ def command(
         transient=True,
         disable=not console(err=True).is_terminal or len(pictures) * repeats == 1,
     )
-    records = [process(picture, target, model, request) for picture, target in progress]
+    records, taken = [], set[int]()
+    for picture, target in progress:
+        pixels = read_image(picture.path).pixels
+        own = own_seed(seed, pixels, taken)
+        taken.add(own)
+        records.append(process(picture, pixels, target, model, request, own))
     show(records, request, err=as_json)
     if as_json:
         click.echo(to_json(records))
@@ -189,19 +196,41 @@ def plan(pictures: Sequence[Input], output: Path) -> list[Target]:
     return targets
 
 
-def process(picture: Input, target: Target, model: WITT, request: Request) -> dict[str, Any]:
+def own_seed(seed: int, pixels: Pixels, taken: Set[int]) -> int:
+    """Seed of a picture: as given for the first of a call, one of its own for the others.
+
+    It is `image_seed`, so that it follows from the picture, not from its place; a picture that
+    is there twice gets another one each time.
+
+    Args:
+        seed: of the call.
+        pixels: of the picture.
+        taken: seeds of the pictures before.
+    """
+    own = image_seed(seed, pixels) if taken else seed
+    while own in taken:
+        own = image_seed(own, pixels)
+    return own
+
+
+def process(
+    picture: Input, pixels: Pixels, target: Target, model: WITT, request: Request, seed: int
+) -> dict[str, Any]:
     """Send one picture, write its files and return its entry of the JSON list."""
-    pixels = read_image(picture.path).pixels
+    notes = [*picture.notes, *request.notes]
+    notes += check_request(model, (), [request.cbr.value], sizes=[picture.size])
     draws = transmit(
         pixels,
         model,
         request.link,
         request.snr_db,
         request.cbr.value,
-        seed=request.seed,
+        seed=seed,
         repeats=request.repeats,
         adaptation=request.adaptation,
     )
+    if any(is_capped(draw.psnr_db, draw.ms_ssim_db) for draw in draws):
+        notes.append(CAPPED)
     first = draws[0]
     psnrs = np.array([draw.psnr_db for draw in draws])
     low, high = np.percentile(psnrs, (5, 95)) if len(draws) > 1 else (np.nan, np.nan)
@@ -223,7 +252,7 @@ def process(picture: Input, target: Target, model: WITT, request: Request) -> di
         "channel_uses": first.sent.symbols.shape[1],
         "header_bits": first.sent.header_bits,
         "profile": OURS.name,
-        "seed": request.seed,
+        "seed": seed,
         "repeats": request.repeats,
         "adapt": 0 if request.adaptation is None else request.adaptation.steps,
         "weights": request.weights,
@@ -231,10 +260,10 @@ def process(picture: Input, target: Target, model: WITT, request: Request) -> di
         "received": str(target.received),
         "received_psnr_db": first.psnr_db,
         "comparison": str(target.comparison),
-        "notes": list(picture.notes),
+        "notes": notes,
         "seconds": sum(draw.seconds for draw in draws) / len(draws),
     }
-    facts = _facts(first, request)
+    facts = _facts(first, request, seed)
     symbols = first.sent.received[0].cpu().numpy()
     title = os.fsencode(picture.path.name).decode(errors="replace")
     drawn = comparison_png(pixels, first.pixels, symbols, title, facts)
@@ -243,7 +272,7 @@ def process(picture: Input, target: Target, model: WITT, request: Request) -> di
     return record
 
 
-def _facts(draw: Draw, request: Request) -> list[tuple[str, str]]:
+def _facts(draw: Draw, request: Request, seed: int) -> list[tuple[str, str]]:
     link = request.link
     name, _, fading = str(link).partition(", ")
     facts = [
@@ -255,7 +284,7 @@ def _facts(draw: Draw, request: Request) -> list[tuple[str, str]]:
         ("CBR", f"{draw.sent.cbr:.4g} ({request.cbr} asked)"),
         ("Uses", f"{draw.sent.symbols.shape[1]:,} symbols"),
         ("Header", f"{draw.sent.header_bits} bits"),
-        ("Seed", str(request.seed)),
+        ("Seed", str(seed)),
     ]
     if draw.ms_ssim_variant != "ms-ssim":
         facts.insert(2, ("", str(draw.ms_ssim_variant)))
@@ -265,6 +294,7 @@ def _facts(draw: Draw, request: Request) -> list[tuple[str, str]]:
 def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> None:
     """The table of results."""
     many = request.repeats > 1
+    several = len(records) > 1
     title = (
         f"{request.link}, SNR {request.snr_db:g} dB, CBR {request.cbr} asked, "
         f"seed {request.seed}, {request.weights}"
@@ -278,6 +308,7 @@ def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> N
         "CBR\nsent",
         "Channel\nuses",
         "Header\nbits",
+        *(["Seed"] if several else []),
         "Time\ns",
     )
     for record in records:
@@ -292,18 +323,31 @@ def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> N
             f"{record['cbr']:.4g}",
             f"{record['channel_uses']:,}",
             str(record["header_bits"]),
+            *([str(record["seed"])] if several else []),
             number(record["seconds"]),
         )
-    variants = {r["ms_ssim_variant"] for r in records} - {"ms-ssim"}
-    if variants:
-        names = [
-            f"{click.format_filename(r['image'])}: {r['ms_ssim_variant']}"
-            for r in records
-            if r["ms_ssim_variant"] in variants
-        ]
-        warnings.warn(
-            "too small for the standard MS-SSIM of 5 scales, so another is given: "
-            + ", ".join(names),
-            stacklevel=2,
-        )
+    for line in _remarks(records):
+        warnings.warn(line, stacklevel=2)
     console(err=err).print(rows)
+
+
+def _remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What must be said of the figures in the table."""
+    names = [click.format_filename(record["image"]) for record in records]
+    variants = [record["ms_ssim_variant"] for record in records]
+    other = [
+        f"{name}: {variant}"
+        for name, variant in zip(names, variants, strict=True)
+        if variant not in ("ms-ssim", UNDEFINED)
+    ]
+    if other:
+        yield (
+            "too small for the standard MS-SSIM of 5 scales, so another is given: "
+            + ", ".join(other)
+        )
+    small = [name for name, variant in zip(names, variants, strict=True) if variant == UNDEFINED]
+    if small:
+        yield f"too small for MS-SSIM: {some(small)}"
+    perfect = [n for n, record in zip(names, records, strict=True) if CAPPED in record["notes"]]
+    if perfect:
+        yield f"{some(perfect)}: {CAPPED}"

@@ -19,7 +19,7 @@ from benchmarks.training import trained, training_record
 from witt.errors import InputError
 from witt.images import read_image, to_pixels
 from witt.link import Link
-from witt.weights import shipped
+from witt.weights import resolve, shipped
 
 SAMPLE = Path(__file__).parents[2] / "witt" / "samples" / "kodim23.png"
 
@@ -92,6 +92,15 @@ def test_what_is_said_against_a_request_is_kept(weights: Path) -> None:
     (line,) = far.info["warnings"]
     assert "60 dB" in line
     assert "warnings" not in near.info
+
+
+def test_a_channel_that_was_not_trained_for_is_in_the_results() -> None:
+    """`deepjscc` knows what its record says; Rician fading is none of it."""
+    sent = Jscc("deepjscc", resolve("deepjscc")).send(
+        [np.zeros((32, 32, 3), np.uint8)], Link("rician"), 5.0, 1 / 16, [7]
+    )
+    (line,) = sent[0].info["warnings"]
+    assert "deepjscc was not trained for" in line
 
 
 def test_a_model_may_adapt_what_it_sends() -> None:

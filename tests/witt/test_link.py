@@ -10,7 +10,7 @@ import torch
 import channels
 import witt
 from witt.errors import InputError
-from witt.link import Link, check_request, make_links, transmit
+from witt.link import Link, make_links, transmit
 
 PIXELS = np.random.default_rng(0).integers(0, 256, (40, 48, 3), dtype=np.uint8)
 
@@ -69,6 +69,7 @@ def test_record_leaves_out_what_is_not_there() -> None:
 def test_options_make_links() -> None:
     assert make_links(["awgn", "rayleigh", "awgn"], None, None, None) == [Link(), Link("rayleigh")]
     assert make_links(["rayleigh"], None, 4, None) == [Link("rayleigh", "block", 4)]
+    assert str(make_links(["rician"], None, None, -0.0)[0]) == "Rician K = 0 dB, fast fading"
     with pytest.warns(UserWarning, match="AWGN does not fade"):
         make_links(["awgn"], "block", None, None)
     with pytest.warns(UserWarning, match="--k-factor is for the rician channel"):
@@ -122,11 +123,3 @@ def test_too_little_memory_is_the_users_to_mend(
     monkeypatch.setattr(witt.WITT, "encode", full)
     with pytest.raises(InputError, match="48x40 pixels needs more memory"):
         transmit(PIXELS, model)
-
-
-def test_requests(model: witt.WITT) -> None:
-    check_request(model, [-2, 20], [1 / 48, 1 / 16, 1 / 8])
-    with pytest.raises(InputError, match=r"0\.02083 to 0\.125"):
-        check_request(model, [10], [1 / 16, 1 / 4])
-    with pytest.warns(UserWarning, match="SNR 30 dB is outside the -2 to 20 dB"):
-        check_request(model, [10, 30], [1 / 16])

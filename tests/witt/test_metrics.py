@@ -1,6 +1,7 @@
 """PSNR and MS-SSIM against plain numpy, torchmetrics and what can be worked out by hand."""
 
 import math
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -14,7 +15,8 @@ from torchmetrics.functional.image import (
     peak_signal_noise_ratio,
 )
 
-from witt.metrics import ms_ssim, psnr
+from witt.metrics import capped, ms_ssim, psnr
+from witt.published_metrics import ms_ssim_published, published_similarity
 
 Plane = npt.NDArray[np.float64]
 
@@ -214,9 +216,57 @@ def test_nothing_crosses_the_batch(size: tuple[int, int]) -> None:
 
 def test_both_are_symmetric() -> None:
     image, reference = pictures(45, 52)
+    image = image.clamp(0, 1)  # either may be the reference
     torch.testing.assert_close(psnr(image, reference), psnr(reference, image), rtol=0, atol=1e-12)
     there, back = ms_ssim(image, reference).value, ms_ssim(reference, image).value
     torch.testing.assert_close(there, back, rtol=0, atol=1e-12)
+
+
+METRICS = [psnr, ms_ssim, published_similarity, ms_ssim_published]
+
+
+@pytest.mark.parametrize("metric", METRICS)
+@pytest.mark.parametrize(
+    ("low", "high", "message"),
+    [
+        (0.0, 255.0, "from 0 to 255"),
+        (0.0, 1.00001, "from 0 to 1.00001"),
+        (-0.1, 1.0, "from -0.1 to 1"),
+        (0.0, math.nan, "nan"),
+        (0.0, math.inf, "from 0 to inf"),
+    ],
+)
+def test_the_reference_is_a_picture(
+    metric: Callable[..., object], low: float, high: float, message: str
+) -> None:
+    reference = torch.full((2, 3, 32, 32), 0.5)
+    reference[1, 0, 0, :2] = torch.tensor([low, high])
+    with pytest.raises(ValueError, match=message):
+        metric(reference + 40, reference)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_a_rounding_outside_is_a_picture(metric: Callable[..., object]) -> None:
+    reference = torch.full((1, 3, 96, 96), 1 + 5e-7)
+    reference[..., 0] = -5e-7
+    metric(reference, reference)
+
+
+def test_what_is_received_may_be_anything() -> None:
+    """A decoder may overshoot, and a bad one may be anywhere."""
+    reference = torch.full((1, 3, 16, 16), 0.5)
+    for received, level in ((reference + 200, 255), (reference - 200, 0)):
+        expected = 20 * math.log10(255 / abs(level - 128))
+        assert psnr(received, reference).item() == pytest.approx(expected, abs=1e-12)
+        clamped = torch.full_like(reference, level / 255)
+        assert ms_ssim(received, reference).value == ms_ssim(clamped, reference).value
+
+
+def test_what_figures_count_as() -> None:
+    assert capped(math.inf, 100.0) == 100.0
+    assert capped(130.0, 100.0) == 100.0
+    assert capped(31.5, 100.0) == 31.5
+    assert math.isnan(capped(math.nan, 100.0))
 
 
 @pytest.mark.parametrize("metric", [psnr, ms_ssim])

@@ -16,6 +16,7 @@ import channels
 import cli
 import witt
 from witt.config import ModelConfig
+from witt.evaluate_tables import summary
 from witt.evaluation import Arrival, measure
 from witt.profile_link import pair_halves, transmit_as, unpair_halves
 from witt.profiles import MEASURED, OURS, PUBLISHED, Profile, between, centre
@@ -160,7 +161,7 @@ def test_metrics_of_floats_and_of_eight_bits() -> None:
     (ours,) = measure(Arrival(image, sent, 0.0), OURS)
     floats = Profile("", float_pixels=True)
     (published,) = measure(Arrival(image, sent, 0.0), floats)
-    assert ours["psnr_db"] == math.inf
+    assert (ours["psnr_db"], ours["ms_ssim_db"]) == (100.0, 60.0)  # nothing counts as more
     assert published["psnr_db"] == pytest.approx(20 * math.log10(255 / 0.25), abs=1e-6)
 
 
@@ -197,6 +198,22 @@ def test_published_similarity_of_small_pictures(side: int, variant: str) -> None
 )
 def test_centre(size: tuple[int, int], expected: tuple[slice, slice]) -> None:
     assert centre(size) == expected
+
+
+@pytest.mark.parametrize(
+    ("psnrs", "expected"),
+    [
+        ([100.0] * 3, 100.0),
+        ([100.0, 20.0], -10 * math.log10((1e-10 + 1e-2) / 2)),
+        ([0.0, 0.0], 0.0),
+    ],
+)
+def test_mean_squared_error_of_perfect_pictures(psnrs: list[float], expected: float) -> None:
+    """A picture without error counts as 100 dB here too."""
+    same = {"cbr": 0.1, "ms_ssim": 1.0, "ms_ssim_db": 60.0, "seconds": 0.0, "batch": 0}
+    found = summary([{"psnr_db": each, **same} for each in psnrs], PUBLISHED)["psnr_db"]
+    assert found == pytest.approx(expected, abs=1e-12)
+    assert math.copysign(1, found) == 1
 
 
 # The command

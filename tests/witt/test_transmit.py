@@ -13,6 +13,7 @@ from PIL import Image
 
 import cli
 import witt
+from witt.evaluation import image_seed
 from witt.inputs import gather
 from witt.link import Link, transmit
 from witt.transmit import plan
@@ -97,7 +98,7 @@ def test_same_seed_same_bytes_whatever_is_beside(
     witt.write_png(other, np.zeros((17, 33, 3), np.uint8))
     folders = [tmp_path / name for name in ("one", "two", "three")]
     for args, out in zip(
-        [(picture,), (other, picture), (picture, "--seed", 1)], folders, strict=True
+        [(picture,), (picture, other), (picture, "--seed", 1)], folders, strict=True
     ):
         drawer.json(*args, "--channel", "rician", "--k-factor", 3, out=out)
     for name in ("photo_received.png", "photo_comparison.png"):
@@ -122,6 +123,65 @@ def test_repeats(sender: Witt, picture: Path, tmp_path: Path) -> None:
     assert many["repeats"] == 5
     assert many["received_psnr_db"] == one["psnr_db"]
     assert Path(many["received"]).read_bytes() == Path(one["received"]).read_bytes()
+
+
+def test_each_picture_has_a_channel_of_its_own(sender: Witt, picture: Path, tmp_path: Path) -> None:
+    """Copies too; and each is sent again alone with the seed that is given for it."""
+    for name in ("p.png", "q.png"):
+        shutil.copy(picture, picture.with_name(name))
+    args = ("--channel", "rayleigh", "--fading", "block", "--seed", 5)
+    entries = sender.json(picture.parent, *args)
+    assert len(entries) == 3
+    assert entries[0]["seed"] == 5
+    assert entries[1]["seed"] == image_seed(5, witt.read_image(picture).pixels)
+    assert len({entry["seed"] for entry in entries}) == 3
+    assert len({entry["psnr_db"] for entry in entries}) == 3
+    assert len({Path(entry["received"]).read_bytes() for entry in entries}) == 3
+    for index in (0, 2):
+        entry = entries[index]
+        again = (entry["image"], *args[:-1], entry["seed"])
+        (alone,) = sender.json(*again, out=tmp_path / "alone")
+        assert alone["psnr_db"] == entry["psnr_db"]
+        assert Path(alone["received"]).read_bytes() == Path(entry["received"]).read_bytes()
+    _, out, _ = sender(picture.parent, *args)
+    assert all(str(entry["seed"]) in out for entry in entries)
+
+
+def test_a_picture_without_error_counts_as_100_db(
+    sender: Witt, picture: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """In the mean, the percentiles and what the comparison shows."""
+    image = witt.to_tensor(witt.read_image(picture).pixels)
+    carry, calls, facts = witt.WITT.carry, [], []
+
+    def carried(*args: Any, **how: Any) -> witt.Transmission:
+        calls.append(1)
+        sent = carry(*args, **how)
+        return sent._replace(image=image) if len(calls) == 1 else sent
+
+    monkeypatch.setattr(witt.WITT, "carry", carried)
+    monkeypatch.setattr("witt.transmit.comparison_png", lambda *args: facts.append(args[4]) or b"")
+    code, out, err = sender("--json", picture, "--repeats", 2, "--snr", 20)
+    assert code == 0
+    (entry,) = json.loads(out)
+    assert entry["received_psnr_db"] == 100.0
+    low = 2 * entry["psnr_db"] - 100
+    assert 0 < low < 60
+    assert entry["psnr_db_p95"] == pytest.approx(low + 0.95 * (100 - low))
+    assert entry["ms_ssim_db"] > 30
+    assert dict(facts[0])["PSNR"] == "100.00 dB"
+    assert any("counts as 100 dB" in note for note in entry["notes"])
+    assert f"Warning: {picture}: received without error" in err
+
+
+def test_results_say_what_was_not_trained_for(sender: Witt, picture: Path) -> None:
+    code, out, err = sender("--json", picture, "--channel", "rician", "--snr", 30)
+    assert code == 0
+    notes = json.loads(out)[0]["notes"]
+    assert "SNR 30 dB is outside the -2 to 20 dB that witt_light was trained for" in notes
+    assert any(note.startswith("Rician K = 6 dB, fast fading is a channel") for note in notes)
+    assert all(err.count(note) == 1 for note in notes)
+    assert sender.json(picture)[0]["notes"] == []
 
 
 def test_table_says_what_was_done(sender: Witt, picture: Path) -> None:
@@ -193,6 +253,9 @@ def test_one_pixel(sender: Witt, tmp_path: Path) -> None:
     assert code == 0
     assert "one [b]$x$.png" in out
     assert "cannot be sent at CBR 0.0625" in err
+    assert "cannot be sent at CBR 0.0625" in entry["notes"][0]
+    assert f"too small for MS-SSIM: {path}" in err
+    assert "another is given" not in err
 
 
 def _damage(weights: Path, folder: Path) -> Path:
