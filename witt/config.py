@@ -98,8 +98,8 @@ class ModelConfig:
             _check_range("cbr_range", self.cbr_range, 0.0)
 
     def _check_cnn(self) -> None:
-        if self.rate_adaptive or self.classes or not self.modulation:
-            raise InputError("a CNN has no modulation, rate_adaptive or classes")
+        if self.classes or not self.modulation:
+            raise InputError("a CNN has no modulation and no classes")
         if self.window % 2 == 0:
             raise InputError(f"the kernels of a CNN have an odd side, not window {self.window}")
 

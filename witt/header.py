@@ -63,6 +63,36 @@ def rounded_snr(snr_db: Tensor) -> Tensor:
     return torch.round(snr_db * SNR_STEPS) / SNR_STEPS
 
 
+def told_snr(snr_db: float | Tensor, like: Tensor) -> Tensor:
+    """The SNRs of a batch as the header holds them, (B,) dB.
+
+    Args:
+        snr_db: a number or one for each image.
+        like: (B, …) the batch, real or complex.
+
+    Raises:
+        InputError: not finite, of another shape, or more than the header holds.
+    """
+    real = like.real
+    try:
+        snr = torch.as_tensor(snr_db, dtype=real.dtype, device=real.device)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"SNR must be a finite number of dB, not {snr_db!r}") from error
+    if snr.shape not in ((), (len(real),)):
+        raise InputError(
+            f"snr_db must be a number or one for each of the {len(real)} images, "
+            f"not of shape {tuple(snr.shape)}"
+        )
+    if not torch.isfinite(snr).all():
+        raise InputError(f"SNR must be a finite number of dB, not {snr_db}")
+    if not ((snr >= SNR_LOWEST_DB) & (snr <= SNR_HIGHEST_DB)).all():
+        raise InputError(
+            f"SNR must be from {SNR_LOWEST_DB:g} to {SNR_HIGHEST_DB:.4g} dB, which the header "
+            f"holds, not {snr_db}"
+        )
+    return rounded_snr(snr).expand(len(real))
+
+
 def rounded_scale(scale: Tensor) -> Tensor:
     """The power scale as the header holds it."""
     return scale.clamp(max=torch.finfo(torch.float16).max).half().to(scale.dtype)

@@ -46,7 +46,7 @@ class Cost(NamedTuple):
 
 @cache
 def cost(config: ModelConfig) -> Cost:
-    """Count parameters, and operations on one 256×256 picture with all feature channels.
+    """Count parameters, and operations on one 256×256 picture at the highest CBR served.
 
     Matrix products, convolutions and attention are counted, two operations for each
     multiply-add; sums, norms and activations are not. Nothing is computed, on PyTorch's meta
@@ -55,7 +55,8 @@ def cost(config: ModelConfig) -> Cost:
     model = meta_model(config) if not config.classes else WITT(config).eval()
     device = next(model.parameters()).device
     image, one = torch.full((1, 3, SIDE, SIDE), 0.5, device=device), torch.ones(1, device=device)
-    k, length = one.long() * config.channels, model.channel_uses((SIDE, SIDE))
+    k = one.long() * model.feature_channels((SIDE, SIDE))
+    length = model.channel_uses((SIDE, SIDE))
     grid = (SIDE // config.stride, SIDE // config.stride)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         sent = model.transmit(image, one, k, length)

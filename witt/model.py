@@ -18,13 +18,11 @@ from witt.config import ModelConfig, preset
 from witt.errors import InputError
 from witt.framing import from_symbols, with_map
 from witt.header import (
-    SNR_HIGHEST_DB,
-    SNR_LOWEST_DB,
     Header,
     check_size,
     header_bits,
     rounded_scale,
-    rounded_snr,
+    told_snr,
 )
 from witt.hub import HubModel
 from witt.network import Decoder, Encoder, condition_vector
@@ -126,27 +124,6 @@ class WITT(HubModel):
 
     # Ends
 
-    def _told_snr(self, snr_db: float | Tensor, image_or_symbols: Tensor) -> Tensor:
-        """(B,) tensor of SNRs, as the header holds them."""
-        real = image_or_symbols.real
-        try:
-            snr = torch.as_tensor(snr_db, dtype=real.dtype, device=real.device)
-        except (TypeError, ValueError) as error:
-            raise InputError(f"SNR must be a finite number of dB, not {snr_db!r}") from error
-        if snr.shape not in ((), (len(real),)):
-            raise InputError(
-                f"snr_db must be a number or one for each of the {len(real)} images, "
-                f"not of shape {tuple(snr.shape)}"
-            )
-        if not torch.isfinite(snr).all():
-            raise InputError(f"SNR must be a finite number of dB, not {snr_db}")
-        if not ((snr >= SNR_LOWEST_DB) & (snr <= SNR_HIGHEST_DB)).all():
-            raise InputError(
-                f"SNR must be from {SNR_LOWEST_DB:g} to {SNR_HIGHEST_DB:.4g} dB, which the header "
-                f"holds, not {snr_db}"
-            )
-        return rounded_snr(snr).expand(len(real))
-
     def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> Sending:
         """Symbols of padded images, each at its own rate.
 
@@ -223,7 +200,7 @@ class WITT(HubModel):
         check_size(size)
         image = image.to(torch.promote_types(image.dtype, torch.float32))
         k = self.feature_channels(size, cbr)
-        snr = self._told_snr(snr_db, image)
+        snr = told_snr(snr_db, image)
         rates = torch.full((len(snr),), k, device=snr.device)
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
@@ -301,9 +278,7 @@ class WITT(HubModel):
                 f"{self.config.name} sends a class map: the header has none of "
                 f"{grid[0]}x{grid[1]} tokens"
             )
-        check_received(
-            symbols, noise_var, self._told_snr(snr, symbols), uses_error=self.code is not None
-        )
+        check_received(symbols, noise_var, told_snr(snr, symbols), uses_error=self.code is not None)
         return self.reconstruct(symbols, header, noise_var)
 
     def reconstruct(
@@ -311,7 +286,7 @@ class WITT(HubModel):
     ) -> Tensor:
         """As `decode`, of symbols and a header that fit, whose pictures may lack unit power."""
         size, k, snr, scale, classes = header
-        snr = self._told_snr(snr, symbols)
+        snr = told_snr(snr, symbols)
         grid = self.grid(size)
         if noise_var is None and self.code is not None:
             n0 = 10 ** (-snr[:, None] / 10)

@@ -224,15 +224,15 @@ def device_option() -> Callable[[F], F]:
     )
 
 
-def weights_option() -> Callable[[F], F]:
+def weights_option(default: str = "witt_light", more: str = "") -> Callable[[F], F]:
     """``--weights``: the parameter ``weights``, for `witt.weights.resolve`."""
     return click.option(
         "--weights",
-        default="witt_light",
+        default=default,
         show_default=True,
         metavar="NAME|FILE|FOLDER",
         help="Weights that come with witt (see witt info), a .safetensors file, or a folder of "
-        "witt train or save_pretrained.",
+        f"witt train or save_pretrained.{more}",
     )
 
 

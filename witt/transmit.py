@@ -13,6 +13,7 @@ import numpy as np
 from rich.progress import track
 
 from witt.adaptation import Adaptation, trained_for
+from witt.choice import AUTO, choose
 from witt.errors import InputError
 from witt.evaluation import image_seed
 from witt.figure import comparison_png
@@ -110,7 +111,11 @@ class Target(NamedTuple):
     "pictures are those of the first draw.",
 )
 @adapt_option
-@weights_option()
+@weights_option(
+    AUTO,
+    " auto: witt_base or witt_light, whichever sent the validation photographs better at this SNR "
+    "and CBR.",
+)
 @device_option()
 @output_option("Folder for the pictures; input folders are mirrored in it.", "witt_out")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list and nothing else.")
@@ -139,6 +144,10 @@ def command(
     """
     (link,) = make_links([channel], fading, coherence, k_factor_db)
     where = pick_device(device)
+    if weights == AUTO:
+        chosen = choose(snr_db, cbr.value, link.fades)
+        weights = chosen.name
+        click.echo(f"Note: {chosen}", err=True)
     path = resolve(weights)
     model, training = load_weights(path)
     digest = file_sha256(path)

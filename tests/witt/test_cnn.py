@@ -52,13 +52,37 @@ def test_any_size_crosses_and_counts_its_padding(size: tuple[int, int]) -> None:
     assert sent.header_bits == 56  # no power scale
 
 
+def test_sends_its_first_features_at_a_lower_rate() -> None:
+    model = witt.create_model("deepjscc", channels=12, rate_adaptive=True).eval()
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
+    with torch.no_grad():
+        features = model.encoder(image, torch.zeros(1, 1))
+        sent = model.encode(image, 10.0, 1 / 24)
+    assert sent.symbols.shape == (1, 2 * 64)
+    pairs = torch.view_as_real(sent.symbols).reshape(64, 4)
+    first = features.reshape(64, 12)[:, :4]
+    torch.testing.assert_close(pairs / pairs.norm(), first / first.norm())
+
+
+def test_maps_keep_their_size_at_the_start() -> None:
+    """Within a factor of two from the first convolution to the last, of noise."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = witt.create_model("deepjscc")
+    x = torch.randn(4, 3, 64, 64, generator=torch.Generator().manual_seed(1))
+    for network in (model.encoder.layers, model.decoder.layers[:-1]):
+        for layer in network:
+            x = layer(x)
+            assert 0.5 < x.detach().std() < 2
+
+
 def test_its_cbr_is_the_paper_s() -> None:
     assert preset("deepjscc").max_cbr == pytest.approx(1 / 16)
     assert witt.create_model("deepjscc", cbr="1/6").config.channels == 16  # k/n of the paper
 
 
 @pytest.mark.parametrize(
-    "change", [{"rate_adaptive": True}, {"classes": 2, "smooth_channels": 2}, {"window": 4}]
+    "change", [{"modulation": False}, {"classes": 2, "smooth_channels": 2}, {"window": 4}]
 )
 def test_what_a_cnn_has_not_is_refused(change: dict[str, object]) -> None:
     with pytest.raises(InputError, match="CNN"):
