@@ -31,7 +31,6 @@ from witt.files import ensure_writable_folder, write_text
 from witt.images import to_tensor
 from witt.link import Link, draw_channel
 from witt.metrics import BEST_PSNR_DB, psnr
-from witt.model import WITT
 from witt.options import Cbr, CbrType, ChannelListType, SnrSpec, SnrType, SnrValueType
 from witt.report import file_sha256, to_json
 from witt.weights import load_weights, resolve
@@ -45,57 +44,47 @@ WAYS = {
 LINES = {"known": "-", "estimated": "--", "believed": ":"}
 
 
-def qualities(
-    model: WITT, image: torch.Tensor, link: Link, told_db: float, true_db: float, cbr: float,
-    seeds: Sequence[int],
-) -> dict[str, list[float]]:  # fmt: skip
-    """PSNR (dB) of pictures of one size, for each of `WAYS`, over the same noise.
+def measure(
+    name: str,
+    dataset: Dataset,
+    link: Link,
+    told_db: float,
+    true_db: Sequence[float],
+    cbr: float,
+    seed: int,
+) -> dict[str, Any]:
+    """The entry of one codec in the file: PSNR (dB) of each picture, for each of `WAYS`.
 
     Args:
-        model: both ends.
-        image: (B, 3, H, W).
+        name: of its weights.
+        dataset: pictures.
         link: the channel.
         told_db: SNR in the header.
-        true_db: SNR of the channel.
+        true_db: SNRs of the channel, each with the same noise.
         cbr: requested.
-        seeds: one for each picture.
+        seed: of the channel.
     """
-    channel = link.module()
-    h, noise = draw_channel(
-        channel, model.channel_uses((image.shape[2], image.shape[3]), cbr), seeds
-    )
-    known = model(image, channel, true_db, cbr, h=h, noise=noise)
-    symbols, header = model.encode(image, told_db, cbr)
-    out = channel(symbols, true_db, h=h, noise=noise)
-    images = {"known": known.image}
-    for way, believed_db in (("estimated", true_db), ("believed", told_db)):
-        noise_var = out.noise_var.new_full((1, 1), 10 ** (-believed_db / 10))
-        x_hat, error = channels.mmse(out.y, out.h, noise_var)
-        # Not `decode`, which warns of what is meant here.
-        images[way] = model.reconstruct(x_hat, header, error)
-    return {
-        way: psnr(received, image).clamp(max=BEST_PSNR_DB).tolist()
-        for way, received in images.items()
-    }
-
-
-def measure(
-    name: str, dataset: Dataset, link: Link, told_db: float, true_db: Sequence[float], cbr: float,
-    seed: int,
-) -> dict[str, Any]:  # fmt: skip
-    """The entry of one codec in the file."""
     path = resolve(name)
-    model = load_weights(path)[0]
+    model, channel = load_weights(path)[0], link.module()
     found: dict[str, list[list[float]]] = {way: [[] for _ in true_db] for way in WAYS}
     for index in range(len(dataset)):
         pixels = dataset.read(index)
-        for place, snr_db in enumerate(true_db):
-            with torch.inference_mode():
-                values = qualities(
-                    model, to_tensor(pixels), link, told_db, snr_db, cbr, [image_seed(seed, pixels)]
-                )
-            for way, value in values.items():
-                found[way][place] += value
+        image, size = to_tensor(pixels), (pixels.shape[0], pixels.shape[1])
+        uses = model.channel_uses(size, cbr)
+        h, noise = draw_channel(channel, uses, [image_seed(seed, pixels)])
+        with torch.inference_mode():
+            symbols, header = model.encode(image, told_db, cbr)
+            for place, snr_db in enumerate(true_db):
+                known = model(image, channel, snr_db, cbr, h=h, noise=noise)
+                images = {"known": known.image}
+                out = channel(symbols, snr_db, h=h, noise=noise)
+                for way, believed_db in (("estimated", snr_db), ("believed", told_db)):
+                    noise_var = out.noise_var.new_full((1, 1), 10 ** (-believed_db / 10))
+                    x_hat, error = channels.mmse(out.y, out.h, noise_var)
+                    # Not `decode`, which warns of what is meant here.
+                    images[way] = model.reconstruct(x_hat, header, error)
+                for way, received in images.items():
+                    found[way][place].append(min(float(psnr(received, image)), BEST_PSNR_DB))
     return {"weights_sha256": file_sha256(path), "psnr_db": found}
 
 

@@ -6,6 +6,7 @@ The scores are measured, not guessed: `weights/valid.json` has them, with the co
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from functools import cache
 from typing import Any, NamedTuple
 
@@ -63,4 +64,6 @@ def _between(table: dict[str, dict[str, float]], snr_db: float, cbr: float) -> f
     over_snr = [
         np.interp(snr_db, [float(snr) for snr in row], list(row.values())) for row in table.values()
     ]
-    return float(np.interp(np.log(cbr), [np.log(float(rate)) for rate in table], over_snr))
+    return float(
+        np.interp(np.log(cbr), [np.log(float(Fraction(rate))) for rate in table], over_snr)
+    )

@@ -7,6 +7,7 @@ import os
 from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
+from textwrap import shorten
 from typing import Any, NamedTuple
 
 import click
@@ -19,6 +20,7 @@ from witt.meta import meta_model
 from witt.model import WITT
 from witt.options import HELP
 from witt.report import console, file_sha256, plain, table, to_json, version
+from witt.requests import trained_channels
 from witt.weights import load_weights, resolve, shipped
 
 SIDE = 256
@@ -203,10 +205,10 @@ def show_shipped(files: dict[str, dict[str, Any]]) -> None:
             f"{record['megabytes']:.1f}",
             _range(config["served_cbr"]),
             f"{config['snr_range_db'][0]:g} to {config['snr_range_db'][1]:g}",
-            _list(settings.get("channel", ())),
+            ", ".join(sorted(trained_channels(training)[0])),
             *(str(training.get(f"total_{n}", training.get(n, "–"))) for n in ("steps", "hours")),
             plain(str(training.get("machine", "–"))),
-            plain(_list(settings.get("data", ()))),
+            plain(_list(settings.get("data", ())) or shorten(str(training.get("data", "–")), 40)),
         )
     console().print(rows)
     click.echo("witt info NAME shows the rest: validation, settings of the training, hash.")
