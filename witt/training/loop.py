@@ -15,6 +15,7 @@ from witt.report import to_json
 from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
 from witt.training.config import TrainConfig, uses_bf16
 from witt.training.folder import sole_run
+from witt.training.gpu.run import DeviceRun, takes
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Sets, open_sets
 from witt.training.processes import Processes, joined
@@ -88,7 +89,8 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
     model.to(processes.device)
     val = middles(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
     before = training_before(config) if state is None else None
-    run = Run(config, out, model, sets.train, val, before, processes)
+    kind = DeviceRun if takes(config, model, processes) else Run
+    run = kind(config, out, model, sets.train, val, before, processes)
     if state is not None:
         run.restore(state)
     return run, sets
