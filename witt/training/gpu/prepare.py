@@ -37,7 +37,7 @@ def prepare(step: Step, say: Say) -> None:
         try:
             step.capture()
         except Exception as error:
-            step.graph = None
+            step.graph, step.generator = None, torch.Generator(step.device)
             say(f"no CUDA graph ({reason(error)}): plain calls, which are slower")
             with suppress(Exception):
                 torch.cuda.synchronize()

@@ -27,8 +27,8 @@ from witt.training.run import Run
 from witt.training.schedule import learning_rate_factor
 
 ON_CPU = "WITT_FAST_ON_CPU"  # in the environment: the same run on a CPU, for tests
-RESTART_S = 25.0  # of training, after which a new network must have learned something
-LEARNED_DB = 3.0  # above pictures of one colour each
+RESTART_S, RESTART_STEPS = 25.0, 200  # after which a new network must have learned something
+LEARNED_DB = 1.0  # above pictures of one colour each
 SLOWER = 0.5
 
 
@@ -51,7 +51,8 @@ def takes(config: TrainConfig, model: WITT, processes: Processes) -> bool:
 class DeviceRun(Run):
     """As `Run`; it takes several steps before it looks at their figures.
 
-    A new network that has learned nothing after 25 s starts again at half the learning rates.
+    A new network that has learned nothing after 25 s and 200 steps starts again, at half the
+    learning rates.
     """
 
     fast: Step
@@ -123,8 +124,10 @@ class DeviceRun(Run):
         return self.stall.add(min(self.best_db, figure), number, self.progress, factor)
 
     def _restart(self, figures: list[float]) -> str | None:
-        """Once, after 25 s: from the start again, where nothing was learned."""
-        if self.start is None or time.monotonic() - self.since < RESTART_S:
+        """Once, after that time: from the start again, where nothing was learned."""
+        if self.start is None or self.step < RESTART_STEPS:
+            return None
+        if time.monotonic() - self.since < RESTART_S:
             return None
         start, self.start = self.start, None
         variances = self.fast.image.var(dim=(2, 3), unbiased=False).mean(1)
@@ -136,6 +139,6 @@ class DeviceRun(Run):
         self.fast.slow_down(SLOWER)
         self.origin = self.step
         return (
-            f"nothing learned after {RESTART_S:g} s ({figure:.1f} dB): from the start again, at "
+            f"nothing learned in {self.step} steps ({figure:.1f} dB): from the start again, at "
             "half the learning rates"
         )

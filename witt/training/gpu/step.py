@@ -110,8 +110,10 @@ class Step:
             share: see `Average.move`.
         """
         self.generator.manual_seed(self.config.seed * 1_000_003 + number)
-        self.snr_db.copy_(at.snr_db)
-        self.k.copy_(at.k)
+        for place, value in ((self.snr_db, at.snr_db), (self.k, at.k)):
+            if self.device.type == "cuda":  # a copy from other memory would wait for the GPU
+                value = value.pin_memory()
+            place.copy_(value, non_blocking=True)
         self.factor.fill_(factor)
         self.share.fill_(share)
         if self.graph is None:

@@ -169,6 +169,7 @@ def test_a_network_that_learns_nothing_starts_again(
 ) -> None:
     """Once: with the first weights, at half the learning rates, which rise again."""
     monkeypatch.setattr(gpu_run, "RESTART_S", 0.0)
+    monkeypatch.setattr(gpu_run, "RESTART_STEPS", 2)
     monkeypatch.setattr(gpu_run, "LEARNED_DB", 100.0)
     first: list[torch.Tensor] = []
     original = Step.__call__
@@ -178,12 +179,13 @@ def test_a_network_that_learns_nothing_starts_again(
         original(self, number, at, factor, share)
 
     monkeypatch.setattr(Step, "__call__", stepping)
-    assert run(tiny(steps=3, warmup=2), tmp_path / "run") == 0
-    assert torch.equal(first[0], first[1])
-    assert not torch.equal(first[1], first[2])
+    assert run(tiny(steps=4, warmup=2), tmp_path / "run") == 0
+    assert torch.equal(first[0], first[2])
+    assert not torch.equal(first[0], first[1])
+    assert not torch.equal(first[2], first[3])
     assert "from the start again" in capsys.readouterr().out
     (warned,) = [entry["warning"] for entry in lines(tmp_path / "run") if "warning" in entry]
-    assert warned.startswith("nothing learned after 0 s")
+    assert warned.startswith("nothing learned in 2 steps")
     state = read_checkpoint(tmp_path / "run")
     peaks = [group["peak"] for stored in state["optimizers"] for group in stored["param_groups"]]
     assert peaks == [0.5 * 0.01, 0.5 * 1e-3]

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Callable
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
@@ -161,3 +162,32 @@ def test_peaks() -> None:
     assert peak_tflops("NVIDIA H200") == peak_tflops("NVIDIA H100 80GB HBM3") == 989
     assert peak_tflops("NVIDIA H100 PCIe") == 756
     assert peak_tflops("another") is None
+
+
+@pytest.mark.parametrize("rates", [False, True])
+def test_nothing_in_it_waits_for_a_number(
+    settings: Callable[..., TrainConfig],
+    picture: Callable[..., np.ndarray],
+    monkeypatch: pytest.MonkeyPatch,
+    rates: bool,
+) -> None:
+    """Tensors of the meta device have none, and asking one for it is an error there."""
+    meta = torch.device("meta")
+    sizes = {**SIZES, "rate_adaptive": rates}
+    cbr = ("1/6", "1/3") if rates else ("1/3",)
+    over = ("awgn", "rayleigh", "rician")
+    config = settings(preset="witt_cifar", overrides=sizes, cbr=cbr, crop=16, batch=6, channel=over)
+    model = initial_model(config).to(meta)
+    steppers = optimizers(model, config.lr, config.muon_lr, meta)
+    crops = Crops([picture(0)], CPU)
+    for name, value in list(vars(crops).items()):
+        setattr(crops, name, value.to(meta))
+    monkeypatch.setattr(torch, "Generator", lambda device: None)  # there is none for it,
+    monkeypatch.setattr(torch, "autocast", lambda *_, **__: nullcontext())  # nor this
+    monkeypatch.setattr(torch.optim.AdamW, "step", lambda self: None)  # it waits on other devices
+    step = Step(config, model, Average(model, config.ema), steppers, crops)
+    step.run()
+    assert step.received.shape == (6, 3, 16, 16)
+    assert step.figures.device == meta
+    with pytest.raises(RuntimeError, match="meta tensors"):
+        step.figures[-1].item()
