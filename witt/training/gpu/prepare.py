@@ -29,7 +29,7 @@ def prepare(step: Step, say: Say) -> None:
 
     Weights and optimisers are as before.
     """
-    if step.device.type != "cuda":
+    if not step.on_gpu:
         return
     lines = Lines(attend=attend_kernel) if _kernel_works(step, say) else Lines()
     with step.unchanged():

@@ -64,6 +64,7 @@ class Step:
         self.config, self.model, self.average = config, model, average
         self.optimizers, self.crops, self.dtype = optimizers, crops, dtype
         self.device = crops.pixels.device
+        self.on_gpu = self.device.type == "cuda"
         self.generator = torch.Generator(self.device)
         self.over = [CHANNELS[name]() for name in config.channel]
         most = max(channels_for_cbr(c, model.config.stride) for c in config.cbr_values)
@@ -111,7 +112,7 @@ class Step:
         """
         self.generator.manual_seed(self.config.seed * 1_000_003 + number)
         for place, value in ((self.snr_db, at.snr_db), (self.k, at.k)):
-            if self.device.type == "cuda":  # a copy from other memory would wait for the GPU
+            if self.on_gpu:  # a copy from other memory would wait for the GPU
                 value = value.pin_memory()
             place.copy_(value, non_blocking=True)
         self.factor.fill_(factor)
@@ -167,7 +168,7 @@ class Step:
         """A few steps beside, which change the weights: see `unchanged`."""
         self.graph = None
         self.snr_db.fill_(10.0)
-        if self.device.type != "cuda":
+        if not self.on_gpu:
             self.run()
             return
         aside = torch.cuda.Stream()
@@ -190,7 +191,7 @@ class Step:
     def products(self) -> Iterator[None]:
         """While it is entered, float32 products beside a bfloat16 network are in TF32."""
         before = torch.get_float32_matmul_precision()
-        if self.dtype == torch.bfloat16 and self.device.type == "cuda":
+        if self.dtype == torch.bfloat16 and self.on_gpu:
             torch.set_float32_matmul_precision("high")
         try:
             yield
