@@ -139,10 +139,13 @@ def _introduction(run: Run) -> list[str]:
     config, model = run.config, run.model
     parameters = sum(p.numel() for p in model.parameters())
     ends = ":".join if config.snr_is_range else ",".join
+    snrs = ends(f"{value:g}" for value in config.snr)
+    if config.snr_first is not None:
+        snrs = ":".join(f"{value:g}" for value in config.snr_first) + f", then {snrs}"
     lines = [
         f"{model.config.name}, {parameters / 1e6:.1f} M parameters, on "
         f"{next(model.parameters()).device}; {len(run.train)} training pictures; "
-        f"SNR {ends(f'{value:g}' for value in config.snr)} dB, CBR {','.join(config.cbr)}, "
+        f"SNR {snrs} dB, CBR {','.join(config.cbr)}, "
         f"{','.join(config.channel)}, profile {config.profile}"
     ]
     if run.step:

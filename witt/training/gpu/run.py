@@ -18,7 +18,7 @@ from witt.training.gpu.passes import whole_windows
 from witt.training.gpu.peak import flops_per_image, peak_tflops
 from witt.training.gpu.pictures import Crops, loaded
 from witt.training.gpu.prepare import prepare
-from witt.training.gpu.step import KEPT, Kept, Step
+from witt.training.gpu.step import FIGURES, Snapshot, Step
 from witt.training.objective import draw_conditions
 from witt.training.optimizer import optimizers
 from witt.training.processes import Processes
@@ -56,7 +56,7 @@ class DeviceRun(Run):
     """
 
     fast: Step
-    start: Kept | None = None  # of a new network, until it has learned something
+    start: Snapshot | None = None  # of a new network, until it has learned something
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
         device = self.processes.device
@@ -67,7 +67,7 @@ class DeviceRun(Run):
 
     def _prepare(self, bar: Bar) -> None:
         config, device, began = self.config, self.processes.device, time.monotonic()
-        self.several = KEPT if device.type == "cuda" else 1
+        self.several = FIGURES if device.type == "cuda" else 1
         dtype = torch.bfloat16 if uses_bf16(config, device) else torch.float32
         crops = Crops(loaded(self.train, config.crop), device)
         self.fast = Step(config, self.model, self.average, self.optimizers, crops, dtype)

@@ -26,11 +26,11 @@ from witt.training.objective import Conditions, Draws
 from witt.training.schedule import Average
 
 WARM_UP = 3  # steps before the capture, in which libraries choose their kernels
-KEPT = 20  # figures of the last steps
+FIGURES = 20  # figures of the last steps
 DECIBEL = -10 / math.log(10)  # of the mean of the logarithms
 
 
-class Kept(NamedTuple):
+class Snapshot(NamedTuple):
     """A copy of all that steps change."""
 
     originals: list[Tensor]
@@ -73,7 +73,7 @@ class Step:
         self.k = torch.full((config.batch,), most, device=self.device)
         self.factor, self.share = (torch.zeros((), device=self.device) for _ in range(2))
         self.peaks = [torch.tensor(group["peak"], device=self.device) for group in self._groups()]
-        self.figures = torch.full((KEPT,), math.nan, device=self.device)
+        self.figures = torch.full((FIGURES,), math.nan, device=self.device)
         self.image = self.received = torch.zeros(0, device=self.device)
         self.graph: torch.cuda.CUDAGraph | None = None
         self.use(Lines())
@@ -200,16 +200,16 @@ class Step:
 
     # What steps change
 
-    def keep(self) -> Kept:
+    def keep(self) -> Snapshot:
         """Copy it, for `put_back`."""
         found = [p.data for p in self.model.parameters()]
         found += [self.average.state[name] for name in self.average.parameters]
         for optimizer in self.optimizers:
             found += [value for state in optimizer.state.values() for value in state.values()]
         found.append(self.figures)
-        return Kept(found, [value.clone() for value in found])
+        return Snapshot(found, [value.clone() for value in found])
 
-    def put_back(self, kept: Kept) -> None:
+    def put_back(self, kept: Snapshot) -> None:
         """As it was, in the same memory."""
         with torch.no_grad():
             for original, copy in zip(*kept, strict=True):
