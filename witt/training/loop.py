@@ -89,7 +89,7 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
     model.to(processes.device)
     val = middles(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
     before = training_before(config) if state is None else None
-    kind = DeviceRun if takes(config, model, processes) else Run
+    kind = DeviceRun if takes(config, model, processes, sets.train) else Run
     run = kind(config, out, model, sets.train, val, before, processes)
     if state is not None:
         run.restore(state)

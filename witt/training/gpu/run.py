@@ -21,6 +21,7 @@ from witt.training.gpu.prepare import prepare
 from witt.training.gpu.step import FIGURES, Snapshot, Step
 from witt.training.objective import draw_conditions
 from witt.training.optimizer import optimizers
+from witt.training.pictures import Pictures
 from witt.training.processes import Processes
 from witt.training.progress import Bar
 from witt.training.run import Run
@@ -30,15 +31,18 @@ ON_CPU = "WITT_FAST_ON_CPU"  # in the environment: the same run on a CPU, for te
 RESTART_S, RESTART_STEPS = 25.0, 200  # after which a new network must have learned something
 LEARNED_DB = 1.0  # above pictures of one colour each
 SLOWER = 0.5
+COPIES, SHARE = 1.74, 0.4  # bytes with the smaller copies, and what they may take of the memory
 
 
-def takes(config: TrainConfig, model: WITT, processes: Processes) -> bool:
+def takes(config: TrainConfig, model: WITT, processes: Processes, pictures: Pictures) -> bool:
     """Whether a run can be carried out like this; others go the way of all devices."""
     sizes = model.config
     return (
         (processes.device.type == "cuda" or ON_CPU in os.environ)
+        and COPIES * pictures.nbytes <= SHARE * _memory(processes.device)
         and processes.count == 1
         and config.accumulate == 1
+        and not config.compile
         and config.profile == "ours"
         and config.loss == "mse"
         and sizes.network == "swin"
@@ -46,6 +50,13 @@ def takes(config: TrainConfig, model: WITT, processes: Processes) -> bool:
         and config.batch % len(config.channel) == 0
         and whole_windows(sizes, config.crop)
     )
+
+
+def _memory(device: torch.device) -> float:
+    """Bytes of the device's own."""
+    if device.type != "cuda":
+        return math.inf
+    return torch.cuda.get_device_properties(device).total_memory
 
 
 class DeviceRun(Run):

@@ -7,6 +7,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
@@ -20,6 +21,7 @@ from witt.training.gpu.run import DeviceRun, takes
 from witt.training.gpu.step import Step
 from witt.training.loop import train
 from witt.training.objective import Conditions
+from witt.training.pictures import Pictures
 from witt.training.processes import Processes
 from witt.training.progress import Bar
 
@@ -205,6 +207,7 @@ def test_what_diverges_is_told(tmp_path: Path, tiny: Callable[..., TrainConfig])
         ({"loss": "ms-ssim"}, {}, False),
         ({"profile": "published"}, {}, False),
         ({"accumulate": 2}, {}, False),
+        ({"compile": True}, {}, False),
         ({"crop": 20}, {}, False),  # not whole windows
         ({"batch": 3}, {}, False),  # of two channels
     ],
@@ -218,9 +221,13 @@ def test_which_runs_it_takes(
 ) -> None:
     config, alone = tiny(**changes), Processes(torch.device("cpu"))
     model = WITT(preset("witt_cifar", **SIZES, **sizes))
-    assert takes(config, model, alone) is taken
-    assert not takes(config, model, replace(alone, count=2))
+    pictures = Pictures([], np.zeros((5, 32, 32, 3), np.uint8))
+    assert takes(config, model, alone, pictures) is taken
+    assert not takes(config, model, replace(alone, count=2), pictures)
     other = witt.create_model("deepjscc")
-    assert not takes(config, other, alone)
+    assert not takes(config, other, alone, pictures)
+    for memory in (4 * pictures.nbytes, 5 * pictures.nbytes):
+        monkeypatch.setattr(gpu_run, "_memory", lambda device, memory=memory: memory)
+        assert takes(config, model, alone, pictures) is (taken and memory > 4 * pictures.nbytes)
     monkeypatch.delenv(gpu_run.ON_CPU)
-    assert not takes(config, model, alone)
+    assert not takes(config, model, alone, pictures)
