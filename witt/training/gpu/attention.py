@@ -54,7 +54,7 @@ def attend_kernel(qkv: Tensor, bias: Tensor, masks: Tensor, kinds: Tensor) -> Te
 class _Attention(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, qkv: Tensor, bias: Tensor, masks: Tensor, kinds: Tensor) -> Tensor:
-        from witt.training.gpu.kernels import attend
+        from witt.training.gpu.attention_kernels import attend
 
         (heads, tokens, _), width = bias.shape, qkv.shape[1] // 3
         windows, depth = len(qkv) // tokens, width // heads
@@ -68,7 +68,7 @@ class _Attention(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, Tensor, None, None]:
-        from witt.training.gpu.kernels import attend_back
+        from witt.training.gpu.attention_kernels import attend_back
 
         qkv, bias, masks, kinds = ctx.saved_tensors
         (heads, tokens, _), width = bias.shape, qkv.shape[1] // 3

@@ -8,7 +8,7 @@ functions of tensors alone: `torch.compile` makes few kernels of each, the same 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 
 import torch
 from timm.models.swin_transformer import PatchMerging
@@ -21,43 +21,49 @@ from witt.model import WITT
 from witt.network import Decoder, Encoder
 from witt.swin import SwinBlock, SwinBlocks
 from witt.training.gpu.attention import KERNEL_TOKENS, attend_kernel, attend_plain
+from witt.training.gpu.mlp import (
+    Weights,
+    add_linear,
+    fits_kernel,
+    mlp,
+    mlp_kernel,
+    norm_linear,
+)
 from witt.training.gpu.orders import Orders, Shape, moved, take_rows
 
 KINDS = 64  # of shapes for which a function may be compiled
-
-Weights = tuple[Tensor, Tensor]  # weight and bias
-
-
-def norm_linear(x: Tensor, norm: Weights, weight: Tensor, bias: Tensor | None) -> Tensor:
-    """linear(LayerNorm(x)), the norm in float32."""
-    y = F.layer_norm(x.float(), norm[0].shape, *norm).to(x.dtype)
-    return F.linear(y, weight.to(x.dtype), None if bias is None else bias.to(x.dtype))
 
 
 def after_attention(
     x: Tensor, attended: Tensor, proj: Weights, norm: Weights, fc1: Weights, fc2: Weights
 ) -> Tensor:
     """x + proj(attended), then x + MLP(LayerNorm(x))."""
-    x = x + F.linear(attended, *(p.to(x.dtype) for p in proj))
-    hidden = F.gelu(norm_linear(x, norm, *fc1))
-    return x + F.linear(hidden, *(p.to(x.dtype) for p in fc2))
+    return mlp(add_linear(x, attended, proj), norm, fc1, fc2)
 
 
 class Lines(NamedTuple):
-    """What the passes are made of: the functions of these names, or others that do the same."""
+    """What the passes are made of: the functions of these names, or others that do the same.
+
+    mlp_kernel: whether the MLP is one kernel, where that takes the rows.
+    """
 
     attend: Callable[..., Tensor] = attend_plain
     norm_linear: Callable[..., Tensor] = norm_linear
+    add_linear: Callable[..., Tensor] = add_linear
     after_attention: Callable[..., Tensor] = after_attention
     take_rows: Callable[..., Tensor] = take_rows
+    mlp_kernel: bool = False
 
     def compiled(self) -> Lines:
         """The same in the kernels that `torch.compile` makes of them, on their first call."""
         import torch._dynamo.config as limits
 
         limits.recompile_limit = max(limits.recompile_limit, KINDS)
-        kernel = self.attend is attend_kernel
-        return Lines(*(line if line is self.attend and kernel else _compile(line) for line in self))
+        lines = {name: line for name, line in self._asdict().items() if callable(line)}
+        made: dict[str, Any] = {
+            n: _compile(line) for n, line in lines.items() if line is not attend_kernel
+        }
+        return self._replace(**made)
 
 
 def _compile(line: Callable[..., Tensor]) -> Callable[..., Tensor]:
@@ -89,16 +95,18 @@ class _Passes(nn.Module):
         return moved(x, self.orders.move(shape, old, new), self.lines.take_rows)
 
     def _block(self, x: Tensor, shape: Shape, block: SwinBlock) -> Tensor:
-        attention, mlp, together = block.attn, block.mlp, 1
+        attention, lines, together = block.attn, self.lines, 1
         bias = attention._get_rel_pos_bias()[0]
-        if self.lines.attend is attend_kernel:  # which takes windows of one size only
+        if lines.attend is attend_kernel:  # which takes windows of one size only
             together = KERNEL_TOKENS // self.config.window**2
             bias = bias.repeat(1, together, together)
         masks, kinds = self.orders.windows(shape, block.shift, together)
-        qkv = self.lines.norm_linear(x, _of(block.norm1), *_of(attention.qkv))
-        attended = self.lines.attend(qkv, bias, masks, kinds)
-        layers = (attention.proj, block.norm2, mlp.fc1, mlp.fc2)
-        return self.lines.after_attention(x, attended, *map(_of, layers))
+        qkv = lines.norm_linear(x, _of(block.norm1), *_of(attention.qkv))
+        attended, proj = lines.attend(qkv, bias, masks, kinds), _of(attention.proj)
+        branch = (_of(block.norm2), _of(block.mlp.fc1), _of(block.mlp.fc2))
+        if lines.mlp_kernel and fits_kernel(x):
+            return mlp_kernel(lines.add_linear(x, attended, proj), *branch)
+        return lines.after_attention(x, attended, proj, *branch)
 
 
 def _of(layer: nn.Module) -> Weights:

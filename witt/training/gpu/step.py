@@ -37,6 +37,14 @@ class Snapshot(NamedTuple):
     copies: list[Tensor]
 
 
+class Captured(NamedTuple):
+    """A graph, and where it leaves the images that were sent and received."""
+
+    graph: torch.cuda.CUDAGraph
+    image: Tensor
+    received: Tensor
+
+
 class Step:
     """One step; its figure joins `figures`, the last of which is the newest.
 
@@ -179,13 +187,17 @@ class Step:
         torch.cuda.current_stream().wait_stream(aside)
         torch.cuda.synchronize()
 
-    def capture(self) -> None:
+    def capture(self) -> Captured:
         """Make the graph; after `warm_up`."""
         graph = torch.cuda.CUDAGraph()
         graph.register_generator_state(self.generator)
         with self.products(), torch.cuda.graph(graph):
             self.run()
-        self.graph = graph
+        return Captured(graph, self.image, self.received)
+
+    def start_graph(self, captured: Captured) -> None:
+        """Take this graph from now on."""
+        self.graph, self.image, self.received = captured
 
     @contextmanager
     def products(self) -> Iterator[None]:

@@ -1,17 +1,19 @@
 """What does not work on a machine is done without."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import nullcontext
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import pytest
 import torch
 
 from witt.training.config import TrainConfig
+from witt.training.gpu import passes as passes_module
 from witt.training.gpu import prepare as prepare_module
+from witt.training.gpu.mlp import mlp
 from witt.training.gpu.passes import FastWITT, Lines
 from witt.training.gpu.pictures import Crops
 from witt.training.gpu.prepare import limit, prepare, reason, settle
@@ -111,8 +113,8 @@ def make(
     monkeypatch.setattr(torch.Tensor, "pin_memory", lambda tensor: tensor)
     monkeypatch.setattr(Lines, "compiled", lambda lines: lines._replace())
 
-    def step(on_gpu: bool) -> Step:
-        sizes = {"dims": [16, 32], "depths": [1, 1], "heads": [1, 2]}
+    def step(on_gpu: bool, dims: Sequence[int] = (16, 32)) -> Step:
+        sizes = {"dims": list(dims), "depths": [1, 1], "heads": [1, 2]}
         config = settings(preset="witt_cifar", overrides=sizes, cbr=("1/3",), crop=32, batch=4)
         model = initial_model(config)
         steppers = optimizers(model, config.lr, config.muon_lr, device)
@@ -152,6 +154,35 @@ def test_what_is_prepared_takes_the_same_steps(
     assert torch.equal(prepared.figures[-2:], plain.figures[-2:])
     for p, q in zip(prepared.model.parameters(), plain.model.parameters(), strict=True):
         assert torch.equal(p, q)
+
+
+@pytest.mark.parametrize("times", [(2.0, 1.0), (1.0, 2.0), (1.0, None)])
+def test_the_faster_graph_is_taken(
+    make: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, times: tuple[float, float | None]
+) -> None:
+    """With the MLP in one kernel or without; without where that does not work."""
+
+    def measured(graph: Any) -> float:
+        value = left.pop(0)
+        if value is None:
+            raise RuntimeError("out of resources")
+        return value
+
+    left = list(times)
+    monkeypatch.setattr(prepare_module, "_seconds", measured)
+    monkeypatch.setattr(prepare_module, "has_triton", lambda: True)
+    monkeypatch.setattr(prepare_module, "suits_kernel", lambda *_: False)
+    monkeypatch.setattr(prepare_module, "mlp_error", lambda *_: 0.0)
+    monkeypatch.setattr(passes_module, "mlp_kernel", mlp)
+    step, said = make(True, dims=[16, 64]), []
+    prepare(step, said.append)
+    fast = cast(FastWITT, step.objective.model)
+    assert fast.encoder.lines.mlp_kernel is (times == (2.0, 1.0))
+    assert len(said) == 1
+    assert ("does not work here" in said[0]) is (times[1] is None)
+    assert step.graph is not None
+    step(0, AT, 1.0, 0.5)
+    assert step.received.shape == (4, 3, 32, 32)
 
 
 def test_a_kernel_that_is_wrong_is_not_used(
