@@ -17,9 +17,7 @@ from torch.nn import functional as F
 EPS = 1e-5  # of LayerNorm
 WIDTHS = (64, 128, 256)  # that the kernel takes
 CHUNK = 64  # columns of the hidden layer at a time
-TILE = 2**14  # numbers of a tile of rows
-
-LAUNCH = {"num_warps": 8, "num_stages": 2}  # what shared memory holds of the matrices' chunks
+ROWS = 64  # of a tile; with more, a Hopper GPU's registers do not hold what a program needs
 
 Weights = tuple[Tensor, Tensor]  # weight and bias
 
@@ -42,8 +40,7 @@ def mlp(x: Tensor, norm: Weights, fc1: Weights, fc2: Weights) -> Tensor:
 
 def fits_kernel(x: Tensor) -> bool:
     """Whether the kernel takes these rows."""
-    width = x.shape[1]
-    return width in WIDTHS and len(x) % (TILE // width) == 0
+    return x.shape[1] in WIDTHS and len(x) % ROWS == 0
 
 
 def mlp_kernel(x: Tensor, norm: Weights, fc1: Weights, fc2: Weights) -> Tensor:
@@ -84,12 +81,13 @@ class _Mlp(torch.autograd.Function):
 
 
 def _programs(x: Tensor) -> int:
-    return x.numel() // TILE
+    return len(x) // ROWS
 
 
 def _sizes(x: Tensor, w1: Tensor) -> dict[str, Any]:
     width = x.shape[1]
-    return {"EPS": EPS, "M": TILE // width, "C": width, "H": len(w1), "K": CHUNK, **LAUNCH}
+    launch = {"num_warps": 4 if width <= 128 else 8, "num_stages": 2}
+    return {"EPS": EPS, "M": ROWS, "C": width, "H": len(w1), "K": CHUNK, **launch}
 
 
 def mlp_error(width: int, dtype: torch.dtype, device: torch.device) -> float:
@@ -99,7 +97,7 @@ def mlp_error(width: int, dtype: torch.dtype, device: torch.device) -> float:
     def normal(*shape: int, size: float = 1.0) -> Tensor:
         return size * torch.randn(shape, device=device, generator=source)
 
-    rows = 2 * TILE // width
+    rows = 2 * ROWS
     given = (normal(rows, width), 1 + normal(width, size=0.1), normal(width, size=0.1),
              normal(4 * width, width, size=width**-0.5), normal(4 * width, size=0.1),
              normal(width, 4 * width, size=(4 * width) ** -0.5), normal(width))  # fmt: skip
