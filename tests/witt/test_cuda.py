@@ -1,8 +1,10 @@
 """On a GPU the same comes out as on the CPU. Skipped where there is none."""
 
+import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -11,11 +13,20 @@ from torch import Tensor
 import channels
 import witt
 from witt.metrics import psnr
-from witt.training.checkpoint import read_checkpoint
+from witt.training.checkpoint import LOG, read_checkpoint
 from witt.training.config import TrainConfig
+from witt.training.gpu.attention import WORST, has_triton, kernel_error
+from witt.training.gpu.mlp import WIDTHS, mlp_error
+from witt.training.gpu.pictures import Crops
+from witt.training.gpu.prepare import prepare
+from witt.training.gpu.step import Step
 from witt.training.gradient import Gradient
 from witt.training.loop import train
+from witt.training.objective import Conditions
+from witt.training.optimizer import optimizers
 from witt.training.processes import Processes
+from witt.training.schedule import Average
+from witt.training.start import initial_model
 
 pytestmark = pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a CUDA GPU")
 GPU = torch.device("cuda")
@@ -89,3 +100,69 @@ def test_training_is_resumed(tmp_path: Path) -> None:
     more = config(**{**settings.to_dict(), "steps": 6})
     assert train(more, tmp_path / "run", resume=True, terminal=False) == 0
     assert read_checkpoint(tmp_path / "run")["step"] == 6
+
+
+@pytest.mark.skipif(not has_triton(), reason="needs Triton")
+@pytest.mark.parametrize(("heads", "depth"), [(4, 32), (10, 32), (2, 16)])
+def test_the_attention_kernel(heads: int, depth: int) -> None:
+    assert kernel_error(heads, depth, torch.float32, GPU) < 1e-5
+    assert kernel_error(heads, depth, torch.bfloat16, GPU) < WORST
+
+
+@pytest.mark.skipif(not has_triton(), reason="needs Triton")
+@pytest.mark.parametrize("width", WIDTHS)
+def test_the_mlp_kernel(width: int) -> None:
+    assert mlp_error(width, torch.bfloat16, GPU) < WORST
+
+
+PAPER = {"dims": [32, 64], "depths": [2, 2], "heads": [1, 2], "window": 8, "sends_scale": True}
+
+
+def test_a_step_in_a_graph_is_the_step() -> None:
+    """Of fresh draws each time, with learning rates, SNRs and average as they are given."""
+    settings = config(
+        preset="witt_cifar", overrides=PAPER, cbr=("1/3",), crop=32, batch=8, channel=("awgn",) * 3
+        + ("rayleigh",),
+    )  # fmt: skip
+    pixels = (sample()[0].permute(1, 2, 0) * 255).byte().numpy()
+    said: list[str] = []
+    steps = []
+    for fast in (True, False):
+        model = initial_model(settings).to(GPU)
+        steppers = optimizers(model, settings.lr, settings.muon_lr, GPU)
+        crops = Crops([np.ascontiguousarray(pixels)], GPU)
+        step = Step(settings, model, Average(model, 0.9), steppers, crops)
+        if fast:
+            prepare(step, said.append)
+            assert len(said) == 1  # how long a step takes with the MLP in one kernel, or why not
+            assert step.graph is not None
+        steps.append(step)
+    at = Conditions(torch.linspace(0, 14, 8), torch.full((8,), 32))
+    for number in range(5):
+        for step in steps:
+            step(number, at, 1.0 / (number + 1), step.average.share(number + 1))
+    first, second = (step.figures[-5:].tolist() for step in steps)
+    assert first == pytest.approx(second, abs=0.05)
+    assert len(set(first)) == 5
+    for (name, p), q in zip(
+        steps[0].model.named_parameters(), steps[1].model.parameters(), strict=True
+    ):
+        assert float((p - q).detach().norm()) <= 0.02 * float(q.detach().norm()) + 1e-3, name
+
+
+def test_the_paper_network_is_trained_in_a_graph(tmp_path: Path) -> None:
+    """In bfloat16; the log says at what share of the peak; a CPU goes on with it."""
+    Image.fromarray((sample()[0].permute(1, 2, 0) * 255).byte().numpy()).save(tmp_path / "a.png")
+    settings = config(
+        preset="witt_cifar", overrides=PAPER, cbr=("1/3",), crop=32, batch=8, steps=60, warmup=10,
+        data=(str(tmp_path),), val=(str(tmp_path),), device="cuda", precision="auto",
+        snr=(10.0, 20.0),
+    )  # fmt: skip
+    assert train(settings, tmp_path / "run", terminal=False) == 0
+    lines = [json.loads(line) for line in (tmp_path / "run" / LOG).read_text().splitlines()]
+    assert lines[0]["tflops"] > 0
+    assert lines[2]["psnr_db"] > lines[0]["psnr_db"] + 1
+    assert lines[-1]["score_db"] > 14
+    more = config(**{**settings.to_dict(), "steps": 61, "device": "cpu", "val": ()})
+    assert train(more, tmp_path / "run", resume=True, terminal=False) == 0
+    assert read_checkpoint(tmp_path / "run")["step"] == 61

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import click
 from click.core import ParameterSource
 
+from witt.errors import InputError
 from witt.options import (
     HELP,
     CbrListType,
@@ -71,6 +72,9 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     "--snr", type=SnrType(), default="1,4,7,10,13", help="SNRs in dB, or a range as -2:20."
 )
 @click.option(
+    "--snr-first", type=SnrType(), help="Range of SNRs in the first half of the run, as 10:20."
+)
+@click.option(
     "--cbr",
     type=CbrListType(),
     show_default="1/48 to 1/8, or what the preset has",
@@ -102,7 +106,10 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 @click.option("--crop", type=int, default=128, help="Side of the random crops in pixels.")
 @click.option("--lr", type=float, default=1e-3, help="Peak learning rate of AdamW.")
 @click.option(
-    "--muon-lr", type=float, default=0.01, help="Peak learning rate of Muon; 0: AdamW alone."
+    "--muon-lr",
+    type=float,
+    show_default="0.005 for the published networks, else 0.01",
+    help="Peak learning rate of Muon; 0: AdamW alone.",
 )
 @click.option("--warmup", type=int, default=50, help="Steps until the peak.")
 @click.option("--clip", type=float, default=1.0, help="Largest norm of the gradient.")
@@ -158,14 +165,16 @@ def train(ctx: click.Context, **options: Any) -> None:
 def new_config(options: dict[str, Any]) -> TrainConfig:
     """The configuration of a new run; what was not asked for follows from the model."""
     from witt.training.config import TrainConfig
-    from witt.training.start import base_config, default_cbr
+    from witt.training.start import base_config, default_cbr, default_muon_lr
 
     settings = _settings(options)
     if settings["steps"] is None and settings["minutes"] is None:
         settings["minutes"] = DEFAULT_MINUTES
-    if not settings["cbr"]:
+    if not settings["cbr"] or settings["muon_lr"] is None:
         base = base_config(settings["preset"], settings["overrides"], settings["init"])
-        settings["cbr"] = default_cbr(base)
+        settings["cbr"] = settings["cbr"] or default_cbr(base)
+        if settings["muon_lr"] is None:
+            settings["muon_lr"] = default_muon_lr(base, settings["profile"])
     return TrainConfig(**settings)
 
 
@@ -243,11 +252,25 @@ def _settings(options: dict[str, Any]) -> dict[str, Any]:
     from witt.training.settings import parse_overrides
 
     snr: SnrSpec = options["snr"]
-    other = ("config", "recipe", "set", "snr", "tensorboard", "resume", "output", "cbr")
+    first: SnrSpec | None = options["snr_first"]
+    if first is not None and not first.is_range:
+        raise InputError("--snr-first: give a range, as 10:20")
+    other = (
+        "config",
+        "recipe",
+        "set",
+        "snr",
+        "snr_first",
+        "tensorboard",
+        "resume",
+        "output",
+        "cbr",
+    )
     return {
         **{name: value for name, value in options.items() if name not in other},
         "snr": snr.values,
         "snr_is_range": snr.is_range,
+        "snr_first": None if first is None else first.values,
         "cbr": tuple(map(str, options["cbr"] or ())),
         "overrides": parse_overrides(options["set"]),
     }

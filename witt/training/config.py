@@ -22,6 +22,7 @@ CHANNELS: dict[str, type[channels.Channel]] = {
 }
 LOSSES = ("mse", "ms-ssim")
 PRECISIONS = ("auto", "fp32", "bf16")
+FIRST = 0.5  # of a run that has `snr_first`
 
 # How a run is carried out, not what it learns: may change from one resume to the next.
 FREE = frozenset(
@@ -40,6 +41,8 @@ class TrainConfig:
         val: folders of validation pictures.
         snr: choices in dB, or (low, high) when `snr_is_range`.
         snr_is_range: a fresh SNR between the two for each image.
+        snr_first: (low, high) in dB of a uniform draw in the first half of the run, in place of
+            `snr`: a network learns to send pictures sooner with little noise.
         cbr: fractions as text ("1/16"); one named twice is drawn twice as often.
         channel: names; the images of a run cross them in turn.
         loss: "mse" or "ms-ssim".
@@ -74,6 +77,7 @@ class TrainConfig:
     val: tuple[str, ...] = ()
     snr: tuple[float, ...] = (1, 4, 7, 10, 13)
     snr_is_range: bool = False
+    snr_first: tuple[float, ...] | None = None
     cbr: tuple[str, ...] = ("1/16",)
     channel: tuple[str, ...] = ("awgn",)
     loss: str = "mse"
@@ -103,6 +107,8 @@ class TrainConfig:
         for name in ("data", "val", "cbr", "channel"):
             object.__setattr__(self, name, tuple(map(str, getattr(self, name))))
         object.__setattr__(self, "snr", tuple(self.snr))
+        if self.snr_first is not None:
+            object.__setattr__(self, "snr_first", tuple(self.snr_first))
         self._check_numbers()
         self._check_choices()
 
@@ -137,6 +143,9 @@ class TrainConfig:
             raise InputError("say what to train on: --data DIR")
         if not self.snr or not all(math.isfinite(value) for value in self.snr):
             raise InputError(f"--snr must be finite numbers of dB, not {self.snr}")
+        first = self.snr_first
+        if first is not None and not (len(first) == 2 and all(map(math.isfinite, first))):
+            raise InputError(f"--snr-first must be a range of dB, as 10:20, not {first}")
         if not self.cbr or not all(0 < value <= 1 for value in self.cbr_values):
             raise InputError(f"--cbr must be above 0 and at most 1, not {','.join(self.cbr)}")
         if not self.channel:
@@ -152,6 +161,16 @@ class TrainConfig:
             raise InputError(
                 f"unknown precision {self.precision!r}; choose from {', '.join(PRECISIONS)}"
             )
+
+    def snr_at(self, progress: float) -> tuple[tuple[float, ...], bool]:
+        """SNRs in dB that are drawn from, and whether they are the ends of a range.
+
+        Args:
+            progress: share of the run that is done.
+        """
+        if self.snr_first is not None and progress < FIRST:
+            return self.snr_first, True
+        return self.snr, self.snr_is_range
 
     @property
     def cbr_values(self) -> list[float]:

@@ -110,6 +110,7 @@ class Gradient:
         self.over = [CHANNELS[name]() for name in config.channel]
         self._replay: Replay | None = None
         self._ahead: dict[int, Draws] = {}
+        self.progress = 1.0
         self.symbols = model.tokens((config.crop, config.crop)) * max(self.rates) // 2
 
     @cached_property
@@ -122,13 +123,15 @@ class Gradient:
         objective = Objective(self.model, self.over, self.config.loss, bf16, self.profile)
         return self.processes.spread(objective, all_used=self.model.config.modulation)
 
-    def __call__(self, image: Tensor, step: int) -> Seen:
+    def __call__(self, image: Tensor, step: int, progress: float = 1.0) -> Seen:
         """Leave the gradient of the loss, times its scale, in the parameters.
 
         Args:
             image: (B, 3, crop, crop) in [0, 1], this process's part of the batch.
             step: number of the step.
+            progress: share of the run that is done.
         """
+        self.progress = progress
         config, share = self.config, len(image)
         first = step * config.batch + self.processes.rank * share
         drawn = self._ahead.pop(step, None) or self._draw(step, share)
@@ -184,7 +187,7 @@ class Gradient:
         config = self.config
         first = step * config.batch + self.processes.rank * share
         numbers = range(first, first + share)
-        snr_db, is_range = config.snr, config.snr_is_range
+        snr_db, is_range = config.snr_at(self.progress)
         if self.profile != OURS:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             snr_db, is_range = (draw_snr(snr_db, is_range, generator),), False

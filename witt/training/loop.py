@@ -15,6 +15,7 @@ from witt.report import to_json
 from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
 from witt.training.config import TrainConfig, uses_bf16
 from witt.training.folder import sole_run
+from witt.training.gpu.run import DeviceRun, takes
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Sets, open_sets
 from witt.training.processes import Processes, joined
@@ -88,7 +89,8 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
     model.to(processes.device)
     val = middles(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
     before = training_before(config) if state is None else None
-    run = Run(config, out, model, sets.train, val, before, processes)
+    kind = DeviceRun if takes(config, model, processes, sets.train) else Run
+    run = kind(config, out, model, sets.train, val, before, processes)
     if state is not None:
         run.restore(state)
     return run, sets
@@ -137,10 +139,13 @@ def _introduction(run: Run) -> list[str]:
     config, model = run.config, run.model
     parameters = sum(p.numel() for p in model.parameters())
     ends = ":".join if config.snr_is_range else ",".join
+    snrs = ends(f"{value:g}" for value in config.snr)
+    if config.snr_first is not None:
+        snrs = ":".join(f"{value:g}" for value in config.snr_first) + f", then {snrs}"
     lines = [
         f"{model.config.name}, {parameters / 1e6:.1f} M parameters, on "
         f"{next(model.parameters()).device}; {len(run.train)} training pictures; "
-        f"SNR {ends(f'{value:g}' for value in config.snr)} dB, CBR {','.join(config.cbr)}, "
+        f"SNR {snrs} dB, CBR {','.join(config.cbr)}, "
         f"{','.join(config.channel)}, profile {config.profile}"
     ]
     if run.step:

@@ -26,13 +26,13 @@ class Pace:
     def __init__(self, run: Run) -> None:
         self.run, self.smoothed = run, math.nan
         self.recent: list[float] = []
-        self.images, self.since = 0, time.monotonic()
-        self.shown, self.images_per_s = self.since, 0.0
+        self.since = self.shown = time.monotonic()
+        self.counted = self.before = run.step  # steps in the log, and at the last call
 
     def step(self, value: float, bar: Bar, records: Records) -> None:
-        """After each step, with its figure in dB, NaN for a skipped one."""
-        run = self.run
-        self.images += run.config.batch
+        """After each step, or several, with their figure in dB, NaN for a skipped one."""
+        run, before = self.run, self.before
+        self.before = run.step
         if math.isfinite(value):
             self.recent.append(value)
             new = math.isnan(self.smoothed)
@@ -40,10 +40,14 @@ class Pace:
         now = time.monotonic()
         if now - self.shown >= BAR_SECONDS:
             self.shown = now
-            speed = self.images / (now - self.since)
+            speed = self._images_per_s(now)
             bar.update(run.step, min(run.progress, 1.0), self.smoothed, speed, self._left(speed))
-        if run.step % LOG_STEPS == 0:
+        if run.step // LOG_STEPS > before // LOG_STEPS:
             self.flush(records)
+
+    def _images_per_s(self, now: float) -> float:
+        """Since the last line of the log."""
+        return (self.run.step - self.counted) * self.run.config.batch / (now - self.since)
 
     def _left(self, images_per_s: float) -> float:
         config, lefts = self.run.config, []
@@ -56,12 +60,12 @@ class Pace:
     def flush(self, records: Records) -> None:
         """Write what came since the last line of the log."""
         run, now = self.run, time.monotonic()
-        if not self.images:
+        if run.step == self.counted:
             return
-        figures: dict[str, float] = {"images_per_s": round(self.images / (now - self.since), 2)}
+        figures = run.speed(self._images_per_s(now))
         if self.recent:
             figures[run.figure] = round(sum(self.recent) / len(self.recent), 3)
-        figures["lr"] = run.optimizers[-1].param_groups[0]["lr"]
+        figures["lr"] = float(run.optimizers[-1].param_groups[0]["lr"])
         entry: dict[str, Any] = {
             "step": run.step,
             "seconds": round(run.seconds, 1),
@@ -73,4 +77,4 @@ class Pace:
         records.write(entry)
         records.scalars("train", figures, run.step)
         self.recent.clear()
-        self.images, self.since = 0, now
+        self.counted, self.since = run.step, now

@@ -88,6 +88,12 @@ class Pictures(Sequence[Pixels]):
     def __len__(self) -> int:
         return len(self.paths) + len(self._tiles)
 
+    @property
+    def nbytes(self) -> int:
+        """Bytes of all of them decoded; where not all were looked at yet, an estimate."""
+        known = sum(pixels.nbytes for pixels in self._cache)
+        return self._tiles.nbytes + known * len(self.paths) // max(len(self._cache), 1)
+
     def __getitem__(self, index: int) -> Pixels:  # type: ignore[override]
         """The picture `index`.
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import AbstractContextManager, closing
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -23,7 +23,7 @@ from witt.training.config import TrainConfig
 from witt.training.data import batches
 from witt.training.gradient import Gradient
 from witt.training.kept import Kept
-from witt.training.optimizer import optimizers
+from witt.training.optimizer import load_states, optimizers
 from witt.training.pace import Pace
 from witt.training.pictures import Pictures
 from witt.training.processes import Processes
@@ -60,7 +60,7 @@ class Run:
         self.processes = processes or Processes(next(model.parameters()).device)
         self.step, self.seconds, self.pixels = 0, 0.0, 0
         self.gradient = Gradient(config, model, self.processes)
-        self.optimizers = optimizers(model, config.lr, config.muon_lr)
+        self.optimizers = self._optimizers()
         self.average = Average(model, config.ema)
         self.changes: list[str] = []  # in the pictures, since the checkpoint
         self.points = points(config)
@@ -111,8 +111,7 @@ class Run:
         try:
             self.model.load_state_dict(state["model"])
             self.average.load(state["average"])
-            for optimizer, stored in zip(self.optimizers, state["optimizers"], strict=True):
-                optimizer.load_state_dict(stored)
+            load_states(self.optimizers, state["optimizers"])
         except (RuntimeError, KeyError, ValueError) as error:
             reason = str(error).splitlines()[0]
             raise InputError(f"{self.out}: the checkpoint does not fit: {reason}") from error
@@ -172,6 +171,30 @@ class Run:
 
     # Training
 
+    def _optimizers(self) -> list[torch.optim.Optimizer]:
+        return optimizers(self.model, self.config.lr, self.config.muon_lr)
+
+    def _images(self) -> AbstractContextManager[Iterator[Tensor]]:
+        """The training crops from this step on."""
+        config, ours = self.config, self.processes
+        first = self.step * config.batch
+        crops = (self.train, config.crop, config.batch, config.seed, first, config.workers)
+        return closing(batches(*crops, ours.rank, ours.count))
+
+    def _prepare(self, bar: Bar) -> None:
+        """What there is to do before the first step; the clock of the run is on."""
+
+    def _advance(self, stream: Iterator[Tensor]) -> tuple[float, str | None]:
+        """The next step, or steps; returns what `train_step` does."""
+        image = next(stream).to(self.processes.device).float() / 255
+        done = self.train_step(image)
+        self.pixels += self.config.batch * image.shape[2] * image.shape[3]
+        return done
+
+    def speed(self, images_per_s: float) -> dict[str, float]:
+        """Figures of the log that say how fast it is."""
+        return {"images_per_s": round(images_per_s, 2)}
+
     def train_step(self, image: Tensor) -> tuple[float, str | None]:
         """One update, by the batch of all processes.
 
@@ -186,7 +209,7 @@ class Run:
             InputError: too many steps in a row were not finite.
         """
         config = self.config
-        value, snr_db, received = self.gradient(image, self.step)
+        value, snr_db, received = self.gradient(image, self.step, self.progress)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
         factor = learning_rate_factor(self.step, self.progress, config.warmup)
         usable = math.isfinite(value) and bool(torch.isfinite(norm))
@@ -218,19 +241,9 @@ class Run:
             InputError: training diverged, the folder cannot be written any more, or another
                 process is gone.
         """
-        config, ours = self.config, self.processes
-        stream = batches(
-            self.train,
-            config.crop,
-            config.batch,
-            config.seed,
-            self.step * config.batch,
-            config.workers,
-            ours.rank,
-            ours.count,
-        )
+        ours = self.processes
         self.model.train()
-        with GracefulStop() as stop, closing(stream):
+        with GracefulStop() as stop, self._images() as stream:
             try:
                 self._steps(stream, stop, bar, records)
             except RuntimeError as error:
@@ -256,14 +269,13 @@ class Run:
     ) -> None:
         """The loop; clock and signals are those of all processes, so that all do the same."""
         config, ours = self.config, self.processes
-        pace = Pace(self)
         started = time.monotonic() - self.seconds
         saved = validated = self.seconds
+        self._prepare(bar)
+        pace = Pace(self)
         number: int | None = None
         while self.progress < 1 and number is None:
-            image = next(stream).to(ours.device).float() / 255
-            value, message = self.train_step(image)
-            self.pixels += config.batch * image.shape[2] * image.shape[3]
+            value, message = self._advance(stream)
             self.seconds, number = ours.agree(time.monotonic() - started, stop.received)
             if message is not None:
                 bar.say(message)

@@ -29,15 +29,30 @@ class Average:
         self.state = {name: value.detach().clone() for name, value in model.state_dict().items()}
         self.buffers = [name for name in self.state if name not in self.parameters]
 
+    def share(self, step: int) -> float:
+        """How far towards the model the average moves after `step` steps."""
+        return 1 - min(self.decay, (1 + step) / (10 + step))
+
     @torch.no_grad()
     def update(self, model: nn.Module, step: int) -> None:
         """Move towards the model after `step` steps."""
-        keep = min(self.decay, (1 + step) / (10 + step))
         # All at once: one after the other they would keep a GPU waiting.
         live = [parameter.detach() for parameter in model.parameters()]
-        torch._foreach_lerp_([self.state[name] for name in self.parameters], live, 1 - keep)
+        torch._foreach_lerp_(self._averaged, live, self.share(step))
         for name in self.buffers:
             self.state[name].copy_(model.get_buffer(name))
+
+    @torch.no_grad()
+    def move(self, model: nn.Module, share: Tensor) -> None:
+        """Move so far towards the parameters; the share is read where it is, as in a CUDA graph."""
+        live = [parameter.detach() for parameter in model.parameters()]
+        way = torch._foreach_sub(live, self._averaged)
+        torch._foreach_mul_(way, share)
+        torch._foreach_add_(self._averaged, way)
+
+    @property
+    def _averaged(self) -> list[Tensor]:
+        return [self.state[name] for name in self.parameters]
 
     def load(self, state: dict[str, Tensor]) -> None:
         """Take over a stored average."""

@@ -48,6 +48,8 @@ def as_options(path: Path, entries: Mapping[str, Any], known: Iterable[str]) -> 
     values = {name.replace("-", "_"): value for name, value in entries.items()}
     if values.pop("snr_is_range", False) and isinstance(values.get("snr"), (list, tuple)):
         values["snr"] = ":".join(map(str, values["snr"]))
+    if isinstance(values.get("snr_first"), (list, tuple)):  # always a range
+        values["snr_first"] = ":".join(map(str, values["snr_first"]))
     if "overrides" in values:
         values.setdefault("set", values.pop("overrides"))
     if "out" in values:

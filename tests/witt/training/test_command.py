@@ -150,3 +150,22 @@ def test_cifar_sheets(
     assert "30 training pictures" in printed
     assert "the last 10 CIFAR-10 training pictures are held out" in printed
     assert "CBR 1/3" in printed
+
+
+def test_the_first_half_and_the_defaults_of_a_network(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = ["--set", "dims=8,8", "--set", "depths=1,1", "--set", "heads=1,1", "--crop", 16]
+    line = ["--preset", "witt_cifar", *tiny, "--cbr", "1/3", "--steps", 1, "--no-tensorboard"]
+    line += ["--device", "cpu", "--workers", 0, "--batch", 2, "--data", photos]
+    assert run(*line, "--snr-first", "10,20", "-o", tmp_path / "a") == 2
+    assert "--snr-first: give a range, as 10:20" in capsys.readouterr().err
+    assert not (tmp_path / "a").exists()
+    assert run(*line, "--snr-first", "10:20", "-o", tmp_path / "a") == 0
+    config = json.loads((tmp_path / "a" / "config.json").read_text())
+    assert config["snr_first"] == [10, 20]
+    assert config["muon_lr"] == 0.005
+    assert run("--resume", "--out", tmp_path / "a", "--steps", 2) == 0
+    again = ["--config", tmp_path / "a" / "config.json", "-o", tmp_path / "b", "--steps", 1]
+    assert run(*again) == 0
+    assert json.loads((tmp_path / "b" / "config.json").read_text()) == {**config, "steps": 1}

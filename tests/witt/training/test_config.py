@@ -97,9 +97,20 @@ def test_settings_files(tmp_path: Path, settings: Callable[..., TrainConfig]) ->
     }
     stored = tmp_path / "config.json"
     stored.write_text(
-        json.dumps({"snr": [-2, 20], "snr_is_range": True, "overrides": {"patch": 2}})
+        json.dumps(
+            {
+                "snr": [-2, 20],
+                "snr_is_range": True,
+                "snr_first": [10, 20],
+                "overrides": {"patch": 2},
+            }
+        )
     )
-    assert read_settings(stored, names) == {"snr": "-2:20", "set": ["patch=2"]}
+    assert read_settings(stored, [*names, "snr_first"]) == {
+        "snr": "-2:20",
+        "snr_first": "10:20",
+        "set": ["patch=2"],
+    }
 
 
 @pytest.mark.parametrize(
@@ -134,3 +145,13 @@ def test_overrides() -> None:
     for pair in ("dims", "=3", "dims=a,b"):
         with pytest.raises(InputError, match="--set"):
             parse_overrides([pair])
+
+
+def test_the_first_half_of_a_run(settings: Callable[..., TrainConfig]) -> None:
+    config = settings(snr=(0, 10), snr_first=(10, 20))
+    assert config.snr_at(0.0) == config.snr_at(0.499) == ((10, 20), True)
+    assert config.snr_at(0.5) == config.snr_at(1.0) == ((0, 10), False)
+    assert settings().snr_at(0.0) == ((0, 10), False)
+    for bad in ((10,), (10, float("nan"))):
+        with pytest.raises(InputError, match="--snr-first must be a range"):
+            settings(snr_first=bad)

@@ -52,6 +52,7 @@ def test_what_does_not_fit_the_cache_is_read_later(
 ) -> None:
     one = picture(0).nbytes
     pictures = Pictures(paths_of(photos), cache_bytes=2 * one)
+    assert pictures.nbytes == 5 * one  # which are all as large
     stored = {Path(pictures.name(i)).stem: i for i in range(5)}
     (photos / "0.png").unlink()
     np.testing.assert_array_equal(pictures[stored["0"]], picture(0))  # held

@@ -272,3 +272,21 @@ def test_damaged_checkpoints(tmp_path: Path, settings: Callable[..., TrainConfig
     torch.save({"model": {}}, out / "checkpoint.pt")
     with pytest.raises(InputError, match="not a checkpoint of witt train"):
         train(config, out, resume=True)
+
+
+def test_the_first_half_of_a_run_has_its_own_snrs(
+    tmp_path: Path, settings: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    drawn: list[Tensor] = []
+    original = gradient_module.Gradient.__call__
+
+    def watched(self: gradient_module.Gradient, *args: Any) -> gradient_module.Seen:
+        seen = original(self, *args)
+        drawn.append(seen.snr_db)
+        return seen
+
+    monkeypatch.setattr(gradient_module.Gradient, "__call__", watched)
+    config = settings(steps=4, snr=(0, 10), snr_first=(15, 20))
+    assert train(config, tmp_path / "run", tensorboard=False) == 0
+    assert bool((torch.cat(drawn[:2]) >= 15).all())
+    assert set(torch.cat(drawn[2:]).tolist()) <= {0.0, 10.0}

@@ -41,3 +41,16 @@ def test_average_of_every_step() -> None:
     other = Average(torch.nn.Linear(2, 3), 0.7)
     other.load({name: v for name, v in average.state.items() if name != "count"})
     assert torch.equal(other.state["weight"], average.state["weight"])
+
+
+def test_moving_by_a_share_is_updating() -> None:
+    model = torch.nn.Linear(2, 3)
+    averages = [Average(model, 0.7), Average(model, 0.7)]
+    generator = torch.Generator().manual_seed(0)
+    for t in range(1, 20):
+        with torch.no_grad():
+            model.weight.copy_(torch.randn(3, 2, generator=generator))
+        averages[0].update(model, t)
+        averages[1].move(model, torch.tensor(averages[1].share(t)))
+    for name, value in averages[0].state.items():
+        torch.testing.assert_close(averages[1].state[name], value, rtol=1e-5, atol=1e-6)

@@ -11,7 +11,7 @@ import torch
 import witt
 from witt.errors import InputError
 from witt.training.config import TrainConfig
-from witt.training.start import default_cbr, initial_model, model_config
+from witt.training.start import default_cbr, default_muon_lr, initial_model, model_config
 
 TWO_STAGES = {"dims": (8, 12), "depths": (1, 1), "heads": (1, 1)}
 
@@ -120,3 +120,45 @@ def test_weights_to_start_from(tmp_path: Path, settings: Callable[..., TrainConf
     ):
         with pytest.raises(InputError, match=named):
             initial_model(settings(init=str(path), **changes))
+
+
+def published(settings: Callable[..., TrainConfig], **changes: Any) -> TrainConfig:
+    sizes = {"dims": (8, 12), "depths": (1, 1), "heads": (1, 1), "modnet_layers": 2}
+    values = {"preset": "witt_cifar", "overrides": sizes, "cbr": ("1/6",), "crop": 32}
+    return settings(**{**values, **changes})
+
+
+def test_published_networks_start_steady(settings: Callable[..., TrainConfig]) -> None:
+    """Features keep their size through every layer; gates are open, however many factors."""
+    model = initial_model(published(settings))
+    fan_in = model.encoder.head.weight.shape[1]
+    assert float(model.encoder.head.weight.detach().std() * fan_in**0.5) == pytest.approx(
+        1, abs=0.2
+    )
+    fc2 = model.decoder.layers[0].blocks[0].mlp.fc2.weight.detach()
+    assert float(fc2.std() * fc2.shape[1] ** 0.5) == pytest.approx(0.3, abs=0.03)
+    with torch.no_grad():
+        for end in (model.encoder, model.decoder):
+            for factor in end.modnet.bm_list:
+                gates = factor(torch.tensor([[1.0], [13.0]]))
+                assert float(gates.mean()) == pytest.approx(0.88, abs=0.08)
+                assert float((gates[0] - gates[1]).abs().max()) > 1e-3
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        as_published = witt.create_model("witt_cifar", dims=(8, 12), heads=(1, 1)).encoder
+    assert float(as_published.head.weight.detach().std()) == pytest.approx(0.02, abs=0.005)
+
+
+def test_the_published_way_starts_as_published(settings: Callable[..., TrainConfig]) -> None:
+    model = initial_model(published(settings, profile="published", snr=(1, 4)))
+    assert float(model.encoder.head.weight.detach().std()) == pytest.approx(0.02, abs=0.005)
+    assert not any(bool(p.any()) for p in [model.encoder.modnet.bm_list[0][4].bias])
+
+
+def test_learning_rates_of_muon() -> None:
+    rates = {name: default_muon_lr(base, "ours") for name, base in witt.PRESETS.items()}
+    assert rates == {
+        "witt_base": 0.005, "witt_small": 0.005, "witt_large": 0.005, "witt_cifar": 0.005,
+        "witt_light": 0.01, "witt_cifar_light": 0.01, "deepjscc": 0.01,
+    }  # fmt: skip
+    assert default_muon_lr(witt.PRESETS["witt_base"], "published") == 0.01
