@@ -42,7 +42,7 @@ def test_all_ways_agree_at_the_snr_that_was_told(
         assert all(each.shape == (3, 2) for each in values.values())
         for way in WAYS:  # within the rounding of the equaliser
             assert values[way][1] == pytest.approx(values["known"][1], abs=0.01)
-        assert not np.allclose(values["believed"][0], values["known"][0], atol=0.01)
+        assert (values["believed"][0] != values["known"][0]).all()
     drawn = run("--figure", out, "--figure", out, "--out", tmp_path / "out" / "figure")
     assert drawn.exit_code == 0, drawn.output
     assert (tmp_path / "out" / "figure.png").stat().st_size > 10_000

@@ -20,17 +20,34 @@ from witt.transmit import command
 
 HERE = Path(__file__).resolve()
 SAMPLE = HERE.parents[2] / "witt" / "samples" / "kodim23.png"
-CONDITIONS = (("awgn", 1), ("awgn", 10), ("rayleigh", 3))
+CONDITIONS = (
+    ("witt_light", "awgn", 1),
+    ("witt_light", "awgn", 10),
+    ("witt_light", "rayleigh", 3),
+    ("witt_base", "awgn", 1),
+)
 # Another torch or processor adds up in another order; a wrong network is dB away.
 TOLERANCE_DB = 0.02
 
 
-def transmit(channel: str, snr_db: int, out: Path) -> dict[str, Any]:
-    arguments = f"--snr {snr_db} --cbr 1/16 --channel {channel} --seed 0 --device cpu --json"
+def transmit(weights: str, channel: str, snr_db: int, out: Path) -> dict[str, Any]:
+    arguments = (
+        f"--weights {weights} --snr {snr_db} --cbr 1/16 --channel {channel} --seed 0 --device cpu "
+        "--json"
+    )
     result = CliRunner().invoke(command, [str(SAMPLE), *arguments.split(), "--output", str(out)])
     assert result.exit_code == 0, result.output
     (entry,) = json.loads(result.stdout)
-    names = ("channel", "snr_db", "psnr_db", "ms_ssim", "cbr", "channel_uses", "header_bits")
+    names = (
+        "weights",
+        "channel",
+        "snr_db",
+        "psnr_db",
+        "ms_ssim",
+        "cbr",
+        "channel_uses",
+        "header_bits",
+    )
     return {name: entry[name] for name in names}
 
 
@@ -38,7 +55,7 @@ def transmit(channel: str, snr_db: int, out: Path) -> dict[str, Any]:
 def test_transmit_gives_what_it_gave(place: int, tmp_path: Path) -> None:
     golden = json.loads((HERE.parent / "golden.json").read_text())[place]
     now = transmit(*CONDITIONS[place], tmp_path)
-    for name in ("channel", "snr_db", "cbr", "channel_uses", "header_bits"):
+    for name in ("weights", "channel", "snr_db", "cbr", "channel_uses", "header_bits"):
         assert now[name] == golden[name], name
     assert now["psnr_db"] == pytest.approx(golden["psnr_db"], abs=TOLERANCE_DB)
     dissimilar, expected = (10 * math.log10(1 - e["ms_ssim"]) for e in (now, golden))
