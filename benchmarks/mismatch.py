@@ -12,6 +12,8 @@ never the plan. Beside them the same with both ends told the truth.
 from __future__ import annotations
 
 import json
+import shlex
+import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -23,7 +25,7 @@ import torch
 import channels
 from benchmarks.dataset import Dataset, open_dataset
 from benchmarks.labels import cbr_label
-from benchmarks.plot import LOOKS, MORE, paper_style, save
+from benchmarks.plot import INK, LOOKS, MORE, paper_style, save
 from benchmarks.provenance import run_record
 from witt.errors import InputError
 from witt.evaluation import image_seed
@@ -92,6 +94,7 @@ def draw(documents: Sequence[dict[str, Any]], folder: Path, name: str) -> list[P
     """A panel for each codec of the files: PSNR over the SNR of the channel."""
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
+    from matplotlib.lines import Line2D
 
     panels = [(d, codec, entry) for d in documents for codec, entry in d["codecs"].items()]
     columns = min(4, len(panels))
@@ -102,12 +105,10 @@ def draw(documents: Sequence[dict[str, Any]], folder: Path, name: str) -> list[P
         grid = figure.subplots(rows, columns, squeeze=False, sharex=True).flatten()
         for axes, (document, codec, entry) in zip(grid, panels, strict=False):
             look = LOOKS.get(codec, MORE[0])
-            for way, label in WAYS.items():
+            for way in WAYS:
                 means = [np.mean(values) for values in entry["psnr_db"][way]]
-                told = label.format(told=document["told_db"])
-                axes.plot(
-                    document["true_db"], means, LINES[way], color=look.colour, lw=1.4, label=told
-                )
+                axes.plot(document["true_db"], means, LINES[way], color=look.colour, lw=1.4)
+            axes.set_xticks(document["true_db"])
             axes.axvline(document["told_db"], color="#7a8090", lw=0.6)
             data = document["dataset"]
             axes.set_title(
@@ -118,10 +119,12 @@ def draw(documents: Sequence[dict[str, Any]], folder: Path, name: str) -> list[P
             axes.set_axis_off()
         figure.supxlabel("SNR of the channel (dB)", size=8)
         figure.supylabel("PSNR (dB)", size=8)
-        handles, labels = grid[0].get_legend_handles_labels()
-        for handle in handles:
-            handle.set_color("#1f2430")
-        figure.legend(handles, labels, loc="outside lower center", ncols=3, fontsize=7)
+        told = documents[0]["told_db"]
+        handles = [
+            Line2D([], [], color=INK, ls=LINES[way], lw=1.4, label=label.format(told=told))
+            for way, label in WAYS.items()
+        ]
+        figure.legend(handles=handles, loc="outside upper left", ncols=3, fontsize=7)
         return save(figure, folder, name)
 
 
@@ -157,7 +160,9 @@ def command(
         dataset, link, points = open_dataset(data, limit), Link(channel[0]), snr.points()
         document: dict[str, Any] = {
             "format": FORMAT,
-            "run": run_record(),
+            "run": run_record(
+                command=shlex.join(["python", "-m", "benchmarks.mismatch", *sys.argv[1:]])
+            ),
             "dataset": dataset.record(),
             "channel": link.record(),
             "seed": seed,
