@@ -205,7 +205,7 @@ class WITT(HubModel):
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
         padded = F.pad(image, padding, mode="replicate")
-        sending = self.transmit(padded, snr, rates, self.channel_uses(size, cbr))
+        sending = self.transmit(padded, snr, rates, self.tokens(size) * k // 2)
         symbols, plan = sending.symbols, sending.plan
         if adaptation is not None:
             symbols = adaptation.improve(self, padded, size, sending, snr, rates)
