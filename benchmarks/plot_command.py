@@ -55,11 +55,11 @@ def command(results: Sequence[Path], published: bool, reference: str | None, out
             visuals.append((path.stem, visual))
     drawn = charts(files, published=published) if files else []
     ensure_writable_folder(output)
+    if reference is not None:  # before anything is written: it may be refused
+        show_deltas(files, reference)
     with paper_style():
         figures = [(chart.name, draw(chart)) for chart in drawn]
         figures += [(name, draw_visual(visual)) for name, visual in visuals]
         for name, figure in figures:
             for path in save(figure, output, name):
                 click.echo(path)
-    if reference is not None:
-        show_deltas(files, reference)

@@ -359,10 +359,18 @@ def test_command_writes_png_and_svg(make: Make, tmp_path: Path) -> None:
 
 
 def test_a_file_named_twice_is_one(make: Make, tmp_path: Path) -> None:
+    pytest.importorskip("bjontegaard")
     path, out = make().path, tmp_path / "f"
     done = CliRunner().invoke(command, [str(path), str(path), "--bd", "witt_base", "-o", str(out)])
     assert done.exit_code == 0, done.output
     assert "(r)" not in done.output
+
+
+def test_bd_that_is_refused_leaves_nothing(make: Make, tmp_path: Path) -> None:
+    out = tmp_path / "f"
+    done = CliRunner().invoke(command, [str(make().path), "--bd", "hevc", "-o", str(out)])
+    assert isinstance(done.exception, InputError)
+    assert not out.exists() or not list(out.iterdir())
 
 
 def test_command_without_published(make: Make, tmp_path: Path) -> None:
