@@ -26,38 +26,40 @@ class Entry(NamedTuple):
 
 
 COMMANDS = (
-    Entry("transmit", "witt.transmit", "command", "Send pictures over a noisy channel."),
-    Entry("evaluate", "witt.evaluate", "command", "Mean quality over folders of pictures."),
+    Entry("transmit", "witt.commands.transmit", "command", "Send pictures over a noisy channel."),
+    Entry(
+        "evaluate", "witt.commands.evaluate", "command", "Mean quality over folders of pictures."
+    ),
     Entry(
         "train",
-        "witt.training.command",
+        "witt.commands.train",
         "train",
         "Train a model on folders of pictures (or CIFAR-10 sheets).",
     ),
     Entry(
-        "scaling", "witt.training.scaling", "command", "What more hours of training should give."
+        "scaling", "witt.commands.scaling", "command", "What more hours of training should give."
     ),
     Entry(
         "benchmark",
-        "benchmarks.benchmark",
+        "benchmarks.commands.benchmark",
         "command",
         "Compare schemes over a channel, at the same channel uses.",
     ),
-    Entry("plot", "benchmarks.plot_command", "command", "Draw the results of witt benchmark."),
+    Entry("plot", "benchmarks.commands.plot", "command", "Draw the results of witt benchmark."),
     Entry(
         "reproduce",
-        "benchmarks.reproduce",
+        "benchmarks.commands.reproduce",
         "command",
         "Redraw the figures of the paper, computed here.",
     ),
     Entry(
         "import-weights",
-        "witt.import_weights",
+        "witt.commands.import_weights",
         "command",
         "Weights of the published code as a file of ours.",
     ),
-    Entry("export", "witt.export", "command", "Write encoder and decoder as ONNX files."),
-    Entry("info", "witt.info", "command", "Presets, weights and devices."),
+    Entry("export", "witt.commands.export", "command", "Write encoder and decoder as ONNX files."),
+    Entry("info", "witt.commands.info", "command", "Presets, weights and devices."),
 )
 
 

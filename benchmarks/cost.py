@@ -24,10 +24,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from witt import swin
-from witt.model import WITT
-from witt.sheets import TILE
-from witt.training.command import new_config, stage_options, train
+from witt.codecs.model import WITT
+from witt.commands.train import new_config, stage_options, train
+from witt.nn import swin
+from witt.pictures.sheets import TILE
 from witt.training.config import TrainConfig
 from witt.training.pictures import Pictures
 from witt.training.recipe import read_recipe

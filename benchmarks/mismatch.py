@@ -23,19 +23,21 @@ import numpy as np
 import torch
 
 import channels
-from benchmarks.dataset import Dataset, open_dataset
-from benchmarks.labels import cbr_label
-from benchmarks.plot import INK, LOOKS, MORE, paper_style, save
-from benchmarks.provenance import run_record
+from benchmarks.figures.labels import cbr_label
+from benchmarks.figures.plot import INK, LOOKS, MORE, paper_style, save
+from benchmarks.sweep.dataset import Dataset, open_dataset
+from benchmarks.sweep.provenance import run_record
+from witt.commands.options import CbrType, ChannelListType, SnrType, SnrValueType
 from witt.errors import InputError
-from witt.evaluation import image_seed
 from witt.files import ensure_writable_folder, write_text
-from witt.images import to_tensor
-from witt.link import Link, draw_channel
-from witt.metrics import BEST_PSNR_DB, psnr
-from witt.options import Cbr, CbrType, ChannelListType, SnrSpec, SnrType, SnrValueType
+from witt.link.conditions import Link
+from witt.link.evaluation import image_seed
+from witt.link.transmission import draw_channel
+from witt.link.values import Cbr, SnrSpec
+from witt.metrics.quality import BEST_PSNR_DB, psnr
+from witt.pictures.images import to_tensor
 from witt.report import file_sha256, to_json
-from witt.weights import load_weights, resolve
+from witt.store.weights import load_weights, resolve
 
 FORMAT = "witt-mismatch-1"
 WAYS = {

@@ -9,14 +9,15 @@ Source: Yang et al., WITT: A Wireless Image Transmission Transformer for Semanti
 Communications, arXiv 2211.00937. Written from the paper; no code of the published one.
 """
 
-from witt.config import PRESETS, ModelConfig
+from witt.codecs.config import PRESETS, ModelConfig
+from witt.codecs.model import WITT, create_model
+from witt.codecs.signals import Encoded, Transmission
 from witt.errors import InputError
-from witt.files import find_images, write_png
-from witt.images import read_image, to_pixels, to_tensor
-from witt.metrics import ms_ssim, psnr
-from witt.model import WITT, create_model
-from witt.signals import Encoded, Transmission
-from witt.weights import load, load_weights, save_weights, shipped
+from witt.metrics.quality import ms_ssim, psnr
+from witt.pictures.finding import find_images
+from witt.pictures.images import read_image, to_pixels, to_tensor
+from witt.pictures.writing import write_png
+from witt.store.weights import load, load_weights, save_weights, shipped
 
 __all__ = [
     "PRESETS",

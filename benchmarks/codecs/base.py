@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
 from witt.errors import InputError
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 
 # Width and height in 12 bits each, quality and way of coding in 8.
 SIZE_AND_QUALITY_BYTES = 4

@@ -16,9 +16,9 @@ import numpy as np
 from benchmarks.codecs import codec, codec_names
 from benchmarks.codecs.base import Codec
 from witt.errors import InputError
-from witt.images import Pixels, read_image, to_tensor
-from witt.inputs import gather
-from witt.metrics import psnr
+from witt.metrics.quality import psnr
+from witt.pictures.images import Pixels, read_image, to_tensor
+from witt.pictures.inputs import gather
 from witt.report import console, number, table
 
 BPG_RATE = (0.068, 0.161, 0.352, 0.685, 1.200)  # bit/pixel

@@ -30,8 +30,8 @@ import torch
 
 from benchmarks.codecs.base import SIZE_AND_QUALITY_BYTES, Encoded, check_quality
 from witt.errors import InputError
-from witt.files import write_png
-from witt.images import Pixels, check_pixels, to_pixels, to_tensor
+from witt.pictures.images import Pixels, check_pixels, to_pixels, to_tensor
+from witt.pictures.writing import write_png
 
 # Those of the zoo that have published weights.
 LEARNED = (

@@ -19,7 +19,7 @@ from PIL import Image
 from benchmarks.codecs.base import SIZE_AND_QUALITY_BYTES, Encoded, check_quality, refusal
 from benchmarks.codecs.payload import heif_bytes
 from witt.errors import InputError
-from witt.images import Pixels, check_pixels
+from witt.pictures.images import Pixels, check_pixels
 
 LARGEST_QP = 51
 SMALLEST_SIDE, SMALLEST_BLOCK = 64, 8

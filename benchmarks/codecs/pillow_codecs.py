@@ -12,7 +12,7 @@ from PIL import Image, features
 from benchmarks.codecs.base import SIZE_AND_QUALITY_BYTES, Encoded, check_quality, refusal
 from benchmarks.codecs.payload import avif_bytes, jpeg2000_bytes, jpeg_bytes, webp_bytes
 from witt.errors import InputError
-from witt.images import Pixels, check_pixels
+from witt.pictures.images import Pixels, check_pixels
 
 # Bit/pixel of JPEG 2000 at quality 0, and its growth with each quality.
 JPEG2000_LOWEST = 0.01

@@ -9,7 +9,7 @@ from collections import OrderedDict
 import numpy as np
 
 from benchmarks.codecs.base import Codec, Encoded
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 
 # A little more quality may take a little less: by how much at most, for the codecs here.
 WOBBLE = 0.05

@@ -31,11 +31,12 @@ from benchmarks.ldpc.table import (
     read_table,
     write_table,
 )
+from witt.commands.options import ChannelListType, SnrType
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
-from witt.link import Link
+from witt.link.conditions import Link
+from witt.link.values import SnrSpec
 from witt.lock import sole_writer
-from witt.options import ChannelListType, SnrSpec, SnrType
 
 ENOUGH_ERRORS, MOST_BLOCKS = 100, 2000
 # Blocks at once: the messages of a batch stay in the caches of a CPU.

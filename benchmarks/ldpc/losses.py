@@ -15,7 +15,7 @@ import torch
 
 from benchmarks.ldpc.modes import Blocks, Mode
 from benchmarks.ldpc.table import Rate
-from witt.link import Link
+from witt.link.conditions import Link
 
 RateOf = Callable[[Link, Mode, float, int], Rate]
 
@@ -86,7 +86,7 @@ class Losses:
         """Draw gains and losses.
 
         The same seeds draw the same numbers for every mode and SNR, and one gain for a picture is
-        that of `witt.link.send` with the seed.
+        that of `witt.link.conditions.send` with the seed.
 
         Args:
             seeds: of the pictures whose blocks these are, each a whole number from 0.

@@ -14,9 +14,9 @@ import torch
 from benchmarks.ldpc.error_rates import BATCH, make_chain, random_bits, send
 from benchmarks.ldpc.modes import BLOCK_LENGTH, parse_mode
 from benchmarks.ldpc.sionna_adapter import ITERATIONS
+from witt.commands.options import SnrValueType
 from witt.errors import InputError
-from witt.link import Link
-from witt.options import CHANNELS, SnrValueType
+from witt.link.conditions import CHANNELS, Link
 
 
 def blocks_per_second(work: Callable[[], object], seconds: float) -> float:

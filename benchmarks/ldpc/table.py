@@ -15,10 +15,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from benchmarks.ldpc.modes import Mode
-from witt.errors import InputError
+from witt.errors import InputError, one_line
 from witt.files import ensure_writable_folder, write_text
-from witt.images import one_line
-from witt.link import Link
+from witt.link.conditions import Link
 from witt.report import to_json
 
 # Another decoder, demapper or number of iterations is another version too.

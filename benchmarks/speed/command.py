@@ -23,7 +23,6 @@ import click
 import torch
 
 import witt
-from benchmarks.provenance import run_record
 from benchmarks.speed.measure import (
     LEAST,
     WORK,
@@ -33,10 +32,11 @@ from benchmarks.speed.measure import (
     peak_memory,
     top_operators,
 )
-from witt.config import PRESETS
+from benchmarks.sweep.provenance import run_record
+from witt.codecs.config import PRESETS
+from witt.commands.options import HELP, output_option
 from witt.files import ensure_writable_folder, write_text
-from witt.link import transmit
-from witt.options import HELP, output_option
+from witt.link.transmission import transmit
 from witt.report import console, number, plain, table, to_json
 
 FORMAT = "witt-speed-2"

@@ -20,8 +20,8 @@ from torch import Tensor, nn
 import channels
 import witt
 from benchmarks.speed.plain import PlainWITT
-from witt.config import ModelConfig
-from witt.swin import compile_blocks
+from witt.codecs.config import ModelConfig
+from witt.nn.swin import compile_blocks
 
 SNR_DB = 10.0
 TOLERANCE = 1e-4

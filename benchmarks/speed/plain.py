@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.config import ModelConfig
+from witt.codecs.config import ModelConfig
 
 
 def windows_of(x: Tensor, side: int) -> Tensor:

@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 import witt
-from benchmarks.scheme import Scheme, Sent, channel_uses
-from benchmarks.sweep import Maker
-from witt.images import Pixels
-from witt.link import Link
+from benchmarks.schemes.scheme import Scheme, Sent, channel_uses
+from benchmarks.sweep.sweep import Maker
+from witt.link.conditions import Link
+from witt.pictures.images import Pixels
 
 LEAST_CBR = 1 / 100
 

@@ -8,8 +8,8 @@ from torch import nn
 
 from benchmarks import cost
 from benchmarks.cost import Gpu, Reached, StepCost, Work
-from witt.info import cost as forward_cost
-from witt.model import WITT
+from witt.codecs.model import WITT
+from witt.commands.info import cost as forward_cost
 from witt.training.config import TrainConfig
 from witt.training.start import model_config
 

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import channels
 import witt
-from witt.metrics import psnr
+from witt.metrics.quality import psnr
 from witt.training.checkpoint import LOG, read_checkpoint
 from witt.training.config import TrainConfig
 from witt.training.gpu.attention import WORST, has_triton, kernel_error

@@ -8,15 +8,10 @@ import pytest
 from PIL import Image
 
 from witt.errors import InputError
-from witt.files import (
-    Found,
-    ensure_writable_folder,
-    find_images,
-    write_bytes,
-    write_png,
-    write_text,
-)
-from witt.images import Pixels, read_image
+from witt.files import ensure_writable_folder, write_bytes, write_text
+from witt.pictures.finding import Found, find_images
+from witt.pictures.images import Pixels, read_image
+from witt.pictures.writing import write_png
 
 
 @pytest.fixture

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import channels
 import witt
-from witt.classified import ClassifiedCode
-from witt.config import ModelConfig
+from witt.codecs.classified.code import ClassifiedCode
+from witt.codecs.config import ModelConfig
 
 DIMS, HEADS = (8, 12, 16, 20), (2, 3, 4, 5)
 ODD = [(1, 1), (1, 7), (17, 33), (31, 64)]

@@ -1,7 +1,7 @@
 """The classes of tokens and the KLT of each, from training pictures.
 
 Lloyd's algorithm: each token goes to the class in which it costs least at a usual rate and SNR
-(`witt.classified`), then each class gets the mean and the KLT of its tokens.
+(`witt.codecs.classified.code`), then each class gets the mean and the KLT of its tokens.
 """
 
 from __future__ import annotations
@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from witt.classified import ClassifiedCode
+from witt.codecs.classified.code import ClassifiedCode
+from witt.codecs.classified.spectrum import KNOTS, dct, knot_weights
 from witt.errors import InputError
-from witt.spectrum import KNOTS, dct, knot_weights
 from witt.training.data import mirrored
 from witt.training.pictures import Pictures
 

@@ -13,7 +13,7 @@ import torch
 
 import channels
 from witt.errors import InputError
-from witt.profiles import PROFILES
+from witt.link.profiles import PROFILES
 
 CHANNELS: dict[str, type[channels.Channel]] = {
     "awgn": channels.AWGN,

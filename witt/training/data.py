@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from witt.errors import InputError
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 from witt.training.pictures import Pictures
 
 

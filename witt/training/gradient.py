@@ -11,10 +11,10 @@ import torch
 from torch import Tensor, nn
 
 import channels
-from witt.config import channels_for_cbr
-from witt.model import WITT
-from witt.profile_link import transmit_as
-from witt.profiles import OURS, PROFILES, Profile
+from witt.codecs.config import channels_for_cbr
+from witt.codecs.model import WITT
+from witt.link.profile_link import transmit_as
+from witt.link.profiles import OURS, PROFILES, Profile
 from witt.training.config import CHANNELS, TrainConfig, uses_bf16
 from witt.training.loss import LOSS_SCALE, image_terms, loss_of_mean
 from witt.training.objective import Conditions, Draws, draw_images, send

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from witt.errors import InputError
+from witt.store.weights import load_weights
 from witt.training.checkpoint import WEIGHTS
-from witt.weights import load_weights
 
 
 class Kept:

@@ -7,10 +7,10 @@ from typing import Any
 
 import click
 
-from witt.config import ModelConfig
+from witt.codecs.config import ModelConfig
+from witt.codecs.model import WITT
 from witt.errors import InputError
 from witt.files import write_text
-from witt.model import WITT
 from witt.report import to_json
 from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
 from witt.training.config import TrainConfig, uses_bf16

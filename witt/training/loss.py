@@ -9,7 +9,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from witt.errors import InputError
-from witt.metrics import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
+from witt.metrics.quality import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 
 # Losses of 1e-3 meet Adam's epsilon; these bring either loss to about 100.
 LOSS_SCALE = {"mse": 255.0**2, "ms-ssim": 1000.0}
@@ -70,7 +70,7 @@ def ms_ssim_scales(side: int) -> int:
 def ms_ssim(received: Tensor, image: Tensor) -> Tensor:
     """MS-SSIM for training: differentiable, of pictures that are neither clamped nor rounded.
 
-    As `witt.metrics.ms_ssim`: for each colour plane the product over the scales j of cs_j^w_j,
+    As `metrics.quality.ms_ssim`: for each colour plane the product over the scales j of cs_j^w_j,
     with the luminance term at the last; crops too small for 5 scales take the first ones, with
     the weights renormalised. Here a scale's mean similarity counts as at least 0.001.
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import channels
 from channels.base import complex_normal
-from witt.model import WITT
+from witt.codecs.model import WITT
 
 
 class Conditions(NamedTuple):

@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from witt.errors import InputError
-from witt.files import find_images
-from witt.images import Pixels, read_image
-from witt.sheets import TILE, read_sheets
+from witt.pictures.finding import find_images
+from witt.pictures.images import Pixels, read_image
+from witt.pictures.sheets import TILE, read_sheets
 
 CACHE_BYTES = 1_500_000_000  # of decoded pictures, shared with the workers where they are forks
 HELD_OUT = 1024  # CIFAR-10 training pictures kept for validation

@@ -21,8 +21,8 @@ import torch
 from torch import Tensor, distributed, nn
 from torch.nn.parallel import DistributedDataParallel
 
+from witt.device import pick_device
 from witt.errors import InputError
-from witt.options import pick_device
 
 # What a launcher sets; a scheduler's RANK alone does not make several processes of one run.
 LAUNCHED = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT")
@@ -165,7 +165,7 @@ def joined(device: str, environment: Mapping[str, str] | None = None) -> Iterato
     A process group that is there already is used, and left.
 
     Args:
-        device: name for `witt.options.pick_device`; with several processes each takes a GPU.
+        device: name for `witt.device.pick_device`; with several processes each takes a GPU.
         environment: where a launcher's variables are; None is `os.environ`.
 
     Raises:

@@ -2,7 +2,7 @@
 
 One integer SNR for a batch, one power and shared symbols, the receiver without CSI, the picture
 clamped before the loss, the loss a plain mean, and gates that send no gradient back to what they
-look at; see `witt.profiles`. In several processes or parts of a batch, what shares the power and
+look at; see `link/profiles.py`. In several processes or parts of a batch, what shares the power and
 the symbols is the part.
 """
 
@@ -14,12 +14,12 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from witt.config import ModelConfig
+from witt.codecs.config import ModelConfig
+from witt.codecs.model import WITT
 from witt.errors import InputError
-from witt.layers import ModNet
-from witt.model import WITT
-from witt.profiles import Profile
-from witt.published_metrics import ms_ssim_published, published_window
+from witt.link.profiles import Profile
+from witt.metrics.published import ms_ssim_published, published_window
+from witt.nn.layers import ModNet
 from witt.training.config import TrainConfig
 
 

@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from witt.codecs.model import WITT
 from witt.errors import InputError
-from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB
-from witt.model import WITT
-from witt.profiles import PROFILES
-from witt.swin import compile_blocks
+from witt.link.profiles import PROFILES
+from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB
+from witt.nn.swin import compile_blocks
+from witt.store.weights import save_weights
 from witt.training.checkpoint import WEIGHTS, write_checkpoint
 from witt.training.config import TrainConfig
 from witt.training.data import batches
@@ -34,7 +35,6 @@ from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
 from witt.training.validation import Middles, mean, points, summary, validate
 from witt.training.watch import FiniteWatch, StallWatch, all_finite
-from witt.weights import save_weights
 
 
 class Run:

@@ -12,17 +12,17 @@ from typing import Any, cast
 import torch
 from torch import nn
 
-from witt.config import PRESETS, ModelConfig, channels_for_cbr, preset
+from witt.codecs.config import PRESETS, ModelConfig, channels_for_cbr, preset
+from witt.codecs.model import WITT
 from witt.errors import InputError
-from witt.layers import ModNet, init_steady
-from witt.model import WITT
+from witt.nn.layers import ModNet, init_steady
+from witt.store.weights import load_weights, resolve
 from witt.training.classes import start_classes
 from witt.training.config import TrainConfig
 from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
 from witt.training.published import check_published
 from witt.training.weighting import weigh_for_ms_ssim
-from witt.weights import load_weights, resolve
 
 USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
 # Follow from --preset, --snr and --cbr.

@@ -10,11 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from witt.codecs.model import WITT
 from witt.errors import InputError
-from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB, SMALLEST_WINDOW, ms_ssim, psnr
-from witt.model import WITT
-from witt.profile_link import transmit_as
-from witt.profiles import OURS, Profile
+from witt.link.profile_link import transmit_as
+from witt.link.profiles import OURS, Profile
+from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, SMALLEST_WINDOW, ms_ssim, psnr
 from witt.training.config import CHANNELS, TrainConfig
 from witt.training.pictures import Pictures, content_hash
 
@@ -159,7 +159,7 @@ def validate(
         at: conditions.
         with_ms_ssim: measure MS-SSIM too, which takes longer than all the rest.
         stop: asked now and then; where it says so, None is returned.
-        profile: how the pictures are sent; the figures are always those of `witt.metrics`.
+        profile: how the pictures are sent; the figures are always those of `witt.metrics.quality`.
     """
     device = next(model.parameters()).device
     scores = Scores({}, {})

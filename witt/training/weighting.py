@@ -4,7 +4,7 @@ The contrast-structure term of a window, (2σ_xy + C2)/(σ_x² + σ_y² + C2), i
 1 − σ_e²/(2σ_x² + C2) for an error of variance σ_e² in it (Wang, Simoncelli and Bovik, Asilomar
 2003): what is lost in a flat part of the picture counts up to a hundred times what is lost in a
 busy one, and what does not vary within the window counts in the luminance term only. The code
-spends its places and power on the errors that count (`witt.classified`).
+spends its places and power on the errors that count (`witt.codecs.classified.code`).
 """
 
 from __future__ import annotations
@@ -16,9 +16,9 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from witt.classified import ClassifiedCode
-from witt.metrics import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
-from witt.spectrum import KNOTS
+from witt.codecs.classified.code import ClassifiedCode
+from witt.codecs.classified.spectrum import KNOTS
+from witt.metrics.quality import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 from witt.training.classes import USUAL_SNR_DB, some_images
 from witt.training.loss import C2, blur
 from witt.training.pictures import Pictures

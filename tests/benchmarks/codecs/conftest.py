@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 
 
 def make_picture(seed: int, height: int = 80, width: int = 112) -> Pixels:

@@ -9,8 +9,8 @@ from click.testing import CliRunner
 
 from benchmarks.codecs import codec
 from benchmarks.codecs.check import BPG_PSNR_DB, BPG_RATE, bpg_psnr_db, command, measure
-from witt.files import write_png
-from witt.images import Pixels
+from witt.pictures.images import Pixels
+from witt.pictures.writing import write_png
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import torch
 from benchmarks.codecs import codec
 from benchmarks.codecs.external import LEARNED, Learned
 from witt.errors import InputError
-from witt.images import Pixels, to_pixels, to_tensor
+from witt.pictures.images import Pixels, to_pixels, to_tensor
 
 pytest.importorskip("compressai")
 

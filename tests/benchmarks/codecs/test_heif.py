@@ -13,7 +13,7 @@ import witt
 from benchmarks.codecs import codec
 from benchmarks.codecs.payload import boxes
 from witt.errors import InputError
-from witt.images import Pixels, read_image
+from witt.pictures.images import Pixels, read_image
 
 SAMPLE = Path(witt.__file__).parent / "samples" / "kodim23.png"
 

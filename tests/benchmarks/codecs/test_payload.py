@@ -14,7 +14,7 @@ from benchmarks.codecs.payload import (
     jpeg_bytes,
     webp_bytes,
 )
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 
 
 def box(kind: bytes, content: bytes) -> bytes:

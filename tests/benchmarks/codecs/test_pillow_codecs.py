@@ -10,7 +10,7 @@ from PIL import Image, features
 from benchmarks.codecs import codec
 from benchmarks.codecs.pillow_codecs import PillowCodec
 from witt.errors import InputError
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 
 NAMES = ["jpeg", "jpeg2000", "webp", "avif"]
 # Within 0.1 to 1.5 bit/pixel or so.

@@ -9,7 +9,7 @@ from benchmarks.codecs import codec, codec_names
 from benchmarks.codecs.base import Encoded
 from benchmarks.codecs.search import Searched
 from witt.errors import InputError
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 
 
 class Fake:

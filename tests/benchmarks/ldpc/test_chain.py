@@ -12,7 +12,7 @@ from benchmarks.ldpc import sionna_adapter
 from benchmarks.ldpc.error_rates import make_chain, random_bits, send, simulate
 from benchmarks.ldpc.modes import MODES, parse_mode
 from witt.errors import InputError
-from witt.link import Link
+from witt.link.conditions import Link
 
 # Not importorskip: the adapter keeps the warnings and the log of the import to itself.
 needs_sionna = pytest.mark.skipif(

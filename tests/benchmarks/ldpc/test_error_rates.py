@@ -28,7 +28,7 @@ from benchmarks.ldpc.table import (
 )
 from channels import theory
 from witt.errors import InputError
-from witt.link import Link
+from witt.link.conditions import Link
 from witt.lock import sole_writer
 
 MODE = parse_mode("16qam-1/2")

@@ -9,7 +9,7 @@ import torch
 from benchmarks.ldpc.losses import Losses
 from benchmarks.ldpc.modes import Blocks, Mode, parse_mode
 from benchmarks.ldpc.table import Rate
-from witt.link import Link
+from witt.link.conditions import Link
 
 MODE = parse_mode("4qam-1/2")
 BLOCKS = Blocks(24, 6144, 3072, 6144)

@@ -13,11 +13,11 @@ from torch.nn import functional as F
 
 import channels
 import witt
-from witt import helix
-from witt.allocation import allocate
-from witt.classified import ClassifiedCode
+from witt.codecs.classified import helix
+from witt.codecs.classified.allocation import allocate
+from witt.codecs.classified.code import ClassifiedCode
+from witt.codecs.classified.spectrum import KNOTS, inverse_dct, knot_weights
 from witt.errors import InputError
-from witt.spectrum import KNOTS, inverse_dct, knot_weights
 from witt.training import classes as training_classes
 from witt.training.classes import start_classes
 from witt.training.objective import Conditions, send

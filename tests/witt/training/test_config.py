@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from witt.commands.options import CbrListType
 from witt.errors import InputError
-from witt.options import CbrListType
 from witt.training.config import TrainConfig, continued
 from witt.training.settings import parse_overrides, read_settings
 

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from witt.errors import InputError
-from witt.files import find_images
+from witt.pictures.finding import find_images
 from witt.training.data import Crops, batches, mirrored
 from witt.training.pictures import Pictures, open_sets
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from witt.errors import InputError
-from witt.metrics import ms_ssim as metric
+from witt.metrics.quality import ms_ssim as metric
 from witt.training.loss import loss_of, ms_ssim, ms_ssim_scales
 
 

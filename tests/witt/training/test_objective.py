@@ -9,8 +9,8 @@ from torch import Tensor
 
 import channels
 import witt
-from witt.model import WITT
-from witt.swin import SwinBlock
+from witt.codecs.model import WITT
+from witt.nn.swin import SwinBlock
 from witt.training.loss import LOSS_SCALE, loss_of
 from witt.training.objective import Conditions, draw_conditions, draw_images, send
 

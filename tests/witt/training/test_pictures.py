@@ -10,8 +10,8 @@ import pytest
 from PIL import Image
 
 from witt.errors import InputError
-from witt.files import find_images
-from witt.sheets import read_sheets
+from witt.pictures.finding import find_images
+from witt.pictures.sheets import read_sheets
 from witt.training.pictures import Pictures, open_sets
 
 

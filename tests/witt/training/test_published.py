@@ -9,14 +9,14 @@ import pytest
 import torch
 
 import witt
-from witt.profiles import OURS, PUBLISHED
-from witt.published_metrics import ms_ssim_published
+from witt.link.profiles import OURS, PUBLISHED
+from witt.metrics.published import ms_ssim_published
+from witt.store.weights import load_weights
 from witt.training.config import TrainConfig
 from witt.training.loop import train
 from witt.training.published import detach_modnets, draw_snr, integer_snrs, published_terms
 from witt.training.run import Run
 from witt.training.start import initial_model
-from witt.weights import load_weights
 
 PLAIN: dict[str, Any] = {
     "profile": "published",

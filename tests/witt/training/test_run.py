@@ -13,7 +13,7 @@ from torch import Tensor
 
 import witt
 from witt.errors import InputError
-from witt.swin import SwinBlock
+from witt.nn.swin import SwinBlock
 from witt.training import gradient as gradient_module
 from witt.training import run as run_module
 from witt.training.checkpoint import read_checkpoint

@@ -12,7 +12,7 @@ from torch import Tensor
 
 import channels
 import witt
-from witt.metrics import BEST_MS_SSIM_DB, BEST_PSNR_DB
+from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB
 from witt.training import validation
 from witt.training.config import TrainConfig
 from witt.training.pictures import Pictures

@@ -17,7 +17,7 @@ from tests.witt.training.test_classes import (
     pictures_of,
     textures,
 )
-from witt.classified import ClassifiedCode
+from witt.codecs.classified.code import ClassifiedCode
 from witt.training.weighting import C2, sensitivity, weigh_for_ms_ssim, window_energy
 
 SIDE, PATTERN = 96, 16

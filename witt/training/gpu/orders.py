@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from witt.swin import border_masks
+from witt.nn.swin import border_masks
 
 Shape = tuple[int, int, int]  # (B, h, w) of a map
 FAR_APART = -1e4  # added to the logit of two tokens of different windows

@@ -15,11 +15,11 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.config import ModelConfig
-from witt.layers import DecoderStage, EncoderStage
-from witt.model import WITT
-from witt.network import Decoder, Encoder
-from witt.swin import SwinBlock, SwinBlocks
+from witt.codecs.config import ModelConfig
+from witt.codecs.model import WITT
+from witt.codecs.network import Decoder, Encoder
+from witt.nn.layers import DecoderStage, EncoderStage
+from witt.nn.swin import SwinBlock, SwinBlocks
 from witt.training.gpu.attention import KERNEL_TOKENS, attend_kernel, attend_plain
 from witt.training.gpu.mlp import (
     Weights,
@@ -114,7 +114,7 @@ def _of(layer: nn.Module) -> Weights:
 
 
 class FastEncoder(_Passes):
-    """As `witt.network.Encoder`, whose parameters it has."""
+    """As `witt.codecs.network.Encoder`, whose parameters it has."""
 
     end: Encoder
 
@@ -142,7 +142,7 @@ class FastEncoder(_Passes):
 
 
 class FastDecoder(_Passes):
-    """As `witt.network.Decoder`, whose parameters it has."""
+    """As `witt.codecs.network.Decoder`, whose parameters it has."""
 
     end: Decoder
 

@@ -13,7 +13,7 @@ from PIL import Image
 from torch import Tensor
 
 from witt.errors import InputError
-from witt.images import Pixels
+from witt.pictures.images import Pixels
 from witt.training.data import mirrored
 from witt.training.pictures import Pictures
 

@@ -11,8 +11,8 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from witt.config import channels_for_cbr
-from witt.model import WITT
+from witt.codecs.config import channels_for_cbr
+from witt.codecs.model import WITT
 from witt.training.config import TrainConfig, uses_bf16
 from witt.training.gpu.passes import whole_windows
 from witt.training.gpu.peak import flops_per_image, peak_tflops

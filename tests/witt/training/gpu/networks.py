@@ -6,8 +6,8 @@ import torch
 from torch import Tensor
 
 import channels
-from witt.config import ModelConfig, preset
-from witt.model import WITT
+from witt.codecs.config import ModelConfig, preset
+from witt.codecs.model import WITT
 from witt.training.gpu.passes import FastWITT, Lines
 from witt.training.objective import Conditions, send
 

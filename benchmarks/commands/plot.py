@@ -1,0 +1,65 @@
+"""`witt plot`: figures and tables from result files."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import click
+
+from witt.commands.options import HELP, output_option
+
+
+@click.command(
+    "plot",
+    short_help="Draw the results of witt benchmark.",
+    epilog="Example: witt plot kodak.json more.json --bd hevc+ldpc -o figures",
+    context_settings=HELP,
+)
+@click.argument(
+    "results", nargs=-1, required=True, metavar="FILE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--published/--no-published",
+    default=True,
+    show_default=True,
+    help="Draw the curves published with WITT behind ours, dashed.",
+)
+@click.option(
+    "--bd",
+    "reference",
+    metavar="SCHEME",
+    help="Print Bjøntegaard differences to this scheme: rate or SNR saved at equal quality, and "
+    "quality gained, of curves that share half of the shorter one or more.",
+)
+@output_option("Folder for the figures, a PNG and an SVG of each.", "figures")
+def command(results: Sequence[Path], published: bool, reference: str | None, output: Path) -> None:
+    """Draw PSNR and MS-SSIM over SNR and over CBR.
+
+    FILE is a result file of witt benchmark or witt reproduce; the curves of several files of
+    the same pictures go into one figure. Nothing is computed anew.
+    """
+    from benchmarks.figures.bd import show_deltas
+    from benchmarks.figures.curves import charts
+    from benchmarks.figures.plot import draw, paper_style, save
+    from benchmarks.figures.visual import draw_visual, read_visual
+    from benchmarks.sweep.results import read_results
+    from witt.files import ensure_writable_folder
+
+    visuals, files = [], []
+    for path in {path.resolve(): path for path in results}.values():  # each once
+        visual = read_visual(path)
+        if visual is None:
+            files.append(read_results(path))
+        else:
+            visuals.append((path.stem, visual))
+    drawn = charts(files, published=published) if files else []
+    ensure_writable_folder(output)
+    if reference is not None:  # before anything is written: it may be refused
+        show_deltas(files, reference)
+    with paper_style():
+        figures = [(chart.name, draw(chart)) for chart in drawn]
+        figures += [(name, draw_visual(visual)) for name, visual in visuals]
+        for name, figure in figures:
+            for path in save(figure, output, name):
+                click.echo(path)

@@ -1,0 +1,1 @@
+"""Curves, figures and tables from result files."""

@@ -1,0 +1,1 @@
+"""Ways to send pictures that a sweep compares."""

@@ -1,0 +1,129 @@
+"""A joint source-channel model as a scheme."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator, Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from benchmarks.schemes.scheme import Sent, probe
+from benchmarks.schemes.training import training_record
+from witt.codecs.model import WITT
+from witt.errors import InputError
+from witt.link.adaptation import Adaptation, trained_for
+from witt.link.conditions import Link
+from witt.link.requests import check_request
+from witt.link.transmission import draw_channel
+from witt.pictures.images import Pixels, to_pixels, to_tensor
+from witt.report import file_sha256
+from witt.store.weights import load_weights
+
+BATCH_PIXELS = 64 * 32 * 32
+
+
+class Jscc:
+    """A trained model, loaded when it is first used (a sweep sends schemes to its workers).
+
+    Args:
+        name: of the scheme.
+        weights: file.
+        adapt: steps by which the transmitter improves what it sends of each picture.
+    """
+
+    def __init__(self, name: str, weights: Path, adapt: int = 0) -> None:
+        self.name, self.weights, self.adapt = name, weights, adapt
+
+    def __getstate__(self) -> dict[str, object]:
+        return {"name": self.name, "weights": self.weights, "adapt": self.adapt}
+
+    @property
+    def family(self) -> str:
+        """Every model works by itself."""
+        return self.name
+
+    def record(self) -> dict[str, object]:
+        """Plain values for the result file."""
+        return {
+            "weights_sha256": file_sha256(self.weights),
+            "training": training_record(self.weights),
+            **probe(self, self.model.config.served_cbr[1]),
+        }
+
+    @cached_property
+    def _loaded(self) -> tuple[WITT, dict[str, Any]]:
+        return load_weights(self.weights)
+
+    @property
+    def model(self) -> WITT:
+        """The model, on the CPU."""
+        return self._loaded[0]
+
+    @torch.inference_mode()
+    def send(
+        self,
+        pictures: Sequence[Pixels],
+        link: Link,
+        snr_db: float,
+        cbr: float,
+        seeds: Sequence[int],
+    ) -> list[Sent]:
+        """See `Scheme.send`; small pictures of one size go through the networks together."""
+        sent: list[Sent] = []
+        for batch in _batches(pictures):
+            pixels = [pictures[index] for index in batch]
+            sent += self._send_batch(pixels, link, snr_db, cbr, [seeds[index] for index in batch])
+        return sent
+
+    def _send_batch(
+        self, pictures: list[Pixels], link: Link, snr_db: float, cbr: float, seeds: list[int]
+    ) -> list[Sent]:
+        """Pictures of one size; each has its own noise, from its own seed."""
+        image = torch.cat([to_tensor(pixels) for pixels in pictures])
+        channel = link.module()
+        try:
+            said = self._said(link, snr_db, cbr)
+            with warnings.catch_warnings():  # more uses than asked for would be unfair
+                warnings.filterwarnings("error", message=".* cannot be sent at CBR")
+                uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
+                h, noise = draw_channel(channel, uses, seeds)
+                adaptation = None
+                if self.adapt:
+                    adaptation = Adaptation(self.adapt, channel, trained_for(self._loaded[1]))
+                sent = self.model(
+                    image, channel, snr_db, cbr, h=h, noise=noise, adaptation=adaptation
+                )
+        except (InputError, UserWarning) as reason:
+            return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]
+        info: dict[str, object] = {"header_bits": sent.header_bits}
+        if said:
+            info["warnings"] = said
+        counted = sent.symbols.shape[1]
+        return [Sent(to_pixels(one[None]), counted, dict(info)) for one in sent.image]
+
+    def _said(self, link: Link, snr_db: float, cbr: float) -> list[str]:
+        """What there is to say against a request.
+
+        Raises:
+            InputError: the model does not serve it.
+        """
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # they go into the results
+            return check_request(self.model, [snr_db], [cbr], [link], self._loaded[1])
+
+
+def _batches(pictures: Sequence[Pixels]) -> Iterator[range]:
+    """Neighbours of one size, as many as make `BATCH_PIXELS`."""
+    start = 0
+    for end in range(1, len(pictures) + 1):
+        pixels = pictures[start].size // 3
+        if (
+            end == len(pictures)
+            or pictures[end].shape != pictures[start].shape
+            or (end - start + 1) * pixels > BATCH_PIXELS
+        ):
+            yield range(start, end)
+            start = end

@@ -1,0 +1,101 @@
+"""Schemes by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks.codecs import codec, codec_names
+from benchmarks.codecs.search import Searched
+from benchmarks.schemes.bounds import AtCapacity
+from benchmarks.schemes.digital import ldpc_scheme
+from benchmarks.schemes.jscc import Jscc
+from benchmarks.schemes.linear import Linear
+from benchmarks.schemes.scheme import Scheme
+from witt.errors import InputError
+from witt.store.weights import resolve, shipped
+
+# What "witt" stands for: the network of the paper, and ours where its weights are not shipped.
+PAPER, INSTEAD = "witt_base", "witt_light"
+PAPER_TILES, INSTEAD_TILES = "witt_cifar", "witt_cifar_light"
+
+
+class Renamed(NamedTuple):
+    """Names of schemes with weights in the place of "witt", and a line that says so, if so."""
+
+    names: tuple[str, ...]
+    note: str | None
+
+
+def name_weights(names: Sequence[str], weights: Mapping[str, Any], tiles: bool) -> Renamed:
+    """Say by name which weights "witt" (or "witt+adapt:STEPS") is.
+
+    Args:
+        names: as asked for.
+        weights: those that were given a name; "witt" may be one of them.
+        tiles: whether the pictures are of 32×32 pixels.
+    """
+    asked = [name for name in names if name.partition("+")[0] == "witt"]
+    if not asked or "witt" in weights:
+        return Renamed(tuple(names), None)
+    paper, instead = (PAPER_TILES, INSTEAD_TILES) if tiles else (PAPER, INSTEAD)
+    there = paper in shipped() or paper in weights
+    taken = paper if there else instead
+    note = f"witt is {taken} here"
+    if not there:
+        note += f": {paper}, the network of the paper, comes without weights in this copy"
+    renamed = (taken + name[len("witt") :] if name in asked else name for name in names)
+    return Renamed(tuple(dict.fromkeys(renamed)), note)
+
+
+def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> list[Scheme]:
+    """The schemes of these names.
+
+    Args:
+        names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "linear",
+            "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
+            mode), "CODEC+capacity".
+        weights: further names of JSCC models, with their files.
+
+    Raises:
+        InputError: unknown scheme, codec or mode, or a file or a program that is missing.
+    """
+    searched: dict[str, Searched] = {}
+    names = name_weights(names, weights, tiles=False).names
+    return [_scheme(name, weights, searched) for name in names]
+
+
+def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Searched]) -> Scheme:
+    source, plus, channel_code = name.partition("+")
+    kind, colon, mode = channel_code.partition(":")
+    model = name
+    steps = 0
+    if kind == "adapt":
+        model, steps = source, _steps(name, mode)
+    if model in weights:
+        return Jscc(name, resolve(weights[model]), steps)
+    if model in shipped():
+        return Jscc(name, resolve(model), steps)
+    if name == "linear":
+        return Linear()
+    if plus and (kind == "ldpc" or channel_code == "capacity"):
+        if source not in searched:
+            found = codec(source)
+            found.check()
+            searched[source] = Searched(found)
+        if kind == "ldpc":
+            return ldpc_scheme(name, source, mode if colon else None, searched[source])
+        return AtCapacity(source, searched[source])
+    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights]))
+    raise InputError(
+        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, linear, "
+        f"and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with CODEC one of "
+        f"{', '.join(codec_names())}"
+    )
+
+
+def _steps(name: str, text: str) -> int:
+    if not text.isdecimal() or not int(text):
+        raise InputError(f"{name}: say how many steps after +adapt:, as in witt_light+adapt:5")
+    return int(text)

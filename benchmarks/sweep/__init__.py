@@ -1,0 +1,1 @@
+"""Every scheme at every condition, and the files of the results."""

@@ -1,0 +1,110 @@
+"""The pictures of a sweep: a folder of files, or the CIFAR-10 test set in sheets."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from witt.pictures.images import Pixels, read_image
+from witt.pictures.inputs import conversions, gather
+from witt.pictures.sheets import TILE, read_sheets
+
+SMALL, CHUNK = 64, 256
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """Pictures in a fixed order.
+
+    name: of the folder.
+    names: of the pictures; ``None`` for tiles, which are numbered.
+    sizes: (height, width) of each.
+    paths: of the files; empty for tiles.
+    tiles: (n, 32, 32, 3) uint8, or None.
+    notes: conversions that were needed, a line each.
+    """
+
+    name: str
+    names: tuple[str, ...] | None
+    sizes: tuple[tuple[int, int], ...]
+    paths: tuple[Path, ...] = ()
+    tiles: Pixels | None = None
+    notes: tuple[str, ...] = ()
+
+    def __len__(self) -> int:
+        return len(self.sizes)
+
+    def read(self, index: int) -> Pixels:
+        """Picture `index`.
+
+        Raises:
+            InputError: its file cannot be read any more.
+        """
+        return self.tiles[index] if self.tiles is not None else read_image(self.paths[index]).pixels
+
+    @cached_property
+    def sha256(self) -> str:
+        """Hash of all pixels, in hexadecimal digits: what tells two data sets apart."""
+        sha = hashlib.sha256()
+        for index in range(len(self)):
+            pixels = self.read(index)
+            sha.update(f"{pixels.shape} ".encode() + hashlib.sha256(pixels.tobytes()).digest())
+        return sha.hexdigest()
+
+    @cached_property
+    def chunks(self) -> tuple[range, ...]:
+        """What is sent in one call: a photograph, or up to 256 neighbours of at most 64×64.
+
+        A scheme may join the pictures of a call in one code block, so this belongs to the result.
+        """
+        chunks: list[range] = []
+        for index, size in enumerate(self.sizes):
+            last = chunks[-1] if chunks else range(0)
+            joins = max(size) <= SMALL and 0 < len(last) < CHUNK
+            if joins and max(self.sizes[last.start]) <= SMALL:
+                chunks[-1] = range(last.start, index + 1)
+            else:
+                chunks.append(range(index, index + 1))
+        return tuple(chunks)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for the result file; pictures of one size are not listed one by one."""
+        sizes = sorted(set(self.sizes))
+        return {
+            "name": self.name,
+            "pictures": len(self),
+            "sha256": self.sha256,
+            "names": None if self.names is None else list(self.names),
+            "sizes": [list(size) for size in (sizes if len(sizes) == 1 else self.sizes)],
+        }
+
+
+def open_dataset(folder: Path, limit: int | None = None) -> Dataset:
+    """The first `limit` pictures of a folder.
+
+    A folder with ``test_labels.npy`` and sheets ``test_00.webp`` … is the CIFAR-10 test set.
+
+    Raises:
+        InputError: there is no picture, or a sheet is damaged.
+    """
+    name = folder.resolve().name
+    tiles = read_sheets(folder, "test", limit)
+    if tiles is not None:
+        return Dataset(name, None, ((TILE, TILE),) * len(tiles), tiles=tiles)
+    pictures = gather([folder], limit=limit)
+    return Dataset(
+        name,
+        tuple(picture.relative.as_posix() for picture in pictures),
+        tuple(picture.size for picture in pictures),
+        tuple(picture.path for picture in pictures),
+        notes=tuple(conversions(pictures)),
+    )
+
+
+def read_chunk(dataset: Dataset, chunk: Sequence[int]) -> list[Pixels]:
+    """The pictures of a chunk."""
+    return [dataset.read(index) for index in chunk]

@@ -1,0 +1,1 @@
+"""Source-channel codecs: pictures to channel symbols and back."""

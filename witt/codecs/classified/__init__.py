@@ -1,0 +1,1 @@
+"""Classified transform coding with a KLT for each class, and the networks beside it."""

@@ -1,0 +1,227 @@
+"""`witt evaluate`: mean quality over folders, for every channel, CBR and SNR asked for."""
+
+from __future__ import annotations
+
+import itertools
+import shlex
+import sys
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+
+import click
+import torch
+from rich.progress import Progress
+
+from witt.commands.evaluate_tables import remarks, show, show_both
+from witt.commands.evaluation_file import FORMAT, Evaluated
+from witt.commands.options import (
+    HELP,
+    adapt_option,
+    condition_options,
+    device_option,
+    fading_options,
+    make_links,
+    output_option,
+    profile_option,
+    seed_option,
+    weights_option,
+)
+from witt.device import pick_device
+from witt.errors import InputError
+from witt.files import ensure_writable_folder
+from witt.link.adaptation import trained_for
+from witt.link.conditions import Link
+from witt.link.evaluation import Condition, evaluate
+from witt.link.profiles import MEASURED, PROFILES, Profile, between, centre
+from witt.link.requests import check_request
+from witt.link.values import Cbr, SnrSpec
+from witt.lock import sole_writer
+from witt.pictures.inputs import Input, conversions, gather_with_sheets
+from witt.report import console, file_sha256, to_json, version
+from witt.store.weights import load_weights, resolve
+
+
+@click.command(
+    "evaluate",
+    context_settings=HELP,
+    short_help="Mean quality over folders of pictures.",
+    epilog="Example: witt evaluate kodak --snr 1,4,7,10,13 --channel awgn,rayleigh -o kodak.json",
+)
+@click.argument(
+    "images", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path)
+)
+@condition_options
+@fading_options
+@seed_option("the channel")
+@click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures.")
+@click.option(
+    "--ms-ssim/--no-ms-ssim",
+    "with_ms_ssim",
+    default=True,
+    show_default=True,
+    help="Measure MS-SSIM too; without it the run takes about half as long on a CPU.",
+)
+@profile_option(
+    "ours",
+    "published",
+    "both",
+    help="How power, fading and metrics are taken: ours, as the published WITT code does it (its "
+    "departures from its paper, see README), or both side by side with each departure by itself.",
+)
+@adapt_option
+@weights_option()
+@device_option()
+@output_option(
+    "JSON file for the results, with the figures of each picture. It is written as it grows; after "
+    "Ctrl-C the same command goes on from there."
+)
+@click.option("--json", "as_json", is_flag=True, help="Print that JSON and nothing else.")
+def command(
+    images: Sequence[Path],
+    snr: SnrSpec,
+    cbr: Sequence[Cbr],
+    channel: Sequence[str],
+    fading: str | None,
+    coherence: int | None,
+    k_factor_db: float | None,
+    seed: int,
+    limit: int | None,
+    with_ms_ssim: bool,
+    profile: str,
+    adapt: int,
+    weights: str,
+    device: str,
+    output: Path | None,
+    as_json: bool,
+) -> None:
+    """Measure the mean quality over pictures, at every channel, CBR and SNR of the lists.
+
+    DIR is a folder of pictures or of CIFAR-10 sheets (its test set), or a picture. PSNR and
+    MS-SSIM are taken of each 8-bit picture and averaged in dB, unless --profile says otherwise; a
+    picture that arrives without error counts as 100 dB of PSNR and 60 dB of MS-SSIM. Every cell
+    is the same whatever else is in the lists.
+    """
+    links = make_links(channel, fading, coherence, k_factor_db)
+    snrs, cbrs = tuple(dict.fromkeys(snr.points())), tuple(dict.fromkeys(cbr))
+    where = pick_device(device)
+    path = resolve(weights)
+    if adapt and profile != "ours":
+        raise InputError(f"--adapt {adapt}: goes with --profile ours only, not {profile}")
+    model, training = load_weights(path)
+    digest = file_sha256(path)
+    model = model.to(where)
+    ratios = [ratio.value for ratio in cbrs]
+    check_request(model, (), ratios)  # before the pictures are read, which takes longer
+    pictures = gather_with_sheets(images, limit=limit)
+    if output is not None:
+        check_output(output, pictures)
+    sizes = [picture.size for picture in pictures]
+    notes = conversions(pictures)
+    for line in notes:
+        click.echo(f"Note: {line}", err=True)
+    notes += check_request(model, snrs, ratios, links, training, sizes)
+    conditions = [
+        Condition(*cell, chosen)
+        for cell in itertools.product(links, cbrs, snrs)
+        for chosen in profiles_of(profile, pictures, cell[0], with_ms_ssim=with_ms_ssim)
+    ]
+    head = {
+        "format": FORMAT,
+        "command": shlex.join(["witt", *sys.argv[1:]]),
+        "version": version(),
+        "torch": torch.__version__,
+        "device": str(where),
+        "weights": {"name": weights, "sha256": digest},
+        "config": model.config.to_dict(),
+        "profile": profile,
+        "ms_ssim": with_ms_ssim,
+        "adapt": adapt,
+        "seed": seed,
+        "notes": notes,
+    }
+    with nullcontext() if output is None else sole_writer(output):
+        evaluated = Evaluated(head, conditions, len(pictures), output)
+        if evaluated.continues:
+            click.echo(f"Note: {output}: going on from what is finished in it", err=True)
+        with _interruptible(evaluated), _progress(len(pictures) * len(conditions)) as advance:
+            work = evaluate(
+                pictures,
+                model,
+                conditions,
+                seed=seed,
+                with_ms_ssim=with_ms_ssim,
+                adapt=adapt,
+                loss=trained_for(training),
+                known=evaluated.known,
+            )
+            for condition, entries in work:
+                evaluated.add(condition, entries)
+                advance(len(entries))
+        results = evaluated.results
+        said = remarks(results)
+        evaluated.save(said)
+    title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
+    title += f", {adapt} steps of adaptation" if adapt else ""
+    (show_both if profile == "both" else show)(results, title, err=as_json)
+    for line in said:
+        warnings.warn(line, stacklevel=2)
+    if as_json:
+        click.echo(to_json(evaluated.record(said)))
+
+
+@contextmanager
+def _progress(total: int) -> Iterator[Callable[[int], None]]:
+    """A bar on a terminal, and what moves it on."""
+    screen = console(err=True)
+    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
+        task = progress.add_task("Evaluating", total=total)
+        yield lambda count: progress.advance(task, count)
+
+
+@contextmanager
+def _interruptible(evaluated: Evaluated) -> Iterator[None]:
+    """Keep what is finished, whatever ends the run, and say where it is after Ctrl-C."""
+    try:
+        yield
+    except KeyboardInterrupt as error:
+        evaluated.save()
+        if evaluated.output is None or not evaluated.share:
+            raise
+        raise InputError(
+            f"interrupted: {evaluated.output} keeps what is finished ({evaluated.share:.0%}); "
+            "the same command goes on from there"
+        ) from error
+    except Exception:
+        evaluated.save()
+        raise
+
+
+def profiles_of(
+    choice: str, pictures: Sequence[Input], link: Link, *, with_ms_ssim: bool
+) -> list[Profile]:
+    """The profiles to measure: one, or for "both" also each departure that can show here."""
+    if choice != "both":
+        return [PROFILES[choice]]
+    cropped = any(centre(p.size) != (slice(0, p.size[0]), slice(0, p.size[1])) for p in pictures)
+    shows = {
+        "no_csi": link.fades,
+        "four_scales": with_ms_ssim,
+        "mean_mse": any(picture.tile is not None for picture in pictures),
+        "centre_crop": cropped,
+    }
+    return between([entry for entry in MEASURED if shows.get(entry, True)])
+
+
+def check_output(output: Path, pictures: Sequence[Input]) -> None:
+    """Refuse an output file that cannot be written or is an input.
+
+    Raises:
+        InputError: it is a folder or an input, or its folder cannot be written.
+    """
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; --output is the file for the JSON")
+    if output.exists() and any(output.samefile(picture.path) for picture in pictures):
+        raise InputError(f"{output}: would be replaced, but is an input; choose another --output")
+    ensure_writable_folder(output.parent)

@@ -1,0 +1,71 @@
+"""`witt import-weights`: weights of the published WITT code as a weights file of ours."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import click
+import torch
+
+from witt.commands.options import HELP, SnrType, output_option
+from witt.errors import InputError
+from witt.files import ensure_writable_folder
+from witt.link.values import SnrSpec
+from witt.report import file_sha256
+from witt.store.published import IMPORTABLE, import_published
+from witt.store.weights import save_weights
+
+
+@click.command(
+    "import-weights",
+    context_settings=HELP,
+    short_help="Weights of the published code as a file of ours.",
+    epilog="Example: witt import-weights published.model -o mine.safetensors --preset witt_base",
+)
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.option(
+    "--preset",
+    "name",
+    type=click.Choice(IMPORTABLE),
+    required=True,
+    help="The network; its feature channels (the CBR) are read from the file.",
+)
+@click.option(
+    "--modulation/--no-modulation",
+    default=True,
+    show_default=True,
+    help="Without: for weights trained without the Channel ModNet. Their file carries one all "
+    "the same, which is left out.",
+)
+@click.option(
+    "--snr",
+    type=SnrType(),
+    default="1,4,7,10,13",
+    show_default=True,
+    help="SNRs that the weights were trained for: others give a warning when they are used.",
+)
+@output_option("The weights file to write (.safetensors).")
+def command(file: Path, name: str, modulation: bool, snr: SnrSpec, output: Path | None) -> None:
+    """Turn FILE, a state dict saved by the published WITT code, into a weights file of ours.
+
+    Only tensors are unpickled. What the file holds beside the weights (attention masks for some
+    picture size, tensors of the loss) is left out; a key that is missing, not known or of another
+    shape is named. The file works with all commands that take --weights.
+    """
+    output = file.with_suffix(".safetensors") if output is None else output
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; --out is the weights file")
+    if output.exists() and file.exists() and output.samefile(file):
+        raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
+    model = import_published(file, name, modulation=modulation)
+    ensure_writable_folder(output.parent)
+    model.config = replace(model.config, snr_range_db=(min(snr.values), max(snr.values)))
+    source = {"file": file.name, "sha256": file_sha256(file)}
+    save_weights(output, model, {"imported": source}, dtype=torch.float32)
+    parameters = sum(p.numel() for p in model.parameters())
+    click.echo(
+        f"{output}: {name}, {parameters / 1e6:.1f} M parameters, "
+        f"{model.config.channels} feature channels, CBR {model.config.max_cbr:.4g}"
+        + ("" if modulation else ", without ModNet")
+    )

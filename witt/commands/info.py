@@ -1,0 +1,253 @@
+"""`witt info`: the presets, the weights that come with witt, and what computes here."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Sequence
+from functools import cache
+from pathlib import Path
+from textwrap import shorten
+from typing import Any, NamedTuple
+
+import click
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from witt.codecs.config import PRESETS, ModelConfig
+from witt.codecs.meta import meta_model
+from witt.codecs.model import WITT
+from witt.commands.options import HELP
+from witt.errors import InputError
+from witt.link.requests import trained_channels
+from witt.report import console, file_sha256, plain, table, to_json, version
+from witt.store.weights import load_weights, resolve, shipped
+
+SIDE = 256
+PURPOSE = {
+    "witt_base": "the paper's model for photographs",
+    "witt_small": "the smaller one of SwinJSCC",
+    "witt_large": "the larger one of SwinJSCC",
+    "witt_cifar": "the paper's model for 32×32 pictures",
+    "witt_light": "ours: trains and runs on a CPU, any CBR of its range",
+    "witt_cifar_light": "ours for 32×32 pictures",
+    "deepjscc": "the CNN of Bourtsoulatze et al. 2019, to compare with",
+}
+
+
+class Cost(NamedTuple):
+    """What a model takes.
+
+    parameters: number of trainable values.
+    flops_per_pixel: of encoder and decoder together, two for each multiply-add.
+    """
+
+    parameters: int
+    flops_per_pixel: float
+
+
+@cache
+def cost(config: ModelConfig) -> Cost:
+    """Count parameters, and operations on one 256×256 picture at the highest CBR served.
+
+    Matrix products, convolutions and attention are counted, two operations for each
+    multiply-add; sums, norms and activations are not. Nothing is computed, on PyTorch's meta
+    device, but for a model with classes, where what is sent follows from the picture: a grey one.
+    """
+    model = meta_model(config) if not config.classes else WITT(config).eval()
+    device = next(model.parameters()).device
+    image, one = torch.full((1, 3, SIDE, SIDE), 0.5, device=device), torch.ones(1, device=device)
+    k = one.long() * model.feature_channels((SIDE, SIDE))
+    length = model.channel_uses((SIDE, SIDE))
+    grid = (SIDE // config.stride, SIDE // config.stride)
+    with torch.no_grad(), FlopCounterMode(display=False) as counter:
+        sent = model.transmit(image, one, k, length)
+        model.receive(sent.symbols, sent.symbols[..., 0], one[None], one, k, grid, sent.plan)
+    parameters = sum(p.numel() for p in model.parameters())
+    return Cost(parameters, counter.get_total_flops() / SIDE**2)
+
+
+def describe_config(config: ModelConfig) -> dict[str, Any]:
+    """A configuration with what follows from it, as plain values."""
+    costs = cost(config)
+    low, high = config.served_cbr
+    return {
+        **config.to_dict(),
+        "stride": config.stride,
+        "served_cbr": [low, high],
+        "parameters": costs.parameters,
+        "kflop_per_pixel": round(costs.flops_per_pixel / 1e3, 1),
+    }
+
+
+def describe_weights(path: Path) -> dict[str, Any]:
+    """A weights file: its size, hash, configuration and training record.
+
+    Also what it was measured to do, where a file NAME.results.json beside it says so.
+
+    Raises:
+        InputError: a file is missing, damaged or of another kind.
+    """
+    model, training = load_weights(path)
+    results = path.with_suffix(".results.json")
+    return {
+        "file": str(path),
+        "megabytes": round(path.stat().st_size / 1e6, 2),
+        "sha256": file_sha256(path),
+        "config": describe_config(model.config),
+        "training": training,
+        **({"results": read_results(results)} if results.is_file() else {}),
+    }
+
+
+def read_results(path: Path) -> dict[str, Any]:
+    """What weights were measured to do, as the file beside them says.
+
+    Raises:
+        InputError: it cannot be read, or holds something else.
+    """
+    try:
+        results = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a JSON file of results ({error})") from error
+    if not isinstance(results, dict):
+        raise InputError(f"{path}: not a JSON file of results")
+    return results
+
+
+def describe_devices() -> list[str]:
+    """What `--device` can be here."""
+    devices = [f"cpu ({os.cpu_count()} cores, {torch.get_num_threads()} threads)"]
+    for index in range(torch.cuda.device_count()):
+        devices.append(f"cuda ({torch.cuda.get_device_name(index)})")
+    if torch.backends.mps.is_available():
+        devices.append("mps")
+    return devices
+
+
+@click.command(
+    "info",
+    context_settings=HELP,
+    short_help="Presets, weights and devices.",
+    epilog="Example: witt info runs/try/weights.safetensors",
+)
+@click.argument("weights", required=False, metavar="[NAME|FILE|FOLDER]")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
+def command(weights: str | None, as_json: bool) -> None:
+    """Show the presets, the weights that come with witt and this machine's devices.
+
+    With NAME, FILE or FOLDER: how those weights are configured and how they were trained.
+    """
+    if weights is not None:
+        record = describe_weights(resolve(weights))
+        click.echo(to_json(record)) if as_json else show_weights(weights, record)
+        return
+    presets = {name: describe_config(config) for name, config in PRESETS.items()}
+    files = {name: describe_weights(path) for name, path in shipped().items()}
+    devices = describe_devices()
+    if as_json:
+        versions = {"version": version(), "torch": torch.__version__}
+        click.echo(to_json({**versions, "presets": presets, "weights": files, "devices": devices}))
+        return
+    show_presets(presets)
+    show_shipped(files)
+    click.echo(f"Devices: {', '.join(devices)}; PyTorch {torch.__version__}")
+
+
+def show_presets(presets: dict[str, dict[str, Any]]) -> None:
+    """The table of presets."""
+    rows = table(
+        "Presets",
+        "Name",
+        "Widths",
+        "Blocks",
+        "Stride",
+        "Params\nM",
+        "kFLOP\n/pixel",
+        "CBR",
+    )
+    rows.columns[0].no_wrap = True
+    for name, preset in presets.items():
+        rows.add_row(
+            name,
+            _list(preset["dims"]),
+            _list(preset["depths"]),
+            str(preset["stride"]),
+            f"{preset['parameters'] / 1e6:.1f}",
+            f"{preset['kflop_per_pixel']:.0f}",
+            _range(preset["served_cbr"]),
+        )
+    console().print(rows)
+    for name in presets:
+        click.echo(f"{name}: {PURPOSE[name]}")
+    click.echo(
+        f"kFLOP/pixel: encoder and decoder at {SIDE}×{SIDE}, 2 FLOP a multiply-add. "
+        "Stride: pixels a token covers each way."
+    )
+
+
+def show_shipped(files: dict[str, dict[str, Any]]) -> None:
+    """The table of the weights that come with witt."""
+    if not files:
+        click.echo("Weights: none come with this copy of witt; train some with witt train")
+        return
+    rows = table(
+        "Weights", "Name", "MB", "CBR", "SNR dB", "Channels", "Steps", "Hours", "On", "Data"
+    )
+    rows.columns[0].no_wrap = True
+    for column in rows.columns[-2:]:
+        column.no_wrap = False
+    for name, record in files.items():
+        config, training = record["config"], record["training"]
+        settings = training.get("config", {})
+        rows.add_row(
+            name,
+            f"{record['megabytes']:.1f}",
+            _range(config["served_cbr"]),
+            f"{config['snr_range_db'][0]:g} to {config['snr_range_db'][1]:g}",
+            ", ".join(sorted(trained_channels(training)[0])),
+            *(str(training.get(f"total_{n}", training.get(n, "–"))) for n in ("steps", "hours")),
+            plain(str(training.get("machine", "–"))),
+            plain(_list(settings.get("data", ())) or shorten(str(training.get("data", "–")), 40)),
+        )
+    console().print(rows)
+    click.echo("witt info NAME shows the rest: validation, settings of the training, hash.")
+
+
+def show_weights(name: str, record: dict[str, Any]) -> None:
+    """One weights file, entry by entry."""
+    screen = console()
+    rows = table(None, f"Weights {name}", "")
+    last = rows.columns[-1]
+    last.justify, last.no_wrap = "left", False
+    for key in ("file", "megabytes", "sha256"):
+        rows.add_row(key, plain(record[key]))
+    for part in ("config", "training", "results"):
+        rows.add_section()
+        for key, value in _flat(record.get(part, {})):
+            rows.add_row(plain(key), plain(value))
+    screen.print(rows)
+
+
+def _flat(record: dict[str, Any], prefix: str = "") -> list[tuple[str, str]]:
+    entries: list[tuple[str, str]] = []
+    for key, value in record.items():
+        if isinstance(value, dict):
+            entries += _flat(value, f"{prefix}{key}: ")
+        else:
+            shown = _list(value) if isinstance(value, (list, tuple)) else str(value)
+            entries.append((f"{prefix}{key}", shown))
+    return entries
+
+
+def _list(values: Sequence[Any]) -> str:
+    return ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
+
+
+def _range(ends: Sequence[float]) -> str:
+    def ratio(value: float) -> str:
+        whole = round(1 / value)
+        return f"1/{whole}" if abs(value * whole - 1) < 1e-6 else f"{value:.4g}"
+
+    low, high = ends
+    return ratio(low) if low == high else f"{ratio(low)}–{ratio(high)}"

@@ -1,0 +1,274 @@
+"""What the commands share: the types of their options, and the options themselves."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Callable, Iterable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+from witt.device import DEVICES
+from witt.link.conditions import CHANNELS, FADING, K_FACTOR_DB, Link
+from witt.link.values import Cbr, SnrSpec, as_text, read_cbr, read_snr, read_snrs
+
+# Every command has it of its own: click keeps the names that it first saw a command with.
+HELP = {"help_option_names": ["-h", "--help"]}
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class _Type(click.ParamType):
+    """A type whose name is shown in the help as it is: click would make dB DB."""
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str | None:
+        return self.name
+
+
+class SnrValueType(_Type):
+    """One SNR in dB."""
+
+    name = "dB"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """A finite number from -100 to 100."""
+        try:
+            return read_snr(str(value), f"{value}")
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class SnrType(_Type):
+    """SNRs in dB: "1,4,7,10,13", the range "0:20", or "-2:20:2" for every 2 dB."""
+
+    name = "dB[,dB…]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> SnrSpec:
+        """A `SnrSpec`; a list or a number, as a config file has them, is taken too."""
+        if isinstance(value, SnrSpec):
+            return value
+        try:
+            return read_snrs(as_text(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CbrType(_Type):
+    """One channel bandwidth ratio: "1/16" or "0.0625"."""
+
+    name = "ratio"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Cbr:
+        """A `Cbr` above 0, at most 1."""
+        try:
+            return read_cbr(str(value), str(value))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class CbrListType(_Type):
+    """Channel bandwidth ratios: "1/16" or "1/48,1/24,0.0625"."""
+
+    name = "ratio[,ratio…]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[Cbr, ...]:
+        """`Cbr`s in the order given; one named twice stays twice."""
+        text = as_text(value)
+        try:
+            return tuple(read_cbr(part, text) for part in text.split(","))
+        except ValueError as error:
+            self.fail(str(error), param, ctx)
+
+
+class ChannelListType(_Type):
+    """Names of channels: "awgn" or "awgn,rayleigh"."""
+
+    name = "channel[,channel…]"
+
+    def __init__(self, choices: Iterable[str] = CHANNELS) -> None:
+        self.choices = tuple(choices)
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Names in the order given; one named twice stays twice."""
+        names = tuple(part.strip().lower() for part in as_text(value).split(","))
+        for name in names:
+            if name not in self.choices:
+                self.fail(
+                    f"{name!r} is not a channel: choose from {', '.join(self.choices)}", param, ctx
+                )
+        return names
+
+
+def output_option(help: str, default: str | Path | None = None) -> Callable[[F], F]:
+    """``-o``, ``--out``, ``--output``: the parameter ``output``, a Path or None."""
+    return click.option(
+        "-o",
+        "--out",
+        "--output",
+        "output",
+        type=click.Path(path_type=Path),
+        default=default,
+        show_default=default is not None,
+        help=help,
+    )
+
+
+def condition_options(command: F) -> F:
+    """``--snr``, ``--cbr`` and ``--channel`` as lists: an SnrSpec, Cbrs and names of channels."""
+    snr = click.option(
+        "--snr",
+        type=SnrType(),
+        default="1,4,7,10,13",
+        show_default=True,
+        help="Signal-to-noise ratios of a channel symbol (Es/N0) in dB: a list, 0:20 for every "
+        "1 dB, or -2:20:2 for every 2 dB.",
+    )
+    cbr = click.option(
+        "--cbr",
+        type=CbrListType(),
+        default="1/16",
+        show_default=True,
+        help="Channel bandwidth ratios: complex channel symbols for each of the 3·H·W pixel "
+        "values.",
+    )
+    channel = click.option(
+        "--channel",
+        type=ChannelListType(),
+        default="awgn",
+        show_default=True,
+        help="Channels, of awgn, rayleigh and rician.",
+    )
+    return snr(cbr(channel(command)))
+
+
+def device_option() -> Callable[[F], F]:
+    """``--device``: the parameter ``device``, a name for `pick_device`."""
+    return click.option(
+        "--device",
+        type=click.Choice(DEVICES),
+        default="auto",
+        show_default=True,
+        help="Where to compute; auto is cuda, or else cpu.",
+    )
+
+
+def weights_option(default: str = "witt_light", more: str = "") -> Callable[[F], F]:
+    """``--weights``: the parameter ``weights``, for `witt.store.weights.resolve`."""
+    return click.option(
+        "--weights",
+        default=default,
+        show_default=True,
+        metavar="NAME|FILE|FOLDER",
+        help="Weights that come with witt (see witt info), a .safetensors file, or a folder of "
+        f"witt train or save_pretrained.{more}",
+    )
+
+
+def adapt_option(command: F) -> F:
+    """``--adapt``: the parameter ``adapt``, a number of steps."""
+    return click.option(
+        "--adapt",
+        type=click.IntRange(min=0),
+        default=0,
+        show_default=True,
+        metavar="STEPS",
+        help="Steps of gradient descent by which the transmitter improves what it sends of each "
+        "picture, through the decoder and noise of its own. Each takes about twice as "
+        "long as the picture without; 3.1 GB a megapixel. 10 have most of the gain.",
+    )(command)
+
+
+def profile_option(*choices: str, help: str) -> Callable[[F], F]:
+    """``--profile``: the parameter ``profile``, a name."""
+    return click.option(
+        "--profile", type=click.Choice(choices), default="ours", show_default=True, help=help
+    )
+
+
+LARGEST_SEED = 2**63 - 1
+
+
+def fading_options(command: F) -> F:
+    """``--fading``, ``--coherence`` and ``--k-factor``, for `make_links`."""
+    options = (
+        click.option(
+            "--fading",
+            type=click.Choice(FADING),
+            help="Rayleigh and Rician: fast has one gain a symbol, block one gain an image, or for "
+            "every --coherence symbols.  [default: fast, or block with --coherence]",
+        ),
+        click.option(
+            "--coherence",
+            type=click.IntRange(min=1),
+            metavar="N",
+            help="Symbols that share one gain in block fading.  [default: the whole image]",
+        ),
+        click.option(
+            "--k-factor",
+            "k_factor_db",
+            type=click.FLOAT,
+            metavar="dB",
+            help="Rician: power of the line of sight over that of the scatter, in dB.  "
+            f"[default: {K_FACTOR_DB:g}]",
+        ),
+    )
+    for option in reversed(options):
+        command = option(command)
+    return command
+
+
+class SeedType(click.ParamType):
+    """A seed that PyTorch takes; the help is spared the 19 digits of the largest."""
+
+    name = "N"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """A whole number from 0 to LARGEST_SEED."""
+        try:
+            seed = int(value)
+        except ValueError:
+            seed = -1
+        if not 0 <= seed <= LARGEST_SEED:
+            self.fail(
+                f"{value!r} is not a seed: give a whole number from 0 to {LARGEST_SEED}", param, ctx
+            )
+        return seed
+
+
+def seed_option(what: str) -> Callable[[F], F]:
+    """``--seed``; `what` it is the seed of."""
+    return click.option(
+        "--seed",
+        type=SeedType(),
+        default=0,
+        show_default=True,
+        help=f"Seed of {what}: the same seed gives the same bytes.",
+    )
+
+
+def make_links(
+    names: Sequence[str], fading: str | None, coherence: int | None, k_factor_db: float | None
+) -> list[Link]:
+    """One link for each channel; a warning for an option that none of them uses.
+
+    Raises:
+        InputError: options that contradict each other.
+    """
+    if fading is None:
+        fading = "fast" if coherence is None else "block"
+    k_factor = K_FACTOR_DB if k_factor_db is None else k_factor_db + 0.0  # no -0
+    links = [Link(name, fading, coherence, k_factor) for name in dict.fromkeys(names)]
+    if not any(link.fades for link in links) and (fading == "block" or coherence is not None):
+        warnings.warn("AWGN does not fade: --fading and --coherence are not used", stacklevel=2)
+    if k_factor_db is not None and "rician" not in names:
+        warnings.warn("--k-factor is for the rician channel only: it is not used", stacklevel=2)
+    return links

@@ -1,0 +1,366 @@
+"""`witt transmit`: pictures through the model and a channel, to files, a table or JSON."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Iterator, Sequence, Set
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import click
+import numpy as np
+from rich.progress import track
+
+from witt.codecs.model import WITT
+from witt.commands.options import (
+    HELP,
+    CbrType,
+    SnrValueType,
+    adapt_option,
+    device_option,
+    fading_options,
+    make_links,
+    output_option,
+    seed_option,
+    weights_option,
+)
+from witt.device import pick_device
+from witt.errors import InputError
+from witt.files import ensure_writable_folder, write_bytes
+from witt.link.adaptation import Adaptation, trained_for
+from witt.link.choice import AUTO, choose
+from witt.link.conditions import CHANNELS, Link
+from witt.link.evaluation import image_seed
+from witt.link.profiles import OURS
+from witt.link.requests import check_request
+from witt.link.transmission import Draw, transmit
+from witt.link.values import Cbr
+from witt.metrics.quality import CAPPED, UNDEFINED, is_capped
+from witt.pictures.figure import comparison_png
+from witt.pictures.images import Pixels, read_image
+from witt.pictures.inputs import Input, conversions, gather
+from witt.pictures.writing import mark_png, write_png
+from witt.report import console, file_sha256, number, plain, some, table, to_json
+from witt.store.weights import load_weights, resolve
+
+LONGEST_NAME = 255
+
+
+class Request(NamedTuple):
+    """What every picture of a call is sent with.
+
+    seed: of the first picture; the others have their own, from `own_seed`.
+    notes: what the weights were not trained for.
+    """
+
+    link: Link
+    snr_db: float
+    cbr: Cbr
+    seed: int
+    repeats: int
+    weights: str
+    weights_sha256: str
+    adaptation: Adaptation | None
+    notes: tuple[str, ...]
+
+
+class Target(NamedTuple):
+    """Where the results of a picture go."""
+
+    received: Path
+    comparison: Path
+
+
+@click.command(
+    "transmit",
+    context_settings=HELP,
+    short_help="Send pictures over a noisy channel.",
+    epilog="Example: witt transmit photo.png --snr 3 --channel rayleigh --output out",
+)
+@click.argument(
+    "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--snr",
+    "snr_db",
+    type=SnrValueType(),
+    default=10,
+    show_default=True,
+    help="Signal-to-noise ratio of a channel symbol (Es/N0), in dB.",
+)
+@click.option(
+    "--cbr",
+    type=CbrType(),
+    default="1/16",
+    show_default=True,
+    help="Channel bandwidth ratio: complex channel symbols for each of the 3·H·W pixel values.",
+)
+@click.option(
+    "--channel",
+    type=click.Choice(CHANNELS, case_sensitive=False),
+    default="awgn",
+    show_default=True,
+    help="Noise only, or fading too.",
+)
+@fading_options
+@seed_option("the channel (for the first picture; the others get their own, see the results)")
+@click.option(
+    "--repeats",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Draws of the channel: gives the mean, and the 5th and 95th percentile of the PSNR; the "
+    "pictures are those of the first draw.",
+)
+@adapt_option
+@weights_option(
+    AUTO,
+    " auto: witt_base or witt_light, whichever sent the validation photographs better at this SNR "
+    "and CBR.",
+)
+@device_option()
+@output_option("Folder for the pictures; input folders are mirrored in it.", "witt_out")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON list and nothing else.")
+def command(
+    images: Sequence[Path],
+    snr_db: float,
+    cbr: Cbr,
+    channel: str,
+    fading: str | None,
+    coherence: int | None,
+    k_factor_db: float | None,
+    seed: int,
+    repeats: int,
+    adapt: int,
+    weights: str,
+    device: str,
+    output: Path,
+    as_json: bool,
+) -> None:
+    """Send pictures over a noisy channel and look at what arrives.
+
+    IMAGE is a picture file or a folder of them. For each, <name>_received.png and
+    <name>_comparison.png (original, received, error map and received symbols) are written to the
+    output folder. A picture that arrives without error counts as 100 dB of PSNR and 60 dB of
+    MS-SSIM.
+    """
+    (link,) = make_links([channel], fading, coherence, k_factor_db)
+    where = pick_device(device)
+    if weights == AUTO:
+        chosen = choose(snr_db, cbr.value, link.fades)
+        weights = chosen.name
+        click.echo(f"Note: {chosen}", err=True)
+    path = resolve(weights)
+    model, training = load_weights(path)
+    digest = file_sha256(path)
+    model = model.to(where)
+    notes = tuple(check_request(model, [snr_db], [cbr.value], [link], training))
+    adaptation = Adaptation(adapt, link.module(), trained_for(training)) if adapt else None
+    request = Request(link, snr_db, cbr, seed, repeats, weights, digest, adaptation, notes)
+    pictures = gather(images, output=output)
+    targets = plan(pictures, output)
+    for line in conversions(pictures):
+        click.echo(f"Note: {line}", err=True)
+    progress = track(
+        list(zip(pictures, targets, strict=True)),
+        "Transmitting",
+        console=console(err=True),
+        transient=True,
+        disable=not console(err=True).is_terminal or len(pictures) * repeats == 1,
+    )
+    records, taken = [], set[int]()
+    for picture, target in progress:
+        pixels = read_image(picture.path).pixels
+        own = own_seed(seed, pixels, taken)
+        taken.add(own)
+        records.append(process(picture, pixels, target, model, request, own))
+    show(records, request, err=as_json)
+    if as_json:
+        click.echo(to_json(records))
+    else:
+        last = records[0]["comparison"] if len(records) == 1 else output
+        click.echo(f"Look at {click.format_filename(last)}")
+
+
+def plan(pictures: Sequence[Input], output: Path) -> list[Target]:
+    """Make the folders and name the files, none of which may be an input.
+
+    Raises:
+        InputError: a file would replace an input or has too long a name, or a folder cannot be
+            written.
+    """
+    inputs = {os.path.normcase(os.path.realpath(picture.path)) for picture in pictures}
+    targets = []
+    for picture in pictures:
+        folder, stem = output / picture.relative.parent, picture.relative.stem
+        target = Target(folder / f"{stem}_received.png", folder / f"{stem}_comparison.png")
+        for path in target:
+            if len(os.fsencode(path.name)) > LONGEST_NAME:
+                raise InputError(f"{picture.path}: the name is too long for its output {path.name}")
+            if os.path.normcase(os.path.realpath(path)) in inputs:
+                raise InputError(
+                    f"{path}: would be replaced, but is an input; choose another --output"
+                )
+        targets.append(target)
+    for folder in dict.fromkeys(target.received.parent for target in targets):
+        ensure_writable_folder(folder)
+    return targets
+
+
+def own_seed(seed: int, pixels: Pixels, taken: Set[int]) -> int:
+    """Seed of a picture: as given for the first of a call, one of its own for the others.
+
+    It is `image_seed`, so that it follows from the picture, not from its place; a picture that
+    is there twice gets another one each time.
+
+    Args:
+        seed: of the call.
+        pixels: of the picture.
+        taken: seeds of the pictures before.
+    """
+    own = image_seed(seed, pixels) if taken else seed
+    while own in taken:
+        own = image_seed(own, pixels)
+    return own
+
+
+def process(
+    picture: Input, pixels: Pixels, target: Target, model: WITT, request: Request, seed: int
+) -> dict[str, Any]:
+    """Send one picture, write its files and return its entry of the JSON list."""
+    notes = [*picture.notes, *request.notes]
+    notes += check_request(model, (), [request.cbr.value], sizes=[picture.size])
+    draws = transmit(
+        pixels,
+        model,
+        request.link,
+        request.snr_db,
+        request.cbr.value,
+        seed=seed,
+        repeats=request.repeats,
+        adaptation=request.adaptation,
+    )
+    if any(is_capped(draw.psnr_db, draw.ms_ssim_db) for draw in draws):
+        notes.append(CAPPED)
+    first = draws[0]
+    psnrs = np.array([draw.psnr_db for draw in draws])
+    low, high = np.percentile(psnrs, (5, 95)) if len(draws) > 1 else (np.nan, np.nan)
+    height, width = picture.size
+    record = {
+        "image": str(picture.path),
+        "width": width,
+        "height": height,
+        "psnr_db": float(psnrs.mean()),
+        "psnr_db_p5": float(low),
+        "psnr_db_p95": float(high),
+        "ms_ssim": float(np.mean([draw.ms_ssim for draw in draws])),
+        "ms_ssim_db": float(np.mean([draw.ms_ssim_db for draw in draws])),
+        "ms_ssim_variant": first.ms_ssim_variant,
+        "snr_db": request.snr_db,
+        **request.link.record(),
+        "cbr": first.sent.cbr,
+        "cbr_requested": request.cbr.value,
+        "channel_uses": first.sent.symbols.shape[1],
+        "header_bits": first.sent.header_bits,
+        "profile": OURS.name,
+        "seed": seed,
+        "repeats": request.repeats,
+        "adapt": 0 if request.adaptation is None else request.adaptation.steps,
+        "weights": request.weights,
+        "weights_sha256": request.weights_sha256,
+        "received": str(target.received),
+        "received_psnr_db": first.psnr_db,
+        "comparison": str(target.comparison),
+        "notes": notes,
+        "seconds": sum(draw.seconds for draw in draws) / len(draws),
+    }
+    facts = _facts(first, request, seed)
+    symbols = first.sent.received[0].cpu().numpy()
+    title = os.fsencode(picture.path.name).decode(errors="replace")
+    drawn = comparison_png(pixels, first.pixels, symbols, title, facts)
+    write_png(target.received, first.pixels, result="received")
+    write_bytes(target.comparison, mark_png(drawn, "comparison"))
+    return record
+
+
+def _facts(draw: Draw, request: Request, seed: int) -> list[tuple[str, str]]:
+    link = request.link
+    name, _, fading = str(link).partition(", ")
+    facts = [
+        ("PSNR", f"{number(draw.psnr_db)} dB"),
+        ("MS-SSIM", f"{number(draw.ms_ssim, 4)} ({number(draw.ms_ssim_db)} dB)"),
+        ("SNR", f"{request.snr_db:g} dB"),
+        ("Channel", name),
+        ("Fading", fading.removesuffix(" fading").replace(" fading (", " (")),
+        ("CBR", f"{draw.sent.cbr:.4g} ({request.cbr} asked)"),
+        ("Uses", f"{draw.sent.symbols.shape[1]:,} symbols"),
+        ("Header", f"{draw.sent.header_bits} bits"),
+        ("Seed", str(seed)),
+    ]
+    if draw.ms_ssim_variant != "ms-ssim":
+        facts.insert(2, ("", str(draw.ms_ssim_variant)))
+    return [fact for fact in facts if fact[1] or not fact[0]]
+
+
+def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> None:
+    """The table of results."""
+    many = request.repeats > 1
+    several = len(records) > 1
+    title = (
+        f"{request.link}, SNR {request.snr_db:g} dB, CBR {request.cbr} asked, "
+        f"seed {request.seed}, {request.weights}"
+    )
+    rows = table(
+        title + (f", means of {request.repeats} draws" if many else ""),
+        "Picture",
+        *(["PSNR\ndB", "5 %", "95 %"] if many else ["PSNR\ndB"]),
+        "MS-SSIM",
+        "MS-SSIM\ndB",
+        "CBR\nsent",
+        "Channel\nuses",
+        "Header\nbits",
+        *(["Seed"] if several else []),
+        "Time\ns",
+    )
+    for record in records:
+        psnrs = [number(record["psnr_db"])]
+        if many:
+            psnrs += [number(record["psnr_db_p5"]), number(record["psnr_db_p95"])]
+        rows.add_row(
+            plain(click.format_filename(record["image"])),
+            *psnrs,
+            number(record["ms_ssim"], 4),
+            number(record["ms_ssim_db"]),
+            f"{record['cbr']:.4g}",
+            f"{record['channel_uses']:,}",
+            str(record["header_bits"]),
+            *([str(record["seed"])] if several else []),
+            number(record["seconds"]),
+        )
+    for line in _remarks(records):
+        warnings.warn(line, stacklevel=2)
+    console(err=err).print(rows)
+
+
+def _remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
+    """What must be said of the figures in the table."""
+    names = [click.format_filename(record["image"]) for record in records]
+    variants = [record["ms_ssim_variant"] for record in records]
+    other = [
+        f"{name}: {variant}"
+        for name, variant in zip(names, variants, strict=True)
+        if variant not in ("ms-ssim", UNDEFINED)
+    ]
+    if other:
+        yield (
+            "too small for the standard MS-SSIM of 5 scales, so another is given: "
+            + ", ".join(other)
+        )
+    small = [name for name, variant in zip(names, variants, strict=True) if variant == UNDEFINED]
+    if small:
+        yield f"too small for MS-SSIM: {some(small)}"
+    perfect = [n for n, record in zip(names, records, strict=True) if CAPPED in record["notes"]]
+    if perfect:
+        yield f"{some(perfect)}: {CAPPED}"

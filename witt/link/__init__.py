@@ -1,0 +1,1 @@
+"""A picture over a channel."""

@@ -1,0 +1,194 @@
+"""Pictures over channels, measured as a profile has it: what `witt evaluate` computes."""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import math
+import time
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, NamedTuple
+
+import torch
+from torch import Tensor
+
+from witt.codecs.model import WITT
+from witt.codecs.signals import Transmission
+from witt.link.adaptation import Adaptation
+from witt.link.conditions import Link
+from witt.link.profile_link import transmit_as
+from witt.link.profiles import ON_THE_WAY, OURS, WITHOUT_GAIN, Profile, centre
+from witt.link.transmission import draw_channel, memory_for
+from witt.link.values import Cbr
+from witt.metrics.published import published_similarity
+from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, capped, ms_ssim, psnr
+from witt.pictures.images import Pixels, to_tensor
+from witt.pictures.inputs import Input
+
+TILES = 1024
+
+Entries = list[dict[str, Any]]  # the figures of the pictures of a batch
+
+
+class Condition(NamedTuple):
+    """One cell of the table."""
+
+    link: Link
+    cbr: Cbr
+    snr_db: float
+    profile: Profile = OURS
+
+
+def image_seed(seed: int, pixels: Pixels) -> int:
+    """Seed of the channel for one picture, 32 bits from the seed of the run and the pixels.
+
+    Pictures get independent noise; a picture gets the same at every condition, whatever else is
+    in the run, so that conditions are compared fairly. `witt transmit --seed` with it gives the
+    same picture.
+    """
+    digest = hashlib.sha256(f"{seed} {pixels.shape} ".encode() + pixels.tobytes()).digest()
+    return int.from_bytes(digest[:4], "big")
+
+
+def evaluate(
+    pictures: Sequence[Input],
+    model: WITT,
+    conditions: Sequence[Condition],
+    *,
+    seed: int = 0,
+    with_ms_ssim: bool = True,
+    adapt: int = 0,
+    loss: str = "mse",
+    known: Callable[[Condition, Entries], Entries | None] = lambda *_: None,
+) -> Iterator[tuple[Condition, Entries]]:
+    """Send every picture at every condition.
+
+    Photographs go one by one, CIFAR-10 pictures in batches of 1,024. Profiles that differ in the
+    measurement only share what was received, where they are neighbours.
+
+    Args:
+        pictures: from `witt.pictures.inputs.gather` or `gather_with_sheets`.
+        model: trained, in evaluation mode.
+        conditions: channel, CBR, SNR and profile.
+        seed: of the channel.
+        with_ms_ssim: whether to measure it; NaN if not.
+        adapt: steps of `Adaptation`, for the profile `ours`.
+        loss: of these.
+        known: gives the figures of a batch at a condition where there are some from before, by
+            the `image`, `seed` and `batch` of its pictures. It is not sent again.
+
+    Yields:
+        A condition and the figures of the pictures of one batch at it.
+
+    Raises:
+        InputError: a CBR or SNR that the model does not serve, or too little memory.
+    """
+    device = next(model.parameters()).device
+    for number, batch in enumerate(batches(pictures)):
+        pixels = [picture.read() for picture in batch]
+        seeds = [image_seed(seed, each) for each in pixels]
+        named: Entries = [
+            {"image": str(picture), "seed": own_seed, "batch": number}
+            for picture, own_seed in zip(batch, seeds, strict=True)
+        ]
+        whole = torch.cat([to_tensor(each, device) for each in pixels])
+        for _, group in itertools.groupby(conditions, lambda condition: condition[:3]):
+            arrivals: dict[Profile, Arrival] = {}
+            for condition in group:
+                if (before := known(condition, named)) is not None:
+                    yield condition, before
+                    continue
+                way = condition.profile.only(ON_THE_WAY if condition.link.fades else WITHOUT_GAIN)
+                if way not in arrivals:
+                    channel = condition.link.module()
+                    adaptation = Adaptation(adapt, channel, loss) if adapt else None
+                    arrivals[way] = send_batch(model, whole, condition, seeds, adaptation)
+                figures = measure(arrivals[way], condition.profile, with_ms_ssim=with_ms_ssim)
+                both = zip(named, figures, strict=True)
+                yield condition, [name | figure for name, figure in both]
+
+
+def batches(pictures: Sequence[Input]) -> Iterator[Sequence[Input]]:
+    """Photographs one by one, CIFAR-10 pictures by 1,024, as the published code tests."""
+    start = 0
+    while start < len(pictures):
+        end = start + 1
+        if pictures[start].tile is not None:
+            end = start + TILES
+            while pictures[start:end][-1].tile is None:
+                end -= 1
+        yield pictures[start:end]
+        start = end
+
+
+class Arrival(NamedTuple):
+    """What was sent, what was received, and the seconds that one picture took."""
+
+    image: Tensor
+    sent: Transmission
+    seconds: float
+
+
+def send_batch(
+    model: WITT,
+    image: Tensor,
+    condition: Condition,
+    seeds: Sequence[int],
+    adaptation: Adaptation | None = None,
+) -> Arrival:
+    """Pictures of one size over the channel as the profile has it, each with its own noise."""
+    profile = condition.profile
+    if profile.centre_crop:
+        rows, columns = centre((image.shape[2], image.shape[3]))
+        image = image[:, :, rows, columns]
+    channel, cbr = condition.link.module(), condition.cbr.value
+    h, noise = draw_channel(
+        channel, model.channel_uses((image.shape[2], image.shape[3]), cbr), seeds
+    )
+    started = time.perf_counter()
+    with memory_for(image), torch.inference_mode():
+        sent = transmit_as(
+            profile,
+            model,
+            image,
+            channel,
+            condition.snr_db,
+            cbr,
+            h=h,
+            noise=noise,
+            adaptation=adaptation,
+        )
+    return Arrival(image, sent, (time.perf_counter() - started) / len(image))
+
+
+def measure(arrival: Arrival, profile: Profile, *, with_ms_ssim: bool = True) -> Entries:
+    """The figures of each picture, measured as the profile has it, perfect ones `capped`."""
+    image, sent, seconds = arrival
+    eight_bit = not profile.float_pixels
+    psnrs = psnr(sent.image, image, eight_bit=eight_bit).tolist()
+    quality = [capped(each, BEST_PSNR_DB) for each in psnrs]
+    value = db = [math.nan] * len(image)
+    variant = None
+    if with_ms_ssim and profile.four_scales:
+        received = sent.image.clamp(0, 1)
+        received = (received * 255).round() / 255 if eight_bit else received
+        similarity = published_similarity(received, image)
+    elif with_ms_ssim:
+        similarity = ms_ssim(sent.image, image, eight_bit=eight_bit)
+    if with_ms_ssim:
+        value = similarity.value.tolist()
+        db = [capped(each, BEST_MS_SSIM_DB) for each in similarity.db.tolist()]
+        variant = similarity.variant
+    shared = {
+        "width": image.shape[3],
+        "height": image.shape[2],
+        "ms_ssim_variant": variant,
+        "cbr": sent.cbr,
+        "channel_uses": sent.symbols.shape[1],
+        "header_bits": sent.header_bits,
+        "seconds": seconds,
+    }
+    return [
+        {"psnr_db": quality[i], "ms_ssim": value[i], "ms_ssim_db": db[i], **shared}
+        for i in range(len(image))
+    ]

@@ -1,0 +1,132 @@
+"""One picture over one channel, measured: what `witt transmit` and `witt evaluate` share."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+import channels
+from channels.base import complex_normal
+from witt.codecs.model import WITT
+from witt.codecs.signals import Transmission
+from witt.errors import InputError
+from witt.link.adaptation import Adaptation
+from witt.link.conditions import Link
+from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, capped, ms_ssim, psnr
+from witt.pictures.images import Pixels, to_pixels, to_tensor
+
+
+class Draw(NamedTuple):
+    """One transmission of a picture, measured on its 8-bit pixels; MS-SSIM is NaN if left out.
+
+    A picture that arrives without error counts as 100 dB of PSNR and 60 dB of MS-SSIM.
+    """
+
+    sent: Transmission
+    pixels: Pixels
+    psnr_db: float
+    ms_ssim: float
+    ms_ssim_db: float
+    ms_ssim_variant: str | None
+    seconds: float
+
+
+@contextmanager
+def memory_for(image: Tensor) -> Iterator[None]:
+    """Say which picture was too large.
+
+    Raises:
+        InputError: there was too little memory in the block.
+    """
+    try:
+        yield
+    except (RuntimeError, MemoryError) as error:
+        if not isinstance(error, MemoryError) and "memory" not in str(error):
+            raise
+        raise InputError(
+            f"a picture of {image.shape[3]}x{image.shape[2]} pixels needs more memory than there "
+            f"is on {image.device}: make the picture smaller"
+        ) from error
+
+
+def draw_channel(
+    channel: channels.Channel, uses: int, seeds: Sequence[int]
+) -> tuple[Tensor | None, Tensor]:
+    """Gains (B, uses), where the channel fades, and noise (B, uses), as the channel draws them.
+
+    Each picture has its own seed, and gets the same whatever else is in the batch.
+    """
+    gains, noises = [], []
+    for seed in seeds:
+        generator = torch.Generator().manual_seed(seed)
+        if channel.fading:
+            gain = channel.sample_gain(1, uses, dtype=torch.complex64, generator=generator)
+            gains.append(gain.expand(1, uses))
+        noises.append(complex_normal((1, uses), generator=generator))
+    return torch.cat(gains) if gains else None, torch.cat(noises)
+
+
+def transmit(
+    pixels: Pixels,
+    model: WITT,
+    link: Link | None = None,
+    snr_db: float = 10.0,
+    cbr: float | None = 1 / 16,
+    *,
+    seed: int = 0,
+    repeats: int = 1,
+    with_ms_ssim: bool = True,
+    adaptation: Adaptation | None = None,
+) -> list[Draw]:
+    """Send a picture, with `repeats` independent draws of the channel.
+
+        draws = transmit(witt.read_image("photo.png").pixels, witt.load("witt_light"))
+        witt.write_png("received.png", draws[0].pixels)
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        model: trained, in evaluation mode.
+        link: the channel; None is AWGN.
+        snr_db: Es/N0 in dB.
+        cbr: requested CBR; None sends all feature channels.
+        seed: of the channel; the draws follow each other from it, so that the first one is the
+            same however many there are.
+        repeats: number of draws.
+        with_ms_ssim: whether to take it (0.9 s for 768x512 pixels on a CPU).
+        adaptation: how the transmitter improves what it sends, if at all.
+
+    Returns:
+        A `Draw` for each; its `seconds` are from pixels to pixels, without the metrics, though the
+        picture is encoded once for all of them.
+
+    Raises:
+        InputError: a CBR or SNR that the model does not serve, or too little memory.
+    """
+    started = time.perf_counter()
+    image = to_tensor(pixels, next(model.parameters()).device)
+    channel = (link or Link()).module()
+    generator = torch.Generator().manual_seed(seed)
+    with memory_for(image), torch.inference_mode():
+        encoded = model.encode(image, snr_db, cbr, adaptation)
+    encoding = time.perf_counter() - started
+    draws = []
+    for _ in range(repeats):
+        started = time.perf_counter()
+        with memory_for(image), torch.inference_mode():
+            sent = model.carry(encoded, channel, snr_db, generator=generator)
+        received = to_pixels(sent.image)
+        seconds = encoding + time.perf_counter() - started
+        value, db, variant = math.nan, math.nan, None
+        if with_ms_ssim:
+            similarity = ms_ssim(sent.image, image)
+            value, variant = float(similarity.value), similarity.variant
+            db = capped(float(similarity.db), BEST_MS_SSIM_DB)
+        quality = capped(float(psnr(sent.image, image)), BEST_PSNR_DB)
+        draws.append(Draw(sent, received, quality, value, db, variant, seconds))
+    return draws

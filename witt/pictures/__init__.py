@@ -1,0 +1,1 @@
+"""Picture files: finding, reading, writing and showing them."""

@@ -1,0 +1,132 @@
+"""The pictures that a command was given, all of them read once before work starts."""
+
+from __future__ import annotations
+
+import os
+import warnings
+from collections.abc import Sequence
+from pathlib import Path
+from typing import NamedTuple
+
+from witt.errors import InputError
+from witt.pictures.finding import find_images
+from witt.pictures.images import Pixels, read_image
+from witt.pictures.sheets import TILE, read_sheets
+
+NAMED = 3
+
+
+class Input(NamedTuple):
+    """A picture that can be read.
+
+    path: where it is.
+    relative: its name in the output, unique by folder and stem.
+    size: (height, width) in pixels.
+    notes: the conversions it needs.
+    tile: the pixels of a CIFAR-10 picture, whose `path` is the folder of the sheets.
+    """
+
+    path: Path
+    relative: Path
+    size: tuple[int, int]
+    notes: tuple[str, ...]
+    tile: Pixels | None = None
+
+    def read(self) -> Pixels:
+        """The pixels.
+
+        Raises:
+            InputError: the file cannot be read any more.
+        """
+        return read_image(self.path).pixels if self.tile is None else self.tile
+
+    def __str__(self) -> str:
+        return str(self.path if self.tile is None else self.path / self.relative)
+
+
+def gather(
+    inputs: Sequence[Path], *, output: Path | None = None, limit: int | None = None
+) -> list[Input]:
+    """Read every picture once and keep those that can be read, without their pixels.
+
+    What a folder holds and cannot be read is skipped with a warning.
+
+    Args:
+        inputs: files and folders.
+        output: the folder for the output; where it lies inside an input folder, what an earlier
+            run left there is no input.
+        limit: how many pictures to take at most.
+
+    Raises:
+        InputError: a file given directly cannot be read, or a folder has nothing that can be.
+    """
+    named = {os.path.abspath(path) for path in inputs if not os.path.isdir(path)}
+    folders = [Path(os.path.abspath(path)) for path in inputs if os.path.isdir(path)]
+    kept: list[Input] = []
+    bad: set[Path] = set()  # folders of which something was skipped, less those with a picture
+    good: set[Path] = set()
+    for found in find_images(inputs):
+        place = Path(os.path.abspath(found.path))
+        direct = str(place) in named
+        within = {folder for folder in folders if place.is_relative_to(folder)}
+        if not direct and output is not None and _is_left_over(place, folders, output):
+            bad |= within
+            continue
+        if limit is not None and len(kept) >= limit:
+            good |= bad
+            break
+        try:
+            picture = read_image(found.path)
+        except InputError as error:
+            if direct:
+                raise
+            warnings.warn(f"{error}; skipped", stacklevel=2)
+            bad |= within
+            continue
+        height, width = picture.pixels.shape[:2]
+        kept.append(Input(found.path, found.relative, (height, width), picture.notes))
+        good |= within
+    if bad - good:
+        raise InputError(f"{min(bad - good)}: no picture in this folder can be read")
+    return kept
+
+
+def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> list[Input]:
+    """As `gather`; a folder of CIFAR-10 sheets is its test set, picture by picture, and last.
+
+    Raises:
+        InputError: as `gather`, or a sheet or its labels are damaged.
+    """
+    tiles: list[Input] = []
+    others: list[Path] = []
+    for path in map(Path, inputs):
+        sheets = read_sheets(path, "test", limit) if os.path.isdir(path) else None
+        if sheets is None:
+            others.append(path)
+        else:
+            tiles += [
+                Input(path, Path(f"test-{number:05}"), (TILE, TILE), (), tile)
+                for number, tile in enumerate(sheets)
+            ]
+    pictures = gather(others, limit=limit) if others else []
+    return [*pictures, *tiles][:limit]
+
+
+def conversions(pictures: Sequence[Input]) -> list[str]:
+    """One line for each kind of conversion, with the pictures that needed it."""
+    by_note: dict[str, list[str]] = {}
+    for picture in pictures:
+        for note in picture.notes:
+            by_note.setdefault(note, []).append(str(picture.path))
+    lines = []
+    for note, paths in by_note.items():
+        more = f" and {len(paths) - NAMED} more" if len(paths) > NAMED else ""
+        lines.append(f"{', '.join(paths[:NAMED])}{more}: {note}")
+    return lines
+
+
+def _is_left_over(place: Path, folders: Sequence[Path], output: Path) -> bool:
+    """Whether a picture lies in the output folder and that lies inside an input folder."""
+    out = Path(os.path.abspath(output))
+    inside = any(out != folder and out.is_relative_to(folder) for folder in folders)
+    return inside and place.is_relative_to(out)

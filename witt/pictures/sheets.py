@@ -1,0 +1,53 @@
+"""CIFAR-10 as lossless sheets of 32×32 tiles.
+
+``train_00.webp`` … and ``test_00.webp`` … hold the tiles in rows, read left to right, top to
+bottom; the length of ``train_labels.npy`` and ``test_labels.npy`` tells how many are pictures.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from witt.errors import InputError
+from witt.pictures.images import Pixels, read_image
+
+TILE = 32
+
+
+def read_sheets(folder: Path, part: str, limit: int | None = None) -> Pixels | None:
+    """The first `limit` pictures (n, 32, 32, 3); None where the folder holds no such sheets.
+
+    Args:
+        folder: with sheets and labels.
+        part: "train" or "test".
+        limit: all of them where None.
+
+    Raises:
+        InputError: a sheet or the labels are damaged.
+    """
+    labels, sheets = folder / f"{part}_labels.npy", sorted(folder.glob(f"{part}_*.webp"))
+    if not labels.is_file() or not sheets:
+        return None
+    try:
+        count = len(np.load(labels))
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise InputError(f"{labels}: not a file of labels, or a damaged one") from error
+    wanted = count if limit is None else min(limit, count)
+    tiles = np.zeros((0, TILE, TILE, 3), np.uint8)
+    for sheet in sheets:
+        if len(tiles) < wanted:
+            tiles = np.concatenate((tiles, _tiles(sheet)))
+    if not 0 < wanted <= len(tiles):
+        raise InputError(f"{labels}: {count} labels for sheets of {len(tiles)} tiles")
+    return tiles[:wanted]
+
+
+def _tiles(sheet: Path) -> Pixels:
+    pixels = read_image(sheet).pixels
+    height, width = pixels.shape[:2]
+    if height % TILE or width % TILE:
+        raise InputError(f"{sheet}: {width}x{height} is no sheet of {TILE}x{TILE} tiles")
+    grid = pixels.reshape(height // TILE, TILE, width // TILE, TILE, 3)
+    return grid.transpose(0, 2, 1, 3, 4).reshape(-1, TILE, TILE, 3)

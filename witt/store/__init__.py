@@ -1,0 +1,1 @@
+"""Weights files, and what they become elsewhere."""
