@@ -1,0 +1,202 @@
+"""What a user may name: codecs, presets, channels, metrics, data sets, losses and schemes.
+
+A name is one of ours (the tables below), one that an installed package offers as an entry point of
+the group, or a file and a name in it:
+
+    --channel rayleigh                         ours
+    --channel impulsive                        [project.entry-points."witt.channels"] of a package
+    --channel ./mine.py:Impulsive:p=0.05       class `Impulsive` in mine.py, called with p=0.05
+
+Settings follow the name, each after a colon; numbers, true and false are read as such. Nothing is
+imported before it is asked for.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import importlib.util
+import inspect
+import json
+import sys
+from collections.abc import Callable
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+from types import ModuleType
+from typing import Any, NamedTuple, TypeVar
+
+from witt.errors import InputError, one_line
+
+T = TypeVar("T")
+
+
+class Spec(NamedTuple):
+    """What a user wrote: where the thing is, and the settings it is made with.
+
+    target: a name, or "file.py:Name".
+    settings: keyword arguments.
+    """
+
+    target: str
+    settings: dict[str, Any]
+
+
+def parse(text: str) -> Spec:
+    """Take "name", "name:key=value" or "file.py:Name:key=value" apart.
+
+    Raises:
+        InputError: a file without a name in it.
+    """
+    parts = text.split(":")
+    count = len(parts)
+    while count > 1 and "=" in parts[count - 1]:
+        count -= 1
+    target = ":".join(parts[:count])
+    if is_path(target) and not target.rpartition(".py:")[2].isidentifier():
+        raise InputError(f"{text}: name what is meant in this file, as in {target}:MyClass")
+    settings = dict(part.split("=", 1) for part in parts[count:])
+    return Spec(target, {key.strip(): _value(value) for key, value in settings.items()})
+
+
+def is_path(target: str) -> bool:
+    """Whether a name is one of a file: "file.py:Name"."""
+    return ".py:" in target or target.endswith(".py")
+
+
+def _value(text: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError:
+        return text
+
+
+class Registry:
+    """Things of one kind by name.
+
+    Args:
+        kind: what they are, in one word or two, for messages.
+        group: of the entry points.
+        built_in: "module:attribute" of ours by name.
+    """
+
+    def __init__(self, kind: str, group: str, built_in: dict[str, str]) -> None:
+        self.kind, self.group = kind, group
+        self._places: dict[str, str] = dict(built_in)
+        self._given: dict[str, Any] = {}
+
+    def register(self, name: str) -> Callable[[T], T]:
+        """Decorator: give what follows a name in this process, in a notebook for instance."""
+
+        def add(thing: T) -> T:
+            self._given[name] = thing
+            return thing
+
+        return add
+
+    def names(self) -> tuple[str, ...]:
+        """All there are, ours first."""
+        return tuple(dict.fromkeys((*self._places, *_installed(self.group), *self._given)))
+
+    def find(self, text: str) -> Any:
+        """What a name stands for, its settings left aside.
+
+        Raises:
+            InputError: there is no such name, file or entry; the message lists the names.
+        """
+        target = parse(text).target
+        if target in self._given:
+            return self._given[target]
+        if target in self._places:
+            return _attribute(
+                importlib.import_module(self._places[target].split(":")[0]),
+                target,
+                self._places[target].split(":")[1],
+            )
+        if is_path(target):
+            file, _, name = target.rpartition(":")
+            return _attribute(load_file(file), file, name)
+        offered = _installed(self.group)
+        if target in offered:
+            try:
+                return offered[target].load()
+            except Exception as error:
+                raise InputError(
+                    f"{self.kind} {target}: its package cannot be loaded: {one_line(error)}"
+                ) from error
+        raise InputError(
+            f"unknown {self.kind} {target!r}: choose from {', '.join(self.names())}, or name one "
+            "of your own as file.py:Name"
+        )
+
+    def make(self, text: str, **settings: Any) -> Any:
+        """Call what a name stands for, with the settings that follow it and `settings`.
+
+        Raises:
+            InputError: as `find`, or it does not take these settings.
+        """
+        thing = self.find(text)
+        given = {**settings, **parse(text).settings}
+        try:
+            inspect.signature(thing).bind(**given)
+        except TypeError as error:
+            raise InputError(f"{self.kind} {text}: {one_line(error)}") from error
+        try:
+            return thing(**given)
+        except (TypeError, ValueError) as error:
+            raise InputError(f"{self.kind} {text}: {one_line(error)}") from error
+
+
+@cache
+def _installed(group: str) -> dict[str, metadata.EntryPoint]:
+    return {entry.name: entry for entry in metadata.entry_points(group=group)}
+
+
+def load_file(path: str | Path) -> ModuleType:
+    """The module in a Python file, loaded once; files beside it can be imported from it.
+
+    Raises:
+        InputError: there is no such file, or it fails.
+    """
+    file = Path(path).resolve()
+    if not file.is_file():
+        raise InputError(f"{path}: no such file")
+    name = f"{file.stem}_{hashlib.sha256(str(file).encode()).hexdigest()[:8]}"
+    if name in sys.modules:
+        return sys.modules[name]
+    spec = importlib.util.spec_from_file_location(name, file)
+    if spec is None or spec.loader is None:
+        raise InputError(f"{path}: not a Python file")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[name] = module  # dataclasses and pickle look for it there
+    sys.path.insert(0, str(file.parent))
+    try:
+        spec.loader.exec_module(module)
+    except Exception as error:
+        del sys.modules[name]
+        raise InputError(
+            f"{path}: cannot be loaded: {type(error).__name__}: {one_line(error)}"
+        ) from error
+    finally:
+        sys.path.remove(str(file.parent))
+    return module
+
+
+def _attribute(module: ModuleType, where: str, name: str) -> Any:
+    try:
+        return getattr(module, name)
+    except AttributeError:
+        raise InputError(f"{where}: has nothing called {name}") from None
+
+
+CHANNELS = Registry(
+    "channel",
+    "witt.channels",
+    {"awgn": "channels:AWGN", "rayleigh": "channels:Rayleigh", "rician": "channels:Rician"},
+)
+CODECS = Registry("codec", "witt.codecs", {})
+PRESETS = Registry("preset", "witt.presets", {})
+METRICS = Registry("metric", "witt.metrics", {})
+DATASETS = Registry("data set", "witt.datasets", {})
+LOSSES = Registry("loss", "witt.losses", {})
+SCHEMES = Registry("scheme", "witt.schemes", {})
