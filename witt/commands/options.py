@@ -12,6 +12,7 @@ import click
 from witt.device import DEVICES
 from witt.link.conditions import CHANNELS, FADING, K_FACTOR_DB, Link
 from witt.link.values import Cbr, SnrSpec, as_text, read_cbr, read_snr, read_snrs
+from witt.metrics.metric import Metric, make_metrics
 
 # Every command has it of its own: click keeps the names that it first saw a command with.
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -171,6 +172,46 @@ def weights_option(default: str = "witt_light", more: str = "") -> Callable[[F],
         help="Weights that come with witt (see witt info), a .safetensors file, or a folder of "
         f"witt train or save_pretrained.{more}",
     )
+
+
+class MetricListType(_Type):
+    """Names of metrics: "psnr" or "psnr,ms-ssim,./mine.py:my_metric"."""
+
+    name = "metric[,metric…]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Names in the order given."""
+        return tuple(part.strip() for part in as_text(value).split(",") if part.strip())
+
+
+def metric_options(command: F) -> F:
+    """``--metric`` and ``--no-ms-ssim``: `metric` and `with_ms_ssim`, for `chosen_metrics`."""
+    metric = click.option(
+        "--metric",
+        type=MetricListType(),
+        default="psnr,ms-ssim",
+        show_default=True,
+        help="What to measure: psnr, ms-ssim, ssim, lpips (with witt[metrics]), or your own as "
+        "file.py:name.",
+    )
+    shorthand = click.option(
+        "--ms-ssim/--no-ms-ssim",
+        "with_ms_ssim",
+        default=True,
+        help="--no-ms-ssim leaves MS-SSIM out, which takes about half of the time on a CPU.",
+    )
+    return metric(shorthand(command))
+
+
+def chosen_metrics(names: Sequence[str], with_ms_ssim: bool) -> tuple[Metric, ...]:
+    """The metrics of `metric_options`.
+
+    Raises:
+        InputError: as of `make_metrics`.
+    """
+    return make_metrics([name for name in names if with_ms_ssim or name != "ms-ssim"])
 
 
 def adapt_option(command: F) -> F:
