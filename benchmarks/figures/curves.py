@@ -209,8 +209,6 @@ def _chart(group: Group, metric: str, published: bool) -> Chart:
     panels = _panels(group, metric, published)
     kind = "psnr" if metric == PSNR else "msssim"
     stem = group.at.lower().replace(" db", "db")
-    fading = group.link.fading if group.link.fades else ""
-    channel = "-".join(filter(None, (group.link.channel, fading)))
     pictures = group.pictures
     if pictures.key is None:
         name = next(iter(group.series))[0].dataset["name"]
@@ -219,7 +217,7 @@ def _chart(group: Group, metric: str, published: bool) -> Chart:
     else:
         name = pictures.key + ("" if pictures.complete else f"-first-{pictures.number}")
     return Chart(
-        re.sub(r"[\s/\\]", "-", f"{name}-{channel}-{kind}-over-{group.axis}-at-{stem}"),
+        re.sub(r"[\s/\\]", "-", f"{name}-{group.link.slug}-{kind}-over-{group.axis}-at-{stem}"),
         group.axis,
         metric,
         f"{pictures.title}, {group.link}, {group.at}",

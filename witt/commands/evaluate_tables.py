@@ -12,6 +12,7 @@ import numpy as np
 
 from witt.link.profiles import OURS, PUBLISHED, Profile
 from witt.metrics.quality import CAPPED, UNDEFINED, is_capped
+from witt.registry import short
 from witt.report import console, number, plain, some, table
 
 KINDS = {"psnr_db": "PSNR dB", "ms_ssim_db": "MS-SSIM dB"}
@@ -49,7 +50,7 @@ def show(results: Sequence[dict[str, Any]], title: str, *, err: bool) -> None:
     cells = {(r["snr_db"], r["channel"], r["cbr_label"]): r for r in results}
     measured = any(r["images"][0]["ms_ssim_variant"] is not None for r in results)
     kinds = list(KINDS.values())[: 1 + measured]
-    heads = [f"{name} {cbr}\n{kind}" for name, cbr in columns for kind in kinds]
+    heads = [f"{short(name)} {cbr}\n{kind}" for name, cbr in columns for kind in kinds]
     rows = table(title, "SNR dB", *heads)
     for snr in dict.fromkeys(r["snr_db"] for r in results):
         row = [f"{snr:g}"]
@@ -70,7 +71,7 @@ def show_both(results: Sequence[dict[str, Any]], title: str, *, err: bool) -> No
         kinds = [k for k in KINDS if not all(math.isnan(r[k]) for r in cells)]
         at = {(r["profile"], r["snr_db"]): r for r in cells}
         heads = [f"{snr:g} dB\n{KINDS[kind]}" for snr in snrs for kind in kinds]
-        rows = table(f"{name} {cbr}", "Profile", *heads)
+        rows = table(f"{short(name)} {cbr}", "Profile", *heads)
         columns = list(itertools.product(snrs, kinds))
         for profile in dict.fromkeys(r["profile"] for r in cells):
             row = [at[profile, snr][kind] for snr, kind in columns]

@@ -11,8 +11,8 @@ from click.core import ParameterSource
 from witt.commands.options import (
     HELP,
     CbrListType,
-    ChannelListType,
     SnrType,
+    channel_option,
     device_option,
     output_option,
     profile_option,
@@ -80,7 +80,7 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     show_default="1/48 to 1/8, or what the preset has",
     help="CBRs; one named twice is drawn twice as often.",
 )
-@click.option("--channel", type=ChannelListType(), default="awgn", help="Channels, taken in turn.")
+@channel_option(many=True, help="Channels, taken in turn.")
 @click.option(
     "--loss",
     type=click.Choice(["mse", "ms-ssim"]),

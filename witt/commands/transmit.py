@@ -18,6 +18,7 @@ from witt.commands.options import (
     CbrType,
     SnrValueType,
     adapt_option,
+    channel_option,
     device_option,
     fading_options,
     make_links,
@@ -30,7 +31,7 @@ from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
 from witt.link.adaptation import Adaptation, trained_for
 from witt.link.choice import AUTO, choose
-from witt.link.conditions import CHANNELS, Link
+from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
@@ -96,13 +97,7 @@ class Target(NamedTuple):
     show_default=True,
     help="Channel bandwidth ratio: complex channel symbols for each of the 3·H·W pixel values.",
 )
-@click.option(
-    "--channel",
-    type=click.Choice(CHANNELS, case_sensitive=False),
-    default="awgn",
-    show_default=True,
-    help="Noise only, or fading too.",
-)
+@channel_option(many=False, help="Noise only, or fading too.")
 @fading_options
 @seed_option("the channel (for the first picture; the others get their own, see the results)")
 @click.option(
@@ -260,6 +255,7 @@ def process(
         "ms_ssim_variant": first.ms_ssim_variant,
         "snr_db": request.snr_db,
         **request.link.record(),
+        "channel_label": str(request.link),
         "cbr": first.sent.cbr,
         "cbr_requested": request.cbr.value,
         "channel_uses": first.sent.symbols.shape[1],

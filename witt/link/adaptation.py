@@ -28,7 +28,6 @@ import torch
 from torch import Tensor
 
 import channels
-from channels.base import complex_normal
 from witt.errors import InputError
 
 if TYPE_CHECKING:
@@ -126,12 +125,8 @@ class Adaptation:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The first arguments of `WITT.receive`, over noise and gains that all pictures share."""
         x, scale = channels.normalise_power(torch.view_as_complex(symbols), uses)
-        gain = None
-        if self.channel.fading:
-            gain = self.channel.sample_gain(
-                1, x.shape[1], dtype=x.dtype, device=x.device, generator=generator
-            ).expand_as(x)
-        noise = complex_normal((1, x.shape[1]), generator=generator)
+        gain, noise = self.channel.draw(1, x.shape[1], dtype=x.dtype, generator=generator)
+        gain = None if gain is None else gain.to(x).expand_as(x)
         out = self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
         y, error = out.y, x.real.new_zeros(1)
         if self.channel.fading or model.code is not None:

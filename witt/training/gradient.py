@@ -13,9 +13,10 @@ from torch import Tensor, nn
 import channels
 from witt.codecs.config import channels_for_cbr
 from witt.codecs.model import WITT
+from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import OURS, PROFILES, Profile
-from witt.training.config import CHANNELS, TrainConfig, uses_bf16
+from witt.training.config import TrainConfig, uses_bf16
 from witt.training.loss import LOSS_SCALE, image_terms, loss_of_mean
 from witt.training.objective import Conditions, Draws, draw_images, send
 from witt.training.processes import Processes
@@ -107,7 +108,7 @@ class Gradient:
         self.config, self.model, self.processes = config, model, processes
         self.profile = PROFILES[config.profile]
         self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
-        self.over = [CHANNELS[name]() for name in config.channel]
+        self.over = [Link.of(name).module() for name in config.channel]
         self._replay: Replay | None = None
         self._ahead: dict[int, Draws] = {}
         self.progress = 1.0
