@@ -229,7 +229,16 @@ CHANNELS = Registry(
 )
 CODECS = Registry("codec", "witt.codecs", {})
 PRESETS = Registry("preset", "witt.presets", {})
-METRICS = Registry("metric", "witt.metrics", {})
+METRICS = Registry(
+    "metric",
+    "witt.metrics",
+    {
+        "psnr": "witt.metrics.quality:psnr",
+        "ms-ssim": "witt.metrics.quality:ms_ssim_db",
+        "ssim": "witt.metrics.perceptual:Ssim",
+        "lpips": "witt.metrics.perceptual:Lpips",
+    },
+)
 DATASETS = Registry("data set", "witt.datasets", {})
 LOSSES = Registry("loss", "witt.losses", {})
 SCHEMES = Registry("scheme", "witt.schemes", {})
