@@ -240,5 +240,9 @@ METRICS = Registry(
     },
 )
 DATASETS = Registry("data set", "witt.datasets", {})
-LOSSES = Registry("loss", "witt.losses", {})
+LOSSES = Registry(
+    "loss",
+    "witt.losses",
+    {"mse": "witt.training.loss:MSE", "ms-ssim": "witt.training.loss:MS_SSIM"},
+)
 SCHEMES = Registry("scheme", "witt.schemes", {})

@@ -12,6 +12,7 @@ from click.core import ParameterSource
 from witt.commands.options import (
     HELP,
     CbrListType,
+    Registered,
     SnrType,
     channel_option,
     device_option,
@@ -20,6 +21,7 @@ from witt.commands.options import (
 )
 from witt.errors import InputError
 from witt.link.values import SnrSpec
+from witt.registry import LOSSES
 
 if TYPE_CHECKING:
     from witt.training.config import TrainConfig
@@ -84,9 +86,11 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 @channel_option(many=True, help="Channels, taken in turn.")
 @click.option(
     "--loss",
-    type=click.Choice(["mse", "ms-ssim"]),
+    cls=Registered,
+    registry=LOSSES,
     default="mse",
-    help="What is minimised: the squared error, or 1 − MS-SSIM.",
+    metavar="LOSS",
+    help="What is minimised: mse, the squared error, or ms-ssim, 1 − MS-SSIM.",
 )
 @profile_option(
     "ours",

@@ -15,8 +15,8 @@ from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.profiles import PROFILES
 from witt.registry import CHANNELS
+from witt.training.loss import make_loss
 
-LOSSES = ("mse", "ms-ssim")
 PRECISIONS = ("auto", "fp32", "bf16")
 FIRST = 0.5  # of a run that has `snr_first`
 
@@ -41,7 +41,7 @@ class TrainConfig:
             `snr`: a network learns to send pictures sooner with little noise.
         cbr: fractions as text ("1/16"); one named twice is drawn twice as often.
         channel: names, or file.py:Name; the images of a run cross them in turn.
-        loss: "mse" or "ms-ssim".
+        loss: "mse", "ms-ssim", or one of your own, as for `witt.training.loss.make_loss`.
         profile: "ours", or "published" for the published way to train.
         steps: length of the run in steps.
         minutes: length of the run in minutes; with both, what comes first ends it.
@@ -148,8 +148,7 @@ class TrainConfig:
             raise InputError(f"--channel: choose from {', '.join(CHANNELS.names())}")
         for name in self.channel:
             Link.of(name)
-        if self.loss not in LOSSES:
-            raise InputError(f"unknown loss {self.loss!r}; choose from {', '.join(LOSSES)}")
+        make_loss(self.loss)
         if self.profile not in PROFILES:
             raise InputError(f"unknown profile {self.profile!r}; choose from {', '.join(PROFILES)}")
         if self.precision not in PRECISIONS:
