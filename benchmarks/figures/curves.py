@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.figures.labels import (
+from benchmarks.figures.published import COUNTERPARTS, SOURCE, published_curves
+from benchmarks.labels import (
     cbr_label,
     condensed,
     count_label,
@@ -18,7 +19,6 @@ from benchmarks.figures.labels import (
     scheme_label,
     without_mode,
 )
-from benchmarks.figures.published import COUNTERPARTS, SOURCE, published_curves
 from benchmarks.schemes.training import trained
 from benchmarks.sweep.known import CIFAR, Pictures, pictures_of
 from benchmarks.sweep.measure import MS_SSIM_PUBLISHED
@@ -220,8 +220,6 @@ def _chart(group: Group, metric: Quantity, published: bool) -> Chart:
     panels = _panels(group, metric, published)
     kind = {PSNR: "psnr", MS_SSIM: "msssim"}.get(metric, metric.key.lower())
     stem = group.at.lower().replace(" db", "db")
-    fading = group.link.fading if group.link.fades else ""
-    channel = "-".join(filter(None, (group.link.channel, fading)))
     pictures = group.pictures
     if pictures.key is None:
         name = next(iter(group.series))[0].dataset["name"]
@@ -230,7 +228,7 @@ def _chart(group: Group, metric: Quantity, published: bool) -> Chart:
     else:
         name = pictures.key + ("" if pictures.complete else f"-first-{pictures.number}")
     return Chart(
-        re.sub(r"[\s/\\]", "-", f"{name}-{channel}-{kind}-over-{group.axis}-at-{stem}"),
+        re.sub(r"[\s/\\]", "-", f"{name}-{group.link.slug}-{kind}-over-{group.axis}-at-{stem}"),
         group.axis,
         metric.key,
         f"{pictures.title}, {group.link}, {group.at}",

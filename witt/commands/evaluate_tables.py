@@ -9,6 +9,7 @@ from typing import Any
 
 from witt.link.profiles import OURS, PUBLISHED
 from witt.metrics.metric import Quantity
+from witt.registry import short
 from witt.report import console, number, plain, table
 
 
@@ -18,7 +19,7 @@ def show(
     """A row for each SNR, columns for each channel, CBR and metric."""
     columns = list(dict.fromkeys((r["channel"], r["cbr_label"]) for r in results))
     cells = {(r["snr_db"], r["channel"], r["cbr_label"]): r for r in results}
-    heads = [f"{name} {cbr}\n{each.label}" for name, cbr in columns for each in quantities]
+    heads = [f"{short(name)} {cbr}\n{each.label}" for name, cbr in columns for each in quantities]
     rows = table(title, "SNR dB", *heads)
     for snr in dict.fromkeys(r["snr_db"] for r in results):
         row = [f"{snr:g}"]
@@ -41,7 +42,7 @@ def show_both(
         kinds = [q for q in quantities if not all(math.isnan(r[q.key]) for r in cells)]
         at = {(r["profile"], r["snr_db"]): r for r in cells}
         heads = [f"{snr:g} dB\n{kind.label}" for snr in snrs for kind in kinds]
-        rows = table(f"{name} {cbr}", "Profile", *heads)
+        rows = table(f"{short(name)} {cbr}", "Profile", *heads)
         columns = list(itertools.product(snrs, kinds))
         digits = [kind.digits for _, kind in columns]
         for profile in dict.fromkeys(r["profile"] for r in cells):

@@ -104,6 +104,7 @@ class Evaluated:
 def _record(condition: Condition) -> dict[str, Any]:
     return {
         **condition.link.record(),
+        "channel_label": str(condition.link),
         "profile": condition.profile.name,
         "departures": list(condition.profile.departures),
         "snr_db": condition.snr_db,
@@ -115,7 +116,7 @@ def _record(condition: Condition) -> dict[str, Any]:
 def _key(record: dict[str, Any]) -> str:
     """A condition as text, whatever else is beside it, without how its CBR was written."""
     names = ("channel", "fading", "coherence", "k_factor_db", "departures", "snr_db")
-    return json.dumps([record[name] for name in (*names, "cbr_requested")])
+    return json.dumps([*(record[name] for name in (*names, "cbr_requested")), record.get("source")])
 
 
 def _unfinished(output: Path, head: dict[str, Any]) -> dict[str, Entries]:

@@ -19,6 +19,7 @@ from witt.commands.options import (
     CbrType,
     SnrValueType,
     adapt_option,
+    channel_option,
     chosen_metrics,
     device_option,
     fading_options,
@@ -33,7 +34,7 @@ from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
 from witt.link.adaptation import Adaptation, trained_for
 from witt.link.choice import AUTO, choose
-from witt.link.conditions import CHANNELS, Link
+from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
@@ -102,13 +103,7 @@ class Target(NamedTuple):
     show_default=True,
     help="Channel bandwidth ratio: complex channel symbols for each of the 3·H·W pixel values.",
 )
-@click.option(
-    "--channel",
-    type=click.Choice(CHANNELS, case_sensitive=False),
-    default="awgn",
-    show_default=True,
-    help="Noise only, or fading too.",
-)
+@channel_option(many=False, help="Noise only, or fading too.")
 @fading_options
 @seed_option("the channel (for the first picture; the others get their own, see the results)")
 @click.option(
@@ -265,6 +260,7 @@ def process(
         **_means(draws, [metric.quantity for metric in request.metrics]),
         "snr_db": request.snr_db,
         **request.link.record(),
+        "channel_label": str(request.link),
         "cbr": first.sent.cbr,
         "cbr_requested": request.cbr.value,
         "channel_uses": first.sent.symbols.shape[1],

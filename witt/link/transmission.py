@@ -11,7 +11,6 @@ import torch
 from torch import Tensor
 
 import channels
-from channels.base import complex_normal
 from witt.codecs.model import WITT
 from witt.contract import Transmission
 from witt.errors import InputError
@@ -62,11 +61,9 @@ def draw_channel(
     """
     gains, noises = [], []
     for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        if channel.fading:
-            gain = channel.sample_gain(1, uses, dtype=torch.complex64, generator=generator)
-            gains.append(gain.expand(1, uses))
-        noises.append(complex_normal((1, uses), generator=generator))
+        gain, noise = channel.draw(1, uses, generator=torch.Generator().manual_seed(seed))
+        gains += [] if gain is None else [gain.expand(1, uses)]
+        noises.append(noise)
     return torch.cat(gains) if gains else None, torch.cat(noises)
 
 
