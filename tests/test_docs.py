@@ -59,7 +59,7 @@ def commands(page: Path) -> Iterator[str]:
     lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
     for line in (*lines, *inline(page)):
         for part in re.split(r"&&|;", line):
-            if (found := COMMAND.match(part.strip())) is not None:
+            if COMMAND.match(part.strip()):
                 yield re.sub(r"^\S*witt ", "", part.strip())
 
 

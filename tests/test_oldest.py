@@ -21,7 +21,7 @@ def test_oldest_versions_are_the_lower_bounds() -> None:
     pinned = dict(re.findall(r"^([\w-]+)==([\d.]+)", lines, re.MULTILINE))
 
     def release(version: str) -> list[str]:
-        return (version.split(".") + ["0", "0"])[:3]
+        return [*version.split("."), "0", "0"][:3]
 
     for name in bounds.keys() - TOOLS:
         assert release(pinned[name]) == release(bounds[name]), name
