@@ -111,8 +111,8 @@ class Target(NamedTuple):
     default=1,
     show_default=True,
     metavar="N",
-    help="Draws of the channel: gives the mean, and the 5th and 95th percentile of the PSNR; the "
-    "pictures are those of the first draw.",
+    help="Draws of the channel. The mean, and the 5th and 95th percentile of the PSNR are shown; "
+    "the pictures are those of the first draw.",
 )
 @adapt_option
 @weights_option(
