@@ -50,7 +50,7 @@ from witt.store.weights import load_weights, resolve
 @click.command(
     "evaluate",
     context_settings=HELP,
-    short_help="Mean quality over folders of pictures.",
+    short_help="Measure the mean quality of received pictures.",
     epilog="Example: witt evaluate kodak --snr 1,4,7,10,13 --channel awgn,rayleigh -o kodak.json",
 )
 @click.argument(
@@ -66,7 +66,8 @@ from witt.store.weights import load_weights, resolve
     "published",
     "both",
     help="How power, fading and metrics are taken: ours, as the published WITT code does it (its "
-    "departures from its paper, see README), or both side by side with each departure by itself.",
+    "departures from its paper: docs/published.md), or both side by side with each departure by "
+    "itself.",
 )
 @adapt_option
 @weights_option()

@@ -112,7 +112,7 @@ class Target(NamedTuple):
     default=1,
     show_default=True,
     metavar="N",
-    help="Draws of the channel: gives the mean, and of the first metric the 5th and 95th "
+    help="Draws of the channel. The mean is shown, and of the first metric the 5th and 95th "
     "percentile; the pictures are those of the first draw.",
 )
 @metric_options
