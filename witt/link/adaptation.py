@@ -4,7 +4,7 @@
     symbols ─► power norm ─► noise of its own ─► decoder ─► loss
                                                              ▲ picture
 
-Of a model with classes the features behind the symbols are moved, those on a helix along it.
+Of a model with classes the features behind the symbols are moved, expanded ones along their curves.
 
 An encoder makes the symbols of every picture by the same rule. The transmitter has the decoder and
 the picture too, so it may change the symbols of this one until the decoder makes more of them,
@@ -82,8 +82,10 @@ class Adaptation:
             # What was made in inference mode cannot take part in a gradient.
             image, snr_db, k = image.clone(), snr_db.clone(), k.clone()
             start, uses = sending.symbols.detach().clone(), sending.uses.clone()
-            shaped = None if sending.shaped is None else sending.shaped.clone()
-            plan = None if shaped is None else shaped.plan
+            encoder_output = (
+                None if sending.encoder_output is None else sending.encoder_output.clone()
+            )
+            allocation = None if encoder_output is None else encoder_output.allocation
             generator = torch.Generator().manual_seed(SEED)
 
             def losses(symbols: Tensor, generator: torch.Generator) -> Tensor:
@@ -93,14 +95,20 @@ class Adaptation:
                     image.shape[2] // model.config.stride,
                     image.shape[3] // model.config.stride,
                 )
-                return self._losses(model.receive(*received, snr_db, k, grid, plan), image, size)
+                return self._losses(
+                    model.receive(*received, snr_db, k, grid, allocation), image, size
+                )
 
             there = (torch.arange(start.shape[1], device=start.device) < uses[:, None])[..., None]
 
             def changed(change: Tensor) -> Tensor:
-                return start + change * there if shaped is None else shaped.symbols(change)
+                return (
+                    start + change * there
+                    if encoder_output is None
+                    else encoder_output.symbols(change)
+                )
 
-            like = start if shaped is None else shaped.features
+            like = start if encoder_output is None else encoder_output.features
             change = torch.zeros_like(like, requires_grad=True)
             optimizer = torch.optim.Adam([change], lr=STEP, betas=(0.9, 0.99))
             for step in range(self.steps):

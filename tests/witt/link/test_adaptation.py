@@ -10,8 +10,8 @@ import channels
 import witt
 from cli import main
 from tests.witt.tiny import CHANNELS, every_channel, every_kind, picture, seeded, tiny
-from witt.codecs.classified import helix
-from witt.codecs.classified.framing import from_symbols
+from witt.codecs.classified import shannon_kotelnikov
+from witt.codecs.classified.symbol_mapping import from_symbols
 from witt.errors import InputError
 from witt.link.adaptation import Adaptation, trained_for
 from witt.metrics.quality import ms_ssim, psnr
@@ -159,27 +159,37 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @torch.no_grad()
-def test_what_is_on_a_helix_moves_along_it() -> None:
+def test_an_expanded_feature_moves_along_its_curve() -> None:
     """By as much as a linear one of the same error would; all others by what is said."""
     model, image, snr_db = witt.load("witt_light"), sample(128), torch.tensor([13.0])
-    shaped = model.transmit(image, snr_db, torch.tensor([96]), 3072).shaped
-    assert shaped is not None
-    plan, features = shaped.plan, shaped.features
+    encoder_output = model.transmit(image, snr_db, torch.tensor([96]), 3072).encoder_output
+    assert encoder_output is not None
+    allocation, features = encoder_output.allocation, encoder_output.features
     change = 0.1 * torch.randn(features.shape, generator=seeded(0))
-    received = from_symbols(shaped.symbols(change), torch.zeros(1, 3072), plan)
-    sent = (features * plan.gain * shaped.factors + change + shaped.summands) * plan.sent
+    received = from_symbols(encoder_output.symbols(change), torch.zeros(1, 3072), allocation)
+    sent = (
+        features * allocation.gain * encoder_output.factors + change + encoder_output.summands
+    ) * allocation.sent
 
-    at = plan.wound[0]
-    assert plan.wound_circles.unique().tolist() == [1, 2]
+    at = allocation.expanded[0]
+    assert allocation.expanded_pairs.unique().tolist() == [1, 2]
     moved, gain, variance, more, found = (
         x.flatten()[at]
-        for x in (features, plan.gain, plan.variance, shaped.summands, received.features)
+        for x in (
+            features,
+            allocation.gain,
+            allocation.variance,
+            encoder_output.summands,
+            received.features,
+        )
     )
     unit = (moved + change.flatten()[at] / gain) / variance.sqrt()
     sigma = (10 ** (-snr_db / 10) / 2).sqrt()
-    numbers = sigma * helix.wind(unit, plan.wound_power[0], plan.wound_circles[0])
+    numbers = sigma * shannon_kotelnikov.modulate(
+        unit, allocation.expanded_power[0], allocation.expanded_pairs[0]
+    )
     torch.testing.assert_close(found, numbers[:, 0] + more, rtol=0, atol=1e-4)
-    torch.testing.assert_close(received.more[0], numbers[:, 1:], rtol=0, atol=1e-4)
+    torch.testing.assert_close(received.extra[0], numbers[:, 1:], rtol=0, atol=1e-4)
     others = torch.ones(features.numel(), dtype=torch.bool)
     others[at] = False
     torch.testing.assert_close(
