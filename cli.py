@@ -58,7 +58,7 @@ COMMANDS = (
         "command",
         "Weights of the published code as a file of ours.",
     ),
-    Entry("export", "witt.commands.export", "command", "Write encoder and decoder as ONNX files."),
+    Entry("export", "witt.commands.export", "command", "Weights for other programs."),
     Entry("info", "witt.commands.info", "command", "Presets, weights and devices."),
 )
 

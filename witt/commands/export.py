@@ -13,6 +13,7 @@ from witt.files import ensure_writable_folder
 from witt.link.values import Cbr
 from witt.report import file_sha256
 from witt.store.onnx import export_onnx
+from witt.store.published import export_published
 from witt.store.weights import load_weights, resolve
 
 LARGEST_SIDE = 8192
@@ -42,9 +43,19 @@ class SizeType(click.ParamType):
 
 
 @click.command(
-    "export", context_settings=HELP, short_help="Write encoder and decoder as ONNX files."
+    "export",
+    context_settings=HELP,
+    short_help="Weights for other programs: ONNX, or the published code.",
 )
-@click.option("--format", "kind", type=click.Choice(["onnx"]), default="onnx", show_default=True)
+@click.option(
+    "--format",
+    "kind",
+    type=click.Choice(["onnx", "published"]),
+    default="onnx",
+    show_default=True,
+    help="onnx: encoder.onnx and decoder.onnx; published: published.model, a state dict that the "
+    "published WITT code loads.",
+)
 @weights_option()
 @click.option(
     "--size",
@@ -58,15 +69,23 @@ class SizeType(click.ParamType):
     type=CbrType(),
     help="Channel bandwidth ratio of the files.  [default: the highest that the weights serve]",
 )
-@output_option("Folder for encoder.onnx and decoder.onnx.", "witt_onnx")
+@output_option("Folder for the files.", "witt_export")
 def command(kind: str, weights: str, size: tuple[int, int], cbr: Cbr | None, output: Path) -> None:
-    """Write encoder.onnx and decoder.onnx, and check them against PyTorch in onnxruntime.
+    """Write weights for other programs.
 
-    A file takes one picture of one size at one CBR; the SNR is an input. I and Q are the last
-    dimension of the symbols.
+    ONNX files are checked against PyTorch in onnxruntime. A file takes one picture of one size at
+    one CBR; the SNR is an input. I and Q are the last dimension of the symbols.
+
+    The published code takes weights of its own architecture only: one CBR, trained with the power
+    scale sent (witt train --profile published, or --set sends_scale=true).
     """
     path = resolve(weights)
     model = load_weights(path)[0]
+    if kind == "published":
+        file = output / "published.model"
+        export_published(file, model, size)
+        click.echo(f"{click.format_filename(file)}: for pictures of {size[1]}x{size[0]}")
+        return
     ensure_writable_folder(output)
     value = None if cbr is None else cbr.value
     notes = {"weights": weights, "weights_sha256": file_sha256(path)}

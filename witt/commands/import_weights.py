@@ -21,15 +21,14 @@ from witt.store.weights import save_weights
     "import-weights",
     context_settings=HELP,
     short_help="Weights of the published code as a file of ours.",
-    epilog="Example: witt import-weights published.model -o mine.safetensors --preset witt_base",
+    epilog="Example: witt import-weights published.model -o mine.safetensors",
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
 @click.option(
     "--preset",
     "name",
     type=click.Choice(IMPORTABLE),
-    required=True,
-    help="The network; its feature channels (the CBR) are read from the file.",
+    help="The network.  [default: told from the shapes in the file]",
 )
 @click.option(
     "--modulation/--no-modulation",
@@ -46,7 +45,9 @@ from witt.store.weights import save_weights
     help="SNRs that the weights were trained for: others give a warning when they are used.",
 )
 @output_option("The weights file to write (.safetensors).")
-def command(file: Path, name: str, modulation: bool, snr: SnrSpec, output: Path | None) -> None:
+def command(
+    file: Path, name: str | None, modulation: bool, snr: SnrSpec, output: Path | None
+) -> None:
     """Turn FILE, a state dict saved by the published WITT code, into a weights file of ours.
 
     Only tensors are unpickled. What the file holds beside the weights (attention masks for some
@@ -65,7 +66,7 @@ def command(file: Path, name: str, modulation: bool, snr: SnrSpec, output: Path 
     save_weights(output, model, {"imported": source}, dtype=torch.float32)
     parameters = sum(p.numel() for p in model.parameters())
     click.echo(
-        f"{output}: {name}, {parameters / 1e6:.1f} M parameters, "
+        f"{output}: {model.config.name}, {parameters / 1e6:.1f} M parameters, "
         f"{model.config.channels} feature channels, CBR {model.config.max_cbr:.4g}"
-        + ("" if modulation else ", without ModNet")
+        + ("" if model.config.modulation else ", without ModNet")
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -104,11 +105,16 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     help="Parts that a process works on one after the other: less memory, the same batch.",
 )
 @click.option("--crop", type=int, default=128, help="Side of the random crops in pixels.")
-@click.option("--lr", type=float, default=1e-3, help="Peak learning rate of AdamW.")
+@click.option(
+    "--lr",
+    type=float,
+    show_default="0.001; with --init 0.0001",
+    help="Peak learning rate of AdamW.",
+)
 @click.option(
     "--muon-lr",
     type=float,
-    show_default="0.005 for the published networks, else 0.01",
+    show_default="0.005 for the published networks, else 0.01; with --init 0.003",
     help="Peak learning rate of Muon; 0: AdamW alone.",
 )
 @click.option("--warmup", type=int, default=50, help="Steps until the peak.")
@@ -165,16 +171,23 @@ def train(ctx: click.Context, **options: Any) -> None:
 def new_config(options: dict[str, Any]) -> TrainConfig:
     """The configuration of a new run; what was not asked for follows from the model."""
     from witt.training.config import TrainConfig
-    from witt.training.start import base_config, default_cbr, default_muon_lr
+    from witt.training.start import base_config, default_cbr, default_learning_rates
 
     settings = _settings(options)
     if settings["steps"] is None and settings["minutes"] is None:
         settings["minutes"] = DEFAULT_MINUTES
-    if not settings["cbr"] or settings["muon_lr"] is None:
+    missing = [name for name in ("lr", "muon_lr") if settings[name] is None]
+    if not settings["cbr"] or missing:
         base = base_config(settings["preset"], settings["overrides"], settings["init"])
         settings["cbr"] = settings["cbr"] or default_cbr(base)
-        if settings["muon_lr"] is None:
-            settings["muon_lr"] = default_muon_lr(base, settings["profile"])
+        rates = default_learning_rates(base, settings["profile"], settings["init"] is not None)
+        settings |= {name: rates[name] for name in missing}
+    if settings["init"] is not None and not settings["val"]:
+        warnings.warn(
+            "--init without --val: nothing will tell whether the training improves these weights; "
+            "weights.safetensors will be the last average, better or not",
+            stacklevel=2,
+        )
     return TrainConfig(**settings)
 
 

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from witt.codecs.model import WITT
-from witt.codecs.signals import Transmission
+from witt.contract import Transmission
 from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 import channels
-from witt.codecs.header import SCALE_BITS
 from witt.codecs.model import WITT
-from witt.codecs.signals import Transmission
+from witt.contract import SCALE_BITS, SideInformation, Transmission
 from witt.errors import InputError
 from witt.link.adaptation import Adaptation
 from witt.link.profiles import Profile
@@ -63,7 +62,8 @@ def transmit_as(
         normalised = channels.normalise_power(unscaled.reshape(1, -1))
         symbols = normalised.x.reshape(unscaled.shape)
         if model.sends_scale:
-            header = header._replace(scale=normalised.scale.expand(len(image), 1))
+            scale = normalised.scale.expand(len(image), 1)
+            header = header.told("scale", SideInformation(scale))
             header_bits -= SCALE_BITS
     else:
         symbols, header = model.encode(image, snr_db, cbr)

@@ -14,7 +14,7 @@ from torch import Tensor
 import channels
 from channels.base import complex_normal
 from witt.codecs.model import WITT
-from witt.codecs.signals import Transmission
+from witt.contract import Transmission
 from witt.errors import InputError
 from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link

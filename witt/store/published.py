@@ -7,26 +7,36 @@ imported model computes what the published one does. Nothing of a file is execut
 
 from __future__ import annotations
 
+import math
 import pickle
 import re
 from collections.abc import Mapping
+from dataclasses import replace
+from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 import torch
+from timm.models.swin_transformer import get_relative_position_index
 from torch import Tensor
 
-from witt.codecs.config import ModelConfig, preset
+from witt.codecs.config import PRESETS, ModelConfig, preset
 from witt.codecs.meta import meta_model
 from witt.codecs.model import WITT
 from witt.errors import InputError, one_line
+from witt.files import write_bytes
 
 IMPORTABLE = ("witt_base", "witt_cifar", "witt_small", "witt_large")
 CHANNELS_KEY = "encoder.head_list.weight"  # (C, D): the one size that a preset does not fix
+# What a state dict is called in checkpoints that hold more.
+WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "weights")
 NAMED = 20
 
 # Recomputed for every picture size, or of the loss: no weights, whatever size they have.
 IGNORED = re.compile(r"(.*\.)?(attn_mask|relative_position_index)|distortion_loss\..*")
+BLOCK = re.compile(r"encoder\.layers\.(\d+)\.blocks\.(\d+)\.norm1\.weight")
+MODNET = re.compile(r"\.(sm|bm)_list\.")
+TOLD_APART = ("dims", "depths", "heads", "window", "patch")  # presets
 # Ours to theirs.
 RENAMED = (
     (re.compile(r"\.head\."), ".head_list."),
@@ -48,8 +58,11 @@ def unwrapped(loaded: Any) -> dict[str, Tensor]:
     Raises:
         InputError: it holds no state dict, an entry is no tensor, or two have one name.
     """
-    while isinstance(loaded, Mapping) and isinstance(loaded.get("state_dict"), Mapping):
-        loaded = loaded["state_dict"]
+    while isinstance(loaded, Mapping):
+        within = [loaded[key] for key in WRAPPERS if isinstance(loaded.get(key), Mapping)]
+        if not within:
+            break
+        loaded = within[0]
     if not isinstance(loaded, Mapping) or not loaded:
         raise InputError(f"no state dict, but {type(loaded).__name__}: names and tensors expected")
     state: dict[str, Tensor] = {}
@@ -63,30 +76,73 @@ def unwrapped(loaded: Any) -> dict[str, Tensor]:
     return state
 
 
+def published_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
+    """Sizes of the network that a bare published state dict is of, as entries of its configuration.
+
+    Args:
+        state: from `unwrapped`.
+
+    Raises:
+        InputError: it is not laid out like the published network.
+    """
+    try:
+        first = state["encoder.patch_embed.proj.weight"]
+        blocks: dict[int, int] = {}  # of each stage
+        for stage, block in (found.groups() for found in map(BLOCK.fullmatch, state) if found):
+            blocks[int(stage)] = max(blocks.get(int(stage), 0), int(block) + 1)
+        tables = [
+            state[f"encoder.layers.{stage}.blocks.0.attn.relative_position_bias_table"]
+            for stage in range(len(blocks))
+        ]
+        sizes: dict[str, Any] = {
+            "dims": tuple(len(state[f"encoder.layers.{i}.blocks.0.norm1.weight"]) for i in blocks),
+            "depths": tuple(blocks[stage] for stage in range(len(blocks))),
+            "heads": tuple(table.shape[1] for table in tables),
+            "window": (math.isqrt(len(tables[0])) + 1) // 2,
+            "patch": first.shape[-1],
+            "channels": len(state[CHANNELS_KEY]),
+            "modulation": any(key.startswith("encoder.sm_list.") for key in state),
+        }
+        if sizes["modulation"]:
+            hidden = len(state["encoder.sm_list.0.weight"])
+            sizes["modnet_layers"] = (
+                sum(key.startswith("encoder.sm_list.") for key in state) // 2 - 1
+            )
+            sizes["modnet_ratio"] = hidden / sizes["dims"][-1]
+    except (KeyError, IndexError, TypeError) as error:
+        raise InputError(
+            f"these are no weights of the published WITT: {one_line(error)} is missing or of "
+            "another shape"
+        ) from error
+    return sizes
+
+
 def imported_config(
-    state: Mapping[str, Tensor], name: str, *, modulation: bool = True
+    state: Mapping[str, Tensor], name: str | None = None, *, modulation: bool = True
 ) -> ModelConfig:
     """Configuration of the model that a bare published state dict is for.
 
     Args:
         state: from `unwrapped`.
-        name: preset, one of `IMPORTABLE`; the feature channels are those of the state dict.
-        modulation: whether the network uses its Channel ModNet.
+        name: preset, one of `IMPORTABLE`; None is the one whose sizes the state dict has, or, for
+            other sizes, "witt" with those. The feature channels are those of the state dict.
+        modulation: whether the network uses its Channel ModNet; one without its weights does not.
 
     Raises:
-        InputError: unknown preset, or the feature channels cannot be told or served.
+        InputError: unknown preset, or sizes that cannot be told or served.
     """
-    if name not in IMPORTABLE:
+    if name is not None and name not in IMPORTABLE:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(IMPORTABLE)}")
-    head = state.get(CHANNELS_KEY)
-    if head is None or head.ndim != 2:
-        found = "missing" if head is None else f"of shape {tuple(head.shape)}"
-        raise InputError(
-            f"{CHANNELS_KEY} is {found}: it has a row for each feature channel, (C, D); "
-            "these are no weights of the published WITT"
-        )
+    sizes = published_sizes(state)
+    sizes["modulation"] = modulation and sizes["modulation"]
     # The published receiver undoes the power normalisation, and these weights expect it.
-    return preset(name, channels=head.shape[0], modulation=modulation, sends_scale=True)
+    if name is not None:
+        told = {key: sizes[key] for key in ("channels", "modulation")}
+        return preset(name, **told, sends_scale=True)
+    for candidate in IMPORTABLE:
+        if all(getattr(PRESETS[candidate], key) == sizes[key] for key in TOLD_APART):
+            return preset(candidate, **sizes, sends_scale=True)
+    return replace(preset(IMPORTABLE[0], **sizes, sends_scale=True), name="witt")
 
 
 def convert(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
@@ -104,6 +160,9 @@ def convert(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tenso
     """
     shapes = {name: tensor.shape for name, tensor in meta_model(config).state_dict().items()}
     theirs = {published_name(name): name for name in shapes}
+    unused = {} if config.modulation else {k: n for k, n in theirs.items() if MODNET.search(k)}
+    if not any(key in state for key in unused):
+        theirs = {key: name for key, name in theirs.items() if key not in unused}
     ours = {key: tensor for key, tensor in state.items() if not IGNORED.fullmatch(key)}
     problems = [f"missing {key}" for key in theirs if key not in ours]
     problems += [f"not known {key}" for key in ours if key not in theirs]
@@ -118,7 +177,8 @@ def convert(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tenso
         more = f"; and {len(problems) - NAMED} more" if len(problems) > NAMED else ""
         listed = "; ".join(problems[:NAMED]) + more
         raise InputError(f"not the weights of {config.name}: {listed}")
-    return {name: ours[key].detach().cpu().float().contiguous() for key, name in theirs.items()}
+    weights = {name: ours[key].detach().cpu().float().contiguous() for key, name in theirs.items()}
+    return {name: weights.get(name, torch.zeros(shape)) for name, shape in shapes.items()}
 
 
 def read_published(path: Path) -> dict[str, Tensor]:
@@ -136,7 +196,7 @@ def read_published(path: Path) -> dict[str, Tensor]:
             f"{path}: not a weights file of PyTorch, or one that holds more than tensors, which "
             "is not unpickled: save model.state_dict()"
         ) from error
-    except (RuntimeError, OSError, EOFError, ValueError, KeyError) as error:
+    except Exception as error:  # what is no pickle can end in any of them
         # torch's messages are paragraphs.
         reason = one_line(error).partition(". ")[0]
         raise InputError(f"{path}: cannot be read as weights of PyTorch: {reason}") from error
@@ -146,14 +206,14 @@ def read_published(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: {error}") from error
 
 
-def import_published(path: Path, name: str, *, modulation: bool = True) -> WITT:
+def import_published(path: Path, name: str | None = None, *, modulation: bool = True) -> WITT:
     """The model of a published weights file, in float32, on the CPU, in evaluation mode.
 
         model = import_published(Path("published.model"), "witt_base")
 
     Args:
         path: written by the published code.
-        name: preset, one of `IMPORTABLE`.
+        name: preset, one of `IMPORTABLE`; None tells it from the shapes.
         modulation: False for weights trained without the Channel ModNet, which hold it unused.
 
     Raises:
@@ -168,3 +228,59 @@ def import_published(path: Path, name: str, *, modulation: bool = True) -> WITT:
     model = WITT(config)
     model.load_state_dict(weights)
     return model.eval()
+
+
+def export_published(path: Path, model: WITT, size: tuple[int, int] = (256, 256)) -> None:
+    """Write the weights of a model as the published code names and loads them.
+
+        export_published(Path("published.model"), witt.load("runs/mine"))
+        net.load_state_dict(torch.load("published.model"), strict=True)  # there
+
+    Args:
+        path: the file, by ``torch.save``.
+        model: of the published architecture: one CBR, the scale sent.
+        size: (height, width) that the published network is made for: the masks that it keeps
+            among its weights depend on it.
+
+    Raises:
+        InputError: the published code has no such network.
+    """
+    config = model.config
+    if config.rate_adaptive or not config.sends_scale:
+        why = "is rate-adaptive" if config.rate_adaptive else "does not send its scale"
+        raise InputError(
+            f"{config.name} {why}, which the published network cannot do: train it with witt train "
+            "--profile published"
+        )
+    reach = config.stride * config.window
+    if size[0] % reach or size[1] % reach:
+        raise InputError(
+            f"{size[1]}x{size[0]}: the published {config.name} takes sides that are multiples of "
+            f"{reach}"
+        )
+    state = {published_name(name): t.detach().cpu() for name, t in model.state_dict().items()}
+    last = len(config.depths) - 1
+    for stage, depth in enumerate(config.depths):
+        grid = (size[0] // (config.patch * 2**stage), size[1] // (config.patch * 2**stage))
+        for block in range(depth):
+            for place in (f"encoder.layers.{stage}", f"decoder.layers.{last - stage}"):
+                state |= _masks(f"{place}.blocks.{block}", grid, config.window, block % 2 == 1)
+    buffer = BytesIO()
+    torch.save(state, buffer)
+    write_bytes(path, buffer.getvalue())
+
+
+def _masks(block: str, grid: tuple[int, int], window: int, shifts: bool) -> dict[str, Tensor]:
+    """What the published code keeps of a block beside its weights (Swin, arXiv 2103.14030)."""
+    index = get_relative_position_index(window, window)
+    found = {f"{block}.attn.relative_position_index": index}
+    if shifts and min(grid) > window:  # a map of one window is not shifted
+        # Rows and columns of the shifted map that are no neighbours: 0, 1 and 2.
+        rows, columns = (
+            torch.arange(side).ge(side - window).int() + torch.arange(side).ge(side - window // 2)
+            for side in grid
+        )
+        region = (3 * rows[:, None] + columns).unflatten(1, (-1, window))
+        region = region.unflatten(0, (-1, window)).permute(0, 2, 1, 3).flatten(2).flatten(0, 1)
+        found[f"{block}.attn_mask"] = (region[:, None] != region[:, :, None]) * -100.0
+    return found

@@ -34,6 +34,10 @@ ABILITIES = ("modulation",)
 BRANCHES = 0.3
 OPEN_GATES = 2.0  # before the sigmoid
 MUON_LR, MUON_LR_PUBLISHED = 0.01, 0.005
+LR = 1e-3  # of AdamW
+# From weights that are there: at the rates of a new network a run begins by unlearning
+# (docs/trials.md).
+FINE_TUNING_LR, FINE_TUNING_MUON_LR = 1e-4, 0.003
 
 
 def base_config(name: str, overrides: dict[str, Any], init: str | None) -> ModelConfig:
@@ -65,6 +69,19 @@ def default_muon_lr(base: ModelConfig, profile: str) -> float:
     """Peak learning rate of Muon where none was asked for."""
     ours = base.network == "swin" and not base.classes and profile == "ours"
     return MUON_LR_PUBLISHED if ours else MUON_LR
+
+
+def default_learning_rates(base: ModelConfig, profile: str, fine_tuning: bool) -> dict[str, float]:
+    """Peak learning rates of AdamW and Muon where none were asked for, as entries of the settings.
+
+    Args:
+        base: of the model.
+        profile: of the training.
+        fine_tuning: whether it starts from weights that are there.
+    """
+    if fine_tuning:
+        return {"lr": FINE_TUNING_LR, "muon_lr": FINE_TUNING_MUON_LR}
+    return {"lr": LR, "muon_lr": default_muon_lr(base, profile)}
 
 
 def start_steady(model: WITT) -> None:

@@ -13,8 +13,8 @@ import torch
 
 import cli
 import witt
-from witt.codecs.signals import Transmission
 from witt.commands import evaluation_file
+from witt.contract import Transmission
 from witt.link import evaluation
 from witt.link.evaluation import image_seed
 

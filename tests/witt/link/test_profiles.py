@@ -16,8 +16,8 @@ import channels
 import cli
 import witt
 from witt.codecs.config import ModelConfig
-from witt.codecs.signals import Transmission
 from witt.commands.evaluate_tables import summary
+from witt.contract import Transmission
 from witt.link.evaluation import Arrival, measure
 from witt.link.profile_link import pair_halves, transmit_as, unpair_halves
 from witt.link.profiles import MEASURED, OURS, PUBLISHED, Profile, between, centre

@@ -1,6 +1,7 @@
 """Weights of the published code: every key finds its place, and the arithmetic is the same."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +17,24 @@ from tests.witt.store.published_reference import (
     CIFAR,
     Sizes,
     State,
+    _windows,
     encode,
     extras,
     random_state,
     reconstruct,
     shapes,
 )
-from witt.codecs.config import PRESETS, ModelConfig
+from witt.codecs.config import PRESETS, ModelConfig, preset
 from witt.codecs.meta import meta_model
-from witt.store.published import convert, imported_config, read_published, unwrapped
+from witt.errors import InputError
+from witt.store.published import (
+    convert,
+    export_published,
+    import_published,
+    imported_config,
+    read_published,
+    unwrapped,
+)
 from witt.store.weights import load_weights
 
 TINY = Sizes((8, 12), (2, 3), (2, 3), 4, 6)
@@ -97,6 +107,60 @@ def test_every_key_finds_its_place(name: str) -> None:
         assert (converted[our_name(key)] == i).all(), key
 
 
+@pytest.mark.parametrize("name", SIZES)
+def test_the_variant_is_told_from_the_shapes(name: str) -> None:
+    sizes = SIZES[name]._replace(channels=24)
+    config = imported_config({key: torch.empty(s) for key, s in shapes(sizes).items()})
+    assert config == preset(name, channels=24, sends_scale=True)
+
+
+def test_other_sizes_and_no_modnet() -> None:
+    """A file without a ModNet is of a network without; sizes of no preset are taken as well."""
+    state = random_state(TINY)
+    config = imported_config(state)
+    assert config == replace(config_of(TINY), name="witt", cbr_range=None)
+    without = {k: v for k, v in state.items() if ".sm_list." not in k and ".bm_list." not in k}
+    config = imported_config(without)
+    assert not config.modulation
+    image = picture(1, 3, 32, 32)
+    received = noiseless(build(without, config), image, 5.0)
+    assert torch.equal(received, noiseless(build(state, config), image, 5.0))
+    with pytest.raises(InputError, match=r"encoder\.patch_embed\.proj\.weight"):
+        imported_config({"weight": torch.zeros(1)})
+
+
+def test_back_to_the_published_naming(tmp_path: Path) -> None:
+    """All that the published network registers, its masks too, and the same weights."""
+    state = random_state(CIFAR)
+    torch.save(state, tmp_path / "theirs.model")
+    export_published(tmp_path / "back.model", import_published(tmp_path / "theirs.model"), (32, 32))
+    back = torch.load(tmp_path / "back.model", weights_only=True)
+    named = {k: v for k, v in extras(CIFAR, 32).items() if "loss" not in k}
+    assert set(back) == set(state) | set(named)
+    assert all(torch.equal(back[key], value) for key, value in state.items())
+    assert all(back[key].shape == value.shape for key, value in named.items())
+
+
+def test_masks_keep_apart_what_the_shift_brought_together(tmp_path: Path) -> None:
+    sizes = TINY
+    export_published(tmp_path / "m", build(random_state(sizes), config_of(sizes)), (32, 32))
+    mask = torch.load(tmp_path / "m", weights_only=True)["encoder.layers.0.blocks.1.attn_mask"]
+    _, around = _windows(16, 16, 4, 2)
+    assert torch.equal(mask == 0, around[:, None] == around[:, :, None])
+    assert set(mask.unique().tolist()) == {0.0, -100.0}
+
+
+def test_what_the_published_code_has_not(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="rate-adaptive"):
+        export_published(tmp_path / "m", witt.create_model("witt_cifar", rate_adaptive=True))
+    with pytest.raises(InputError, match="scale"):
+        export_published(tmp_path / "m", witt.create_model("witt_cifar"))
+    model = witt.create_model("witt_cifar", sends_scale=True)
+    with pytest.raises(InputError, match="multiples of 8"):
+        export_published(tmp_path / "m", model, (30, 32))
+    assert not list(tmp_path.iterdir())
+
+
 @pytest.mark.parametrize("side", [128, 256, 1024])
 def test_masks_of_any_resolution_are_left_out(side: int) -> None:
     state = random_state(TINY)
@@ -112,8 +176,10 @@ def test_masks_of_any_resolution_are_left_out(side: int) -> None:
         lambda state: {"state_dict": state},
         lambda state: {"epoch": 3, "state_dict": {f"module.{k}": v for k, v in state.items()}},
         lambda state: {f"module.{key}": value for key, value in state.items()},
+        lambda state: {"model": state, "optimizer": {"state": {}}, "epoch": 3},
+        lambda state: {"net": {"state_dict": state}},
     ],
-    ids=["bare", "nested", "nested-module", "module"],
+    ids=["bare", "nested", "nested-module", "module", "model", "twice"],
 )
 def test_nesting_and_prefixes_are_undone(wrap: Callable[[State], Any], tmp_path: Path) -> None:
     state = random_state(TINY)
@@ -186,7 +252,7 @@ def test_symbols_are_the_features() -> None:
     with torch.inference_mode():
         symbols, header = build(state, config_of(TINY)).encode(image, 7.0)
     features = encode(state, TINY, image, 7.0).reshape(2, -1, 2)
-    sent = torch.view_as_real(symbols) / header.scale[:, :, None]
+    sent = torch.view_as_real(symbols) / header.get("scale")[:, :, None]
     torch.testing.assert_close(sent, features, rtol=0, atol=1e-12)
     power = symbols.abs().square().mean(dim=1)
     torch.testing.assert_close(power, torch.ones_like(power), rtol=1e-3, atol=0)
@@ -266,7 +332,7 @@ def test_nothing_in_the_file_is_executed(
         (None, ["--preset", "witt_base"], "published.model: no such file"),
         (b"", ["--preset", "witt_base"], "published.model: "),
         (b"PK\3\4 damaged", ["--preset", "witt_base"], "published.model: "),
-        (b"text", [], "--preset"),
+        (b"text", [], "published.model: cannot be read as weights of PyTorch"),
         (b"text", ["--preset", "witt_light"], "witt_light"),
         (b"text", ["--preset", "witt_base", "-o", "published.model"], "is the input"),
         (b"text", ["--preset", "witt_base", "-o", "."], "is a folder"),

@@ -51,9 +51,14 @@ def test_a_run_from_the_command_line(
         "different: snr (-2.0,20.0, asked 0.0,20.0), seed (0, asked 3)" in capsys.readouterr().err
     )
 
+    assert (config["lr"], config["muon_lr"]) == (1e-3, 0.01)
+
     weights = out / "weights.safetensors"
     more = ["--crop", 32, "--batch", 2, "--workers", 0, "--cbr", "1/16", "--no-tensorboard"]
     assert run("--init", weights, "--data", photos, *more, "--steps", 2, "-o", tmp_path / "b") == 0
+    config = json.loads((tmp_path / "b" / "config.json").read_text())
+    assert (config["lr"], config["muon_lr"]) == (1e-4, 0.003)  # gentle
+    assert "--init without --val" in capsys.readouterr().err
     assert run("--resume", "-o", tmp_path / "b", "--steps", 3) == 0
     further, training = load_weights(tmp_path / "b" / "weights.safetensors")
     assert further.config.dims == (8, 12, 16)
