@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from benchmarks.figures.labels import cbr_label, condensed, count_label, scheme_label
+from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
 from benchmarks.schemes.registry import make_schemes, name_weights
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.execute import begun, run

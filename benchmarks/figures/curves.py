@@ -10,7 +10,8 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.figures.labels import (
+from benchmarks.figures.published import COUNTERPARTS, SOURCE, published_curves
+from benchmarks.labels import (
     cbr_label,
     condensed,
     count_label,
@@ -18,7 +19,6 @@ from benchmarks.figures.labels import (
     scheme_label,
     without_mode,
 )
-from benchmarks.figures.published import COUNTERPARTS, SOURCE, published_curves
 from benchmarks.schemes.training import trained
 from benchmarks.sweep.known import CIFAR, Pictures, pictures_of
 from benchmarks.sweep.results import Cell, Results

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from benchmarks.figures.curves import Chart, Curve, Panel
-from benchmarks.figures.labels import cbr_label, is_fixed_mode, scheme_label, without_mode
+from benchmarks.labels import cbr_label, is_fixed_mode, scheme_label, without_mode
 from witt.files import write_bytes
 
 if TYPE_CHECKING:

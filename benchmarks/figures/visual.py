@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 from PIL import Image
 
-from benchmarks.figures.labels import scheme_label
+from benchmarks.labels import scheme_label
 from benchmarks.schemes.scheme import Scheme, Sent, own_record, send_checked, what_failed
 from benchmarks.sweep.measure import measure
 from benchmarks.sweep.provenance import run_record

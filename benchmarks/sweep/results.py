@@ -20,7 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from benchmarks.figures.labels import cbr_label
+from benchmarks.labels import cbr_label
 from benchmarks.sweep.foreign import read_link
 from benchmarks.sweep.measure import Row
 from witt.errors import InputError

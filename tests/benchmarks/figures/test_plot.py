@@ -12,9 +12,9 @@ from PIL import Image
 
 from benchmarks.commands.plot import command
 from benchmarks.figures.curves import Chart, charts, file_names, groups, psnr_of_mean_mse
-from benchmarks.figures.labels import condensed, is_fixed_mode, scheme_label, without_mode
 from benchmarks.figures.plot import FIXED, draw, paper_style
 from benchmarks.figures.published import published_curves
+from benchmarks.labels import condensed, is_fixed_mode, scheme_label, without_mode
 from benchmarks.sweep.measure import Row
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
 from witt.errors import InputError

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from benchmarks.figures.labels import cbr_label
+from benchmarks.labels import cbr_label
 from benchmarks.sweep.foreign import plain_link
 from benchmarks.sweep.measure import Row
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
