@@ -15,7 +15,8 @@ WORDS = {
     "witt_light_ms_ssim": "witt_light_ms_ssim (classified code)",
     "deepjscc": "DeepJSCC (deepjscc)",
     "deepjscc_cifar": "DeepJSCC (deepjscc_cifar)",
-    "linear": "Linear",
+    "softcast": "SoftCast",
+    "linear": "SoftCast",  # as older result files call it
     "hevc": "HEVC",
     "hevc-420": "HEVC 4:2:0",
     "jpeg": "JPEG",

@@ -96,7 +96,7 @@ class ClassifiedTransformCode(nn.Module):
         block: side of a token in pixels.
         classes: K.
         smooth: m, coefficients of a token that are sent by their spatial frequencies.
-        channels: C features of a token, the smooth ones first.
+        feature_channels: C features of a token, the smooth ones first.
     """
 
     mean: Tensor
@@ -110,13 +110,13 @@ class ClassifiedTransformCode(nn.Module):
     log_weight: Tensor
     log_wave_weight: Tensor
 
-    def __init__(self, block: int, classes: int, smooth: int, channels: int) -> None:
+    def __init__(self, block: int, classes: int, smooth: int, feature_channels: int) -> None:
         super().__init__()
-        size, own = 3 * block**2, channels - smooth
+        size, own = 3 * block**2, feature_channels - smooth
         self.block, self.classes, self.smooth, self.own = block, classes, smooth, own
         for name, start in (
             ("mean", torch.zeros(size)),  # of a block, pixels less 0.5
-            ("basis", torch.eye(channels, size)),  # rows: the KLT of all blocks
+            ("basis", torch.eye(feature_channels, size)),  # rows: the KLT of all blocks
             ("rotation", torch.eye(own).repeat(classes, 1, 1)),  # columns: the KLT of a class
             ("centre", torch.zeros(classes, own)),  # mean of a class, after its rotation
             ("log_variance", torch.zeros(classes, own)),  # after it too
