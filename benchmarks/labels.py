@@ -35,7 +35,7 @@ def scheme_label(name: str) -> str:
     """ "hevc+ldpc:16qam-1/2" as "HEVC + LDPC, 16QAM 1/2"."""
     chain, _, mode = name.partition(":")
     if chain.endswith("+adapt"):
-        return f"{scheme_label(chain.removesuffix('+adapt'))}, adapted ({mode})"
+        return f"{scheme_label(chain.removesuffix('+adapt'))}, optimised per image ({mode} steps)"
     label = " + ".join(WORDS.get(part, part) for part in chain.split("+"))
     if not mode:
         return label

@@ -36,7 +36,7 @@ from witt.contract import (
     told_snr,
 )
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
+from witt.link.per_image_optimisation import PerImageOptimisation
 
 
 class WITT(Codec):
@@ -201,7 +201,7 @@ class WITT(Codec):
         image: Tensor,
         snr_db: float | Tensor,
         cbr: float | None = None,
-        adaptation: Adaptation | None = None,
+        optimisation: PerImageOptimisation | None = None,
     ) -> Encoded:
         """As `encode`, before the power is normalised; the header is without its scale."""
         check_images(image)
@@ -217,8 +217,8 @@ class WITT(Codec):
         padded = F.pad(image, padding, mode="replicate")
         sending = self.transmit(padded, snr, rates, self.tokens(size) * k // 2)
         symbols, allocation = sending.symbols, sending.allocation
-        if adaptation is not None:
-            symbols = adaptation.improve(self, padded, size, sending, snr, rates)
+        if optimisation is not None:
+            symbols = optimisation.improve(self, padded, size, sending, snr, rates)
         if allocation is not None:
             symbols = with_class_map(symbols, allocation)
             class_map = SideInformation(allocation.classes, symbols=allocation.map_uses)
@@ -230,7 +230,7 @@ class WITT(Codec):
         image: Tensor,
         snr_db: float | Tensor,
         cbr: float | None = None,
-        adaptation: Adaptation | None = None,
+        optimisation: PerImageOptimisation | None = None,
     ) -> Encoded:
         """Channel symbols of a batch of images, and what the receiver is told beside them.
 
@@ -243,12 +243,12 @@ class WITT(Codec):
             snr_db: SNR that the transmitter knows, a number or (B,). It is rounded to what the
                 header holds (1/256 dB) before anything follows from it.
             cbr: requested channel uses over 3·H·W; None is the highest that the weights serve.
-            adaptation: how the transmitter improves what it sends of each picture, if at all.
+            optimisation: how the transmitter improves what it sends of each picture, if at all.
 
         Raises:
             InputError: wrong shape, values outside [0, 1], or an SNR or CBR that is not served.
         """
-        unscaled, header = self.unscaled_symbols(image, snr_db, cbr, adaptation)
+        unscaled, header = self.unscaled_symbols(image, snr_db, cbr, optimisation)
         symbols, scale = channels.normalise_power(unscaled)
         if not self.sends_scale:
             return Encoded(symbols, header)
@@ -329,7 +329,7 @@ class WITT(Codec):
         h: Tensor | None = None,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
-        adaptation: Adaptation | None = None,
+        optimisation: PerImageOptimisation | None = None,
     ) -> Transmission:
         """Encode, channel, equaliser, decode.
 
@@ -341,9 +341,9 @@ class WITT(Codec):
             snr_db: Es/N0 at unit average transmit power, a number or (B,).
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
-            adaptation: how the transmitter improves what it sends of each picture, if at all.
+            optimisation: how the transmitter improves what it sends of each picture, if at all.
         """
-        encoded = self.encode(image, snr_db, cbr, adaptation)
+        encoded = self.encode(image, snr_db, cbr, optimisation)
         return self.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
 
 

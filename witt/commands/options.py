@@ -181,9 +181,9 @@ def adapt_option(command: F) -> F:
         default=0,
         show_default=True,
         metavar="STEPS",
-        help="Steps of gradient descent by which the transmitter improves what it sends of each "
-        "picture, through the decoder and noise of its own. Each takes about twice as "
-        "long as the picture without; 3.1 GB a megapixel. 10 have most of the gain.",
+        help="Per-image optimisation: steps of gradient descent by which the transmitter improves "
+        "what it sends of each picture, through the decoder and noise of its own. Each takes "
+        "about twice as long as the picture without; 3.1 GB a megapixel. 10 have most of the gain.",
     )(command)
 
 

@@ -28,10 +28,10 @@ from witt.commands.options import (
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
-from witt.link.adaptation import Adaptation, trained_for
 from witt.link.choice import AUTO, choose
 from witt.link.conditions import CHANNELS, Link
 from witt.link.evaluation import image_seed
+from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
 from witt.link.transmission import Draw, transmit
@@ -61,7 +61,7 @@ class Request(NamedTuple):
     repeats: int
     weights: str
     weights_sha256: str
-    adaptation: Adaptation | None
+    optimisation: PerImageOptimisation | None
     notes: tuple[str, ...]
 
 
@@ -157,8 +157,10 @@ def command(
     digest = file_sha256(path)
     model = model.to(where)
     notes = tuple(check_request(model, [snr_db], [cbr.value], [link], training))
-    adaptation = Adaptation(adapt, link.module(), trained_for(training)) if adapt else None
-    request = Request(link, snr_db, cbr, seed, repeats, weights, digest, adaptation, notes)
+    optimisation = (
+        PerImageOptimisation(adapt, link.module(), trained_for(training)) if adapt else None
+    )
+    request = Request(link, snr_db, cbr, seed, repeats, weights, digest, optimisation, notes)
     pictures = gather(images, output=output)
     targets = plan(pictures, output)
     for line in conversions(pictures):
@@ -240,7 +242,7 @@ def process(
         request.cbr.value,
         seed=seed,
         repeats=request.repeats,
-        adaptation=request.adaptation,
+        optimisation=request.optimisation,
     )
     if any(is_capped(draw.psnr_db, draw.ms_ssim_db) for draw in draws):
         notes.append(CAPPED)
@@ -267,7 +269,7 @@ def process(
         "profile": OURS.name,
         "seed": seed,
         "repeats": request.repeats,
-        "adapt": 0 if request.adaptation is None else request.adaptation.steps,
+        "adapt": 0 if request.optimisation is None else request.optimisation.steps,
         "weights": request.weights,
         "weights_sha256": request.weights_sha256,
         "received": str(target.received),

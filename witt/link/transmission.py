@@ -16,8 +16,8 @@ from channels.base import complex_normal
 from witt.codecs.model import WITT
 from witt.contract import Transmission
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, capped, ms_ssim, psnr
 from witt.pictures.images import Pixels, to_pixels, to_tensor
 
@@ -82,7 +82,7 @@ def transmit(
     seed: int = 0,
     repeats: int = 1,
     with_ms_ssim: bool = True,
-    adaptation: Adaptation | None = None,
+    optimisation: PerImageOptimisation | None = None,
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -99,7 +99,7 @@ def transmit(
             same however many there are.
         repeats: number of draws.
         with_ms_ssim: whether to take it (0.9 s for 768x512 pixels on a CPU).
-        adaptation: how the transmitter improves what it sends, if at all.
+        optimisation: how the transmitter improves what it sends, if at all.
 
     Returns:
         A `Draw` for each; its `seconds` are from pixels to pixels, without the metrics, though the
@@ -113,7 +113,7 @@ def transmit(
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():
-        encoded = model.encode(image, snr_db, cbr, adaptation)
+        encoded = model.encode(image, snr_db, cbr, optimisation)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):

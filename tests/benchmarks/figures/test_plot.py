@@ -327,7 +327,7 @@ def test_published_curves(link: Link, metric: str, at: dict[str, float], names: 
 def test_names() -> None:
     assert scheme_label("hevc-420+ldpc:64qam-1/2") == "HEVC 4:2:0 + LDPC, 64QAM 1/2"
     assert scheme_label("mine") == "mine"
-    assert scheme_label("witt_base+adapt:10") == "WITT (witt_base), adapted (10)"
+    assert scheme_label("witt_base+adapt:10") == "WITT (witt_base), optimised per image (10 steps)"
     assert scheme_label("witt_light") == "witt_light (classified code)"
     assert scheme_label("witt") == "witt"  # weights that somebody called so
     assert without_mode("hevc+ldpc:4qam-1/2") == "hevc+ldpc"

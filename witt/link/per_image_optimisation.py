@@ -1,4 +1,4 @@
-"""What is sent of one picture, improved at the transmitter by gradient descent.
+"""Per-image optimisation at the transmitter: gradient steps on what is sent of one picture.
 
     ┌──── steps ────────────────────────────────────────────┐
     symbols ─► power norm ─► noise of its own ─► decoder ─► loss
@@ -11,9 +11,10 @@ the picture too, so it may change the symbols of this one until the decoder make
 over noise that it draws itself: it never sees that of the channel. The receiver notices nothing;
 channel uses, power and header are what they were. It costs time, not rate.
 
-Sources: Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv
-1906.01223, for codecs; Dai et al., "Toward Adaptive Semantic Communications", arXiv 2211.04339,
-over channels, where the networks are tuned for the picture too.
+Known as content-adaptive or latent optimisation. Sources: Campos et al., "Content Adaptive
+Optimization for Neural Image Compression", arXiv 1906.01223, for codecs; Dai et al., "Toward
+Adaptive Semantic Communications" (NTSCC+, "online"), arXiv 2211.04339, over channels, where the
+networks are tuned for the picture too.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ STEP = 0.03  # of an Adam step at the start, in amplitudes of what is sent; by t
 
 
 @dataclass(frozen=True)
-class Adaptation:
-    """How the symbols of a picture are improved.
+class PerImageOptimisation:
+    """How the transmitter optimises the symbols of a picture.
 
     Args:
         steps: of gradient descent, at least 1.
@@ -58,7 +59,7 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise InputError(f"an adaptation needs at least 1 step, not {self.steps}")
+            raise InputError(f"per-image optimisation needs at least 1 step, not {self.steps}")
 
     def improve(
         self,
