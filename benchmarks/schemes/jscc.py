@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,7 @@ import torch
 
 from benchmarks.schemes.scheme import Sent, probe
 from benchmarks.schemes.training import training_record
-from witt.codecs.model import WITT
+from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.adaptation import Adaptation, trained_for
 from witt.link.conditions import Link
@@ -22,6 +22,7 @@ from witt.pictures.images import Pixels, to_pixels, to_tensor
 from witt.report import file_sha256
 from witt.store.weights import load_weights
 
+USUAL_CBR = (1 / 16, 1 / 16)  # of a codec that serves any
 BATCH_PIXELS = 64 * 32 * 32
 
 
@@ -50,15 +51,15 @@ class Jscc:
         return {
             "weights_sha256": file_sha256(self.weights),
             "training": training_record(self.weights),
-            **probe(self, self.model.config.served_cbr[1]),
+            **probe(self, (self.model.served_cbr or USUAL_CBR)[1]),
         }
 
     @cached_property
-    def _loaded(self) -> tuple[WITT, dict[str, Any]]:
+    def _loaded(self) -> tuple[Codec, dict[str, Any]]:
         return load_weights(self.weights)
 
     @property
-    def model(self) -> WITT:
+    def model(self) -> Codec:
         """The model, on the CPU."""
         return self._loaded[0]
 
@@ -90,12 +91,12 @@ class Jscc:
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
                 uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
                 h, noise = draw_channel(channel, uses, seeds)
-                adaptation = None
+                encode = self.model.encode
                 if self.adapt:
-                    adaptation = Adaptation(self.adapt, channel, trained_for(self._loaded[1]))
-                sent = self.model(
-                    image, channel, snr_db, cbr, h=h, noise=noise, adaptation=adaptation
-                )
+                    improved = Adaptation(self.adapt, channel, trained_for(self._loaded[1]))
+                    encode = partial(improved.encode, self.model)
+                encoded = encode(image, snr_db, cbr)
+                sent = self.model.carry(encoded, channel, snr_db, h=h, noise=noise)
         except (InputError, UserWarning) as reason:
             return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]
         info: dict[str, object] = {"header_bits": sent.header_bits}

@@ -134,7 +134,7 @@ def command(
         "torch": torch.__version__,
         "device": str(where),
         "weights": {"name": weights, "sha256": digest},
-        "config": model.config.to_dict(),
+        "config": model.plain_config(),
         "profile": profile,
         "ms_ssim": with_ms_ssim,
         "adapt": adapt,

@@ -6,6 +6,7 @@ import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import torch
@@ -13,8 +14,7 @@ from torch import Tensor
 
 import channels
 from channels.base import complex_normal
-from witt.codecs.model import WITT
-from witt.contract import Transmission
+from witt.contract import Codec, Transmission
 from witt.errors import InputError
 from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
@@ -74,7 +74,7 @@ def draw_channel(
 
 def transmit(
     pixels: Pixels,
-    model: WITT,
+    model: Codec,
     link: Link | None = None,
     snr_db: float = 10.0,
     cbr: float | None = 1 / 16,
@@ -113,7 +113,8 @@ def transmit(
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():
-        encoded = model.encode(image, snr_db, cbr, adaptation)
+        encoder = model.encode if adaptation is None else partial(adaptation.encode, model)
+        encoded = encoder(image, snr_db, cbr)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):

@@ -20,7 +20,7 @@ from tests.witt.tiny import (
     seeded,
     tiny,
 )
-from witt.codecs.network import condition_vector
+from witt.codecs.witt import condition_vector
 from witt.contract import Header, SideInformation
 
 # Symbols
@@ -87,7 +87,7 @@ def test_class_map_has_its_place_among_the_symbols() -> None:
     assert header.get("class map") is not None
     assert header.get("class map").unique().numel() == 3
     k = torch.tensor([8, 8])
-    plan = model.code.plan(header.get("class map"), torch.full((2,), 13.0), k)  # type: ignore[union-attr]
+    plan = model.code.plan(header.get("class map"), torch.full((2,), 13.0), k)
     assert (plan.uses + plan.map_uses).tolist() == [model.channel_uses((32, 48))] * 2
     assert (symbols != 0).all()
     torch.testing.assert_close(symbols.abs().square().mean(1), torch.ones(2).double())

@@ -15,11 +15,11 @@ import channels
 import witt
 from witt.codecs.classified import helix
 from witt.codecs.classified.allocation import allocate
+from witt.codecs.classified.classes import start_classes
 from witt.codecs.classified.code import ClassifiedCode
 from witt.codecs.classified.spectrum import KNOTS, inverse_dct, knot_weights
 from witt.errors import InputError
 from witt.training import classes as training_classes
-from witt.training.classes import start_classes
 from witt.training.objective import Conditions, send
 from witt.training.pictures import Pictures
 

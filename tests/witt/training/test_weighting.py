@@ -18,7 +18,7 @@ from tests.witt.training.test_classes import (
     textures,
 )
 from witt.codecs.classified.code import ClassifiedCode
-from witt.training.weighting import C2, sensitivity, weigh_for_ms_ssim, window_energy
+from witt.codecs.classified.weighting import C2, sensitivity, weigh_for_ms_ssim, window_energy
 
 SIDE, PATTERN = 96, 16
 

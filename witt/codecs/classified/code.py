@@ -138,7 +138,7 @@ def _without_weights(code: nn.Module, state: dict[str, Tensor], prefix: str, *_:
 
 
 class ClassifiedCode(nn.Module):
-    """The transforms and statistics of the classes; fixed by `witt.training.classes`.
+    """The transforms and statistics of the classes; fixed by `witt.codecs.classified.classes`.
 
     Args:
         block: side of a token in pixels.

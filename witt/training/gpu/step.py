@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from channels.base import complex_normal
-from witt.codecs.config import channels_for_cbr
-from witt.codecs.model import WITT
+from witt.codecs.feature_config import channels_for_cbr
+from witt.codecs.witt import WITT
 from witt.training.config import CHANNELS, TrainConfig
 from witt.training.gpu.passes import FastWITT, Lines
 from witt.training.gpu.pictures import Crops

@@ -8,7 +8,7 @@ import witt
 from witt.codecs.classified.code import Plan
 from witt.codecs.classified.framing import from_symbols
 from witt.codecs.classified.refiner import RefiningDecoder, lmmse, whitened
-from witt.codecs.network import condition_vector
+from witt.codecs.witt import condition_vector
 from witt.nn.layers import OUTPUT_SCALE
 
 CHANNELS, SMOOTH, CLASSES = 12, 2, 3

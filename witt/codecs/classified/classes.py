@@ -6,7 +6,7 @@ Lloyd's algorithm: each token goes to the class in which it costs least at a usu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch.nn import functional as F
 from witt.codecs.classified.code import ClassifiedCode
 from witt.codecs.classified.spectrum import KNOTS, dct, knot_weights
 from witt.errors import InputError
-from witt.training.data import mirrored
-from witt.training.pictures import Pictures
+from witt.pictures.images import Pixels, mirrored
 
 PIXELS = 40_000_000  # of the pictures that each pass looks at
 TOKENS = 80_000
@@ -27,7 +26,9 @@ LEAST_VARIANCE = 1e-8
 
 
 @torch.no_grad()
-def start_classes(code: ClassifiedCode, pictures: Pictures, usual_cbr: float, seed: int) -> None:
+def start_classes(
+    code: ClassifiedCode, pictures: Sequence[Pixels], usual_cbr: float, seed: int
+) -> None:
     """Set all transforms and statistics of a code.
 
     Args:
@@ -60,7 +61,9 @@ def start_classes(code: ClassifiedCode, pictures: Pictures, usual_cbr: float, se
     _start_map(code, pictures, rng, snr_db, k)
 
 
-def some_images(pictures: Pictures, block: int, rng: np.random.Generator) -> Iterator[Tensor]:
+def some_images(
+    pictures: Sequence[Pixels], block: int, rng: np.random.Generator
+) -> Iterator[Tensor]:
     """(1, 3, H, W) in [0, 1] of some pictures, cut to whole blocks from a random place."""
     pixels_seen = 0
     for index in rng.permutation(len(pictures)):
@@ -80,7 +83,9 @@ def some_images(pictures: Pictures, block: int, rng: np.random.Generator) -> Ite
         raise InputError("none of the training pictures can be read")
 
 
-def _start_basis(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> None:
+def _start_basis(
+    code: ClassifiedCode, pictures: Sequence[Pixels], rng: np.random.Generator
+) -> None:
     size = code.mean.numel()
     total, outer, count = torch.zeros(size).double(), torch.zeros(size, size).double(), 0
     for image in some_images(pictures, code.block, rng):
@@ -94,7 +99,7 @@ def _start_basis(code: ClassifiedCode, pictures: Pictures, rng: np.random.Genera
     code.basis.copy_(vectors.T[: len(code.basis)])
 
 
-def _tokens(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> Tensor:
+def _tokens(code: ClassifiedCode, pictures: Sequence[Pixels], rng: np.random.Generator) -> Tensor:
     """(n, C) shared coefficients of random tokens."""
     sets = [code.project(image).flatten(0, 2) for image in some_images(pictures, code.block, rng)]
     share = min(1.0, TOKENS / sum(map(len, sets)))
@@ -103,7 +108,9 @@ def _tokens(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) 
     )
 
 
-def _start_spectrum(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> None:
+def _start_spectrum(
+    code: ClassifiedCode, pictures: Sequence[Pixels], rng: np.random.Generator
+) -> None:
     power = torch.zeros(len(KNOTS), code.smooth).double()
     weights = torch.zeros(len(KNOTS), 1).double()
     for image in some_images(pictures, code.block, rng):
@@ -132,7 +139,11 @@ def _fit(code: ClassifiedCode, own: Tensor, labels: Tensor) -> None:
 
 
 def _start_map(
-    code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator, snr_db: Tensor, k: Tensor
+    code: ClassifiedCode,
+    pictures: Sequence[Pixels],
+    rng: np.random.Generator,
+    snr_db: Tensor,
+    k: Tensor,
 ) -> None:
     """Bits of a class after its left neighbour, and what the features leave over."""
     pairs = torch.ones(code.classes + 1, code.classes)
