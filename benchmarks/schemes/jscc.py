@@ -14,8 +14,8 @@ from benchmarks.schemes.scheme import Sent, probe
 from benchmarks.schemes.training import training_record
 from witt.contract import Codec
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation, trained_for
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.requests import check_request
 from witt.link.transmission import draw_channel
 from witt.pictures.images import Pixels, to_pixels, to_tensor
@@ -93,8 +93,10 @@ class Jscc:
                 h, noise = draw_channel(channel, uses, seeds)
                 encode = self.model.encode
                 if self.adapt:
-                    improved = Adaptation(self.adapt, channel, trained_for(self._loaded[1]))
-                    encode = partial(improved.encode, self.model)
+                    optimisation = PerImageOptimisation(
+                        self.adapt, channel, trained_for(self._loaded[1])
+                    )
+                    encode = partial(optimisation.encode, self.model)
                 encoded = encode(image, snr_db, cbr)
                 sent = self.model.carry(encoded, channel, snr_db, h=h, noise=noise)
         except (InputError, UserWarning) as reason:

@@ -9,8 +9,8 @@ from torch import Tensor
 
 import channels
 import witt
-from witt.codecs.classified.code import ClassifiedCode
 from witt.codecs.classified.config import ClassifiedConfig
+from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.codecs.feature_config import FeatureConfig
 from witt.codecs.features import FeatureCodec
 from witt.codecs.presets import codec_of
@@ -51,7 +51,7 @@ def build(config: FeatureConfig) -> FeatureCodec:
     return model.eval()
 
 
-def tell_apart(code: ClassifiedCode) -> None:
+def tell_apart(code: ClassifiedTransformCode) -> None:
     """Classes that differ, orthogonal bases, and variances that fall."""
     with torch.random.fork_rng():
         torch.manual_seed(0)

@@ -52,7 +52,7 @@ class Sending:
     uses: Tensor
 
     @property
-    def plan(self) -> Any:
+    def allocation(self) -> Any:
         """What the receiver works out too before it looks at the symbols; None is nothing."""
         return None
 
@@ -199,7 +199,7 @@ class FeatureCodec(Codec):
         snr_db: Tensor,
         k: Tensor,
         grid: tuple[int, int],
-        plan: Any = None,
+        allocation: Any = None,
     ) -> Tensor:
         """Padded images (B, 3, H, W) from received symbols, each at its own rate.
 
@@ -209,7 +209,7 @@ class FeatureCodec(Codec):
             scale: (B, 1) that the receiver undoes.
             snr_db, k: as given to `transmit`.
             grid: (h, w) tokens.
-            plan: of `Sending`.
+            allocation: of `Sending`.
         """
         features = symbols.reshape(len(symbols), *grid, -1)
         features = F.pad(features, (0, self.config.channels - features.shape[-1]))
@@ -223,8 +223,8 @@ class FeatureCodec(Codec):
         """The header with what this codec tells of these pictures."""
         return header
 
-    def plan(self, header: Header, snr_db: Tensor, k: Tensor) -> Any:
-        """What `Sending.plan` was at the transmitter, from the header."""
+    def allocate(self, header: Header, snr_db: Tensor, k: Tensor) -> Any:
+        """What `Sending.allocation` was at the transmitter, from the header."""
         return None
 
     def completed(self, symbols: Tensor, sending: Sending) -> Tensor:
@@ -328,10 +328,10 @@ class FeatureCodec(Codec):
         if scale is None or not self.sends_scale:
             scale = symbols.real.new_ones(len(symbols), 1)
         rates = torch.full((len(snr),), k, device=snr.device)
-        plan = self.plan(header, snr, rates)
+        allocation = self.allocate(header, snr, rates)
         pairs = torch.view_as_real(symbols.contiguous())
         error = error.expand(symbols.shape)
-        image = self.receive(pairs, error, scale, snr, rates, self.grid(size), plan)
+        image = self.receive(pairs, error, scale, snr, rates, self.grid(size), allocation)
         return image[:, :, : size[0], : size[1]]
 
     def equalised(
@@ -348,7 +348,7 @@ class FeatureCodec(Codec):
         k = torch.full_like(snr, self.feature_channels(size), dtype=torch.int64)
         sent = self.transmit(image, snr, k, self.channel_uses(size))
         error, scale = sent.symbols[..., 0], snr[:, None]
-        return self.receive(sent.symbols, error, scale, snr, k, self.grid(size), sent.plan)
+        return self.receive(sent.symbols, error, scale, snr, k, self.grid(size), sent.allocation)
 
     def graphs(self, size: tuple[int, int], cbr: float | None = None) -> list[Any]:
         from witt.codecs.graphs import graphs

@@ -112,8 +112,8 @@ class DecoderGraph(nn.Module):
         k = torch.full((1,), self.k)
         snr_db = rounded_snr(snr_db)
         side = {} if classes is None else {"class map": SideInformation(classes)}
-        plan = self.model.plan(Header(self.size, self.k // 2, snr_db, side), snr_db, k)
+        allocation = self.model.allocate(Header(self.size, self.k // 2, snr_db, side), snr_db, k)
         error = symbols[..., 0] if noise_var is None else noise_var
         scale = torch.ones_like(snr_db)[:, None] if scale is None else scale
-        image = self.model.receive(symbols, error, scale, snr_db, k, self.grid, plan)
+        image = self.model.receive(symbols, error, scale, snr_db, k, self.grid, allocation)
         return image[:, :, : self.size[0], : self.size[1]]

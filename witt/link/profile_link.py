@@ -16,7 +16,7 @@ import channels
 from witt.codecs.features import FeatureCodec
 from witt.contract import Codec, SideInformation, Transmission
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profiles import Profile
 
 
@@ -31,7 +31,7 @@ def transmit_as(
     h: Tensor | None = None,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
-    adaptation: Adaptation | None = None,
+    optimisation: PerImageOptimisation | None = None,
 ) -> Transmission:
     """Encode, channel and decode as a profile does; see `witt.link.profiles` for its entries.
 
@@ -49,17 +49,19 @@ def transmit_as(
         snr_db: Es/N0, a number or (B,); one for the batch where it shares symbols.
         cbr: requested CBR.
         h, noise, generator: as of `Codec.forward`; with `no_csi` the gain is |h|.
-        adaptation: as of `Codec.forward`, whose way it knows only.
+        optimisation: of what is sent, by whose way it knows only.
 
     Returns:
         `Transmission`; `symbols` are what crosses the channel, `received` what the decoder gets.
     """
     if not profile.only(("batch_power", "half_pairs", "no_csi")).departures:
-        encoder = model.encode if adaptation is None else partial(adaptation.encode, model)
-        encoded = encoder(image, snr_db, cbr)
+        encode = model.encode if optimisation is None else partial(optimisation.encode, model)
+        encoded = encode(image, snr_db, cbr)
         return model.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
-    if adaptation is not None:
-        raise InputError(f"symbols can be adapted with the profile ours only, not {profile.name}")
+    if optimisation is not None:
+        raise InputError(
+            f"per-image optimisation goes with the profile ours only, not {profile.name}"
+        )
     decode = model.reconstruct if isinstance(model, FeatureCodec) else model.decode
     if profile.batch_power and isinstance(model, FeatureCodec):
         draft = model.draft(image, snr_db, cbr)
@@ -75,10 +77,12 @@ def transmit_as(
         symbols = pair_halves(symbols)
         noise = None if noise is None else pair_halves(noise)
     if profile.no_csi and channel.fading:
-        if h is None:
-            h = channel.sample_gain(
+        if h is None or noise is None:
+            drawn = channel.draw(
                 *symbols.shape, dtype=symbols.dtype, device=symbols.device, generator=generator
             )
+            h = drawn[0] if h is None else h
+            noise = drawn[1] if noise is None else noise
         h = h.abs()
     out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
     received, error = out.y, None

@@ -20,11 +20,13 @@ from torch import Tensor
 from torch.nn import functional as F
 
 import channels
-from witt.codecs.classified.code import ClassifiedCode, Plan, full_precision
+from witt.codecs.classified.allocation import PictureAllocation
+from witt.codecs.classified.bandwidth_expansion import EncoderOutput, linear_equivalent
+from witt.codecs.classified.class_map import with_class_map
 from witt.codecs.classified.config import ClassifiedConfig
-from witt.codecs.classified.framing import from_symbols, with_map
 from witt.codecs.classified.refiner import RefiningDecoder, ShapingEncoder
-from witt.codecs.classified.winding import Shaped, unwind
+from witt.codecs.classified.symbol_mapping import from_symbols
+from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
 from witt.codecs.features import FeatureCodec, Sending
 from witt.codecs.witt import condition_vector
 from witt.contract import SCALE_BITS, Encoded, Header, Preparation, SideInformation, rounded_scale
@@ -34,32 +36,33 @@ CLASS_MAP = "class map"
 
 
 @dataclass(frozen=True)
-class ShapedSending(Sending):
+class ClassifiedSending(Sending):
     """`Sending` with the features behind the symbols.
 
-    shaped: what the symbols were made from.
+    encoder_output: what the symbols were made from.
     """
 
-    shaped: Shaped
+    encoder_output: EncoderOutput
 
     @property
-    def plan(self) -> Plan:
-        return self.shaped.plan
+    def allocation(self) -> PictureAllocation:
+        return self.encoder_output.allocation
 
     @property
     def latents(self) -> Tensor:
-        """The features, those on a helix along it."""
-        return self.shaped.features
+        """The features, expanded ones along their curves."""
+        return self.encoder_output.features
 
     def moved(self, change: Tensor) -> Tensor:
-        return self.shaped.symbols(change)
+        return self.encoder_output.symbols(change)
 
-    def apart(self) -> ShapedSending:
-        return ShapedSending(self.symbols.detach().clone(), self.uses.clone(), self.shaped.clone())
+    def apart(self) -> ClassifiedSending:
+        symbols, uses = self.symbols.detach().clone(), self.uses.clone()
+        return ClassifiedSending(symbols, uses, self.encoder_output.clone())
 
 
 class ClassifiedCodec(FeatureCodec):
-    """A classified code (`code.py`), and a network at each end that adds to what it does.
+    """A classified code (`transform_code.py`), and a network at each end that adds to what it does.
 
     The class map is among the symbols, at the end, as many as a code 4 dB short of Shannon's limit
     needs; the simulation takes it as received without error, as it does the rest of the header.
@@ -74,13 +77,13 @@ class ClassifiedCodec(FeatureCodec):
 
     def __init__(self, config: ClassifiedConfig) -> None:
         super().__init__(config)
-        self.code = ClassifiedCode(
+        self.code = ClassifiedTransformCode(
             config.stride, config.classes, config.smooth_channels, config.channels
         )
         self.encoder, self.decoder = ShapingEncoder(config), RefiningDecoder(config)
         self.uses_all_parameters = config.modulation
 
-    def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> ShapedSending:
+    def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> ClassifiedSending:
         """As `FeatureCodec.transmit`; k features are sent of a token on average.
 
         The symbols of the class map are left to `completed`.
@@ -88,15 +91,17 @@ class ClassifiedCodec(FeatureCodec):
         condition = condition_vector(self.config, snr_db, k).to(self.dtype)
         with full_precision(image.device):
             shared, classes = self.code.tokens(image, snr_db, k)
-            plan = self.code.plan(classes, snr_db, k, most_k=2 * length // classes[0].numel())
+            allocation = self.code.allocate(
+                classes, snr_db, k, most_k=2 * length // classes[0].numel()
+            )
             features = self.code.analyse(shared, classes)
-        factors, summands = self.encoder(image, features, plan, snr_db, condition)
+        factors, summands = self.encoder(image, features, allocation, snr_db, condition)
         with full_precision(image.device):
             like = features.dtype
             factors = F.pad(factors.to(like), (self.code.smooth, 0), value=1.0)
             summands = F.pad(summands.to(like), (self.code.smooth, 0))
-            shaped = Shaped(features, factors, summands, plan, snr_db, length)
-            return ShapedSending(shaped.symbols(), plan.uses, shaped)
+            output = EncoderOutput(features, factors, summands, allocation, snr_db, length)
+            return ClassifiedSending(output.symbols(), allocation.uses, output)
 
     def receive(
         self,
@@ -106,31 +111,32 @@ class ClassifiedCodec(FeatureCodec):
         snr_db: Tensor,
         k: Tensor,
         grid: tuple[int, int],
-        plan: Plan | None = None,
+        allocation: PictureAllocation | None = None,
     ) -> Tensor:
-        if plan is None:
+        if allocation is None:
             raise InputError(f"{self.name} needs the class map")
         condition = condition_vector(self.config, snr_db, k).to(self.dtype)
         amplitude = 1 / scale[:, :, None, None]
         with full_precision(symbols.device):
-            received = from_symbols(symbols, error, plan)
-            features, error = unwind(received, plan, snr_db, amplitude)
-        return self.decoder(self.code, plan, features, error, amplitude, condition)
+            received = from_symbols(symbols, error, allocation)
+            features, error = linear_equivalent(received, allocation, snr_db, amplitude)
+        return self.decoder(self.code, allocation, features, error, amplitude, condition)
 
     # Side information
 
     def told(self, sending: Sending, header: Header) -> Header:
-        plan: Plan = sending.plan
-        return header.told(CLASS_MAP, SideInformation(plan.classes, symbols=plan.map_uses))
+        allocation: PictureAllocation = sending.allocation
+        class_map = SideInformation(allocation.classes, symbols=allocation.map_uses)
+        return header.told(CLASS_MAP, class_map)
 
-    def plan(self, header: Header, snr_db: Tensor, k: Tensor) -> Plan | None:
+    def allocate(self, header: Header, snr_db: Tensor, k: Tensor) -> PictureAllocation | None:
         classes = header.get(CLASS_MAP)
         if classes is None:
             return None
-        return self.code.plan(classes, snr_db, k, most_k=2 * header.rate)
+        return self.code.allocate(classes, snr_db, k, most_k=2 * header.rate)
 
     def completed(self, symbols: Tensor, sending: Sending) -> Tensor:
-        return with_map(symbols, sending.plan)
+        return with_class_map(symbols, sending.allocation)
 
     def check_header(self, symbols: Tensor, header: Header) -> None:
         super().check_header(symbols, header)

@@ -1,4 +1,4 @@
-"""What is sent of one picture, improved at the transmitter by gradient descent.
+"""Per-image optimisation at the transmitter: gradient steps on what is sent of one picture.
 
     ┌──── steps ────────────────────────────────────────────┐
     symbols ─► power norm ─► noise of its own ─► decoder ─► loss
@@ -11,14 +11,16 @@ the picture too, so it may change the symbols of this one until the decoder make
 over noise that it draws itself: it never sees that of the channel. The receiver notices nothing;
 channel uses, power and header are what they were. It costs time, not rate.
 
-Sources: Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv
-1906.01223, for codecs; Dai et al., "Toward Adaptive Semantic Communications", arXiv 2211.04339,
-over channels, where the networks are tuned for the picture too.
+Known as content-adaptive or latent optimisation. Sources: Campos et al., "Content Adaptive
+Optimization for Neural Image Compression", arXiv 1906.01223, for codecs; Dai et al., "Toward
+Adaptive Semantic Communications" (NTSCC+, "online"), arXiv 2211.04339, over channels, where the
+networks are tuned for the picture too.
 """
 
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
@@ -28,7 +30,6 @@ import torch
 from torch import Tensor
 
 import channels
-from channels.base import complex_normal
 from witt.codecs.features import Draft, FeatureCodec
 from witt.contract import Codec, Encoded
 from witt.errors import InputError
@@ -39,13 +40,13 @@ STEP = 0.03  # of an Adam step at the start, in amplitudes of what is sent; by t
 
 
 @dataclass(frozen=True)
-class Adaptation:
-    """How the symbols of a picture are improved.
+class PerImageOptimisation:
+    """How the transmitter optimises the symbols of a picture.
 
     Args:
         steps: of gradient descent, at least 1.
         channel: whose statistics the transmitter knows; it draws from them.
-        loss: "mse" or "ms-ssim", as of `witt train`; pictures too small for MS-SSIM take "mse".
+        loss: as of `witt train`; pictures too small for MS-SSIM take "mse".
 
     Raises:
         InputError: fewer than one step.
@@ -57,7 +58,7 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise InputError(f"an adaptation needs at least 1 step, not {self.steps}")
+            raise InputError(f"per-image optimisation needs at least 1 step, not {self.steps}")
 
     def encode(
         self, codec: Codec, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
@@ -96,11 +97,13 @@ class Adaptation:
             # What was made in inference mode cannot take part in a gradient.
             image, snr_db, k = draft.image.clone(), draft.header.snr_db.clone(), draft.k.clone()
             sending, size = draft.sending.apart(), draft.header.size
-            grid, plan = model.grid(size), sending.plan
+            grid, allocation = model.grid(size), sending.allocation
 
             def losses(symbols: Tensor, generator: torch.Generator) -> Tensor:
                 received = self._received(model, symbols, sending.uses, snr_db, generator)
-                return self._losses(model.receive(*received, snr_db, k, grid, plan), image, size)
+                return self._losses(
+                    model.receive(*received, snr_db, k, grid, allocation), image, size
+                )
 
             return self._best(sending.symbols, sending.latents, sending.moved, losses)
 
@@ -139,12 +142,8 @@ class Adaptation:
         self, x: Tensor, snr_db: Tensor, generator: torch.Generator
     ) -> channels.ChannelOutput:
         """Symbols over noise and gains that all pictures share."""
-        gain = None
-        if self.channel.fading:
-            gain = self.channel.sample_gain(
-                1, x.shape[1], dtype=x.dtype, device=x.device, generator=generator
-            ).expand_as(x)
-        noise = complex_normal((1, x.shape[1]), generator=generator)
+        gain, noise = self.channel.draw(1, x.shape[1], dtype=x.dtype, generator=generator)
+        gain = None if gain is None else gain.to(x).expand_as(x)
         return self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
 
     def _received(
@@ -167,7 +166,7 @@ class Adaptation:
     def _losses(self, received: Tensor, image: Tensor, size: tuple[int, int]) -> Tensor:
         from witt.training.loss import image_terms
 
-        name = self.loss if min(size) >= WINDOW else "mse"
+        name = "mse" if self.loss == "ms-ssim" and min(size) < WINDOW else self.loss
         return image_terms(name, *(x[:, :, : size[0], : size[1]] for x in (received, image)))
 
 
@@ -185,6 +184,17 @@ def _fixed(model: Codec) -> Iterator[None]:
 
 
 def trained_for(training: Mapping[str, Any]) -> str:
-    """The loss of weights, from their record (`load_weights`); "mse" where it does not say."""
+    """The loss of weights, from their record (`load_weights`); "mse" where it does not say.
+
+    Also where it is one that is not here; a warning says so.
+    """
+    from witt.training.loss import make_loss
+
     settings = training.get("config")
-    return settings.get("loss", "mse") if isinstance(settings, Mapping) else "mse"
+    loss = settings.get("loss", "mse") if isinstance(settings, Mapping) else "mse"
+    try:
+        make_loss(str(loss))
+    except InputError as error:
+        warnings.warn(f"what the weights were trained for is not here: {error}", stacklevel=2)
+        return "mse"
+    return str(loss)
