@@ -128,7 +128,7 @@ def describe_devices() -> list[str]:
 @click.command(
     "info",
     context_settings=HELP,
-    short_help="Presets, weights and devices.",
+    short_help="Show presets, weights and devices.",
     epilog="Example: witt info runs/try/weights.safetensors",
 )
 @click.argument("weights", required=False, metavar="[NAME|FILE|FOLDER]")

@@ -73,10 +73,12 @@ def transmit_as(
         symbols = pair_halves(symbols)
         noise = None if noise is None else pair_halves(noise)
     if profile.no_csi and channel.fading:
-        if h is None:
-            h = channel.sample_gain(
+        if h is None or noise is None:
+            drawn = channel.draw(
                 *symbols.shape, dtype=symbols.dtype, device=symbols.device, generator=generator
             )
+            h = drawn[0] if h is None else h
+            noise = drawn[1] if noise is None else noise
         h = h.abs()
     out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
     received, error = out.y, None
