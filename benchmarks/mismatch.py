@@ -23,8 +23,8 @@ import numpy as np
 import torch
 
 import channels
-from benchmarks.figures.labels import cbr_label
 from benchmarks.figures.plot import INK, LOOKS, MORE, paper_style, save
+from benchmarks.labels import cbr_label
 from benchmarks.sweep.dataset import Dataset, open_dataset
 from benchmarks.sweep.provenance import run_record
 from witt.commands.options import CbrType, ChannelListType, SnrType, SnrValueType

@@ -8,6 +8,7 @@ limit = channels.theory.rayleigh_ergodic_capacity(10.0)
 
 from channels import theory
 from channels.base import Channel, ChannelOutput, complex_normal
+from channels.check import check_channel
 from channels.equalise import Equalised, mmse, receive, zero_forcing
 from channels.models import AWGN, Rayleigh, Rician
 from channels.power import Normalised, normalise_power
@@ -20,6 +21,7 @@ __all__ = [
     "Normalised",
     "Rayleigh",
     "Rician",
+    "check_channel",
     "complex_normal",
     "mmse",
     "normalise_power",

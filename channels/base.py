@@ -1,7 +1,6 @@
 """What every channel shares: y = h x + n, with n ~ CN(0, N0) and N0 = 10^(-snr_db / 10)."""
 
 import math
-from abc import ABC, abstractmethod
 from numbers import Real
 from typing import ClassVar, NamedTuple
 
@@ -26,20 +25,23 @@ class ChannelOutput(NamedTuple):
     noise_var: Tensor
 
 
-class Channel(nn.Module, ABC):
-    """Memoryless channel y = h x + n; a subclass says how h is drawn.
+class Channel(nn.Module):
+    """Memoryless channel y = h x + n; a subclass says how h and n are drawn.
 
         x ──►(×)──►(+)──► y
               ▲     ▲
-              h     sqrt(N0) · noise,  noise ~ CN(0, 1)
+              h     sqrt(N0) · noise,  E|noise|² = 1
+
+    One of your own overrides `draw`, or `sample_gain` alone where the noise is CN(0, 1).
 
     Attributes:
-        fading: Whether h is random.
+        fading: Whether there is a random gain h.
+        label: How results call it; its name and settings where it has none.
     """
 
-    fading: ClassVar[bool]
+    fading: ClassVar[bool] = False
+    label: str | None = None
 
-    @abstractmethod
     def sample_gain(
         self,
         batch: int,
@@ -59,8 +61,34 @@ class Channel(nn.Module, ABC):
             generator: Source of randomness; torch's default one when None.
 
         Returns:
-            Complex gain, (B, N) or (B, 1).
+            Complex gain, (B, N) or (B, 1); here the constant 1.
         """
+        return torch.ones((batch, 1), dtype=dtype, device=device)
+
+    def draw(
+        self,
+        batch: int,
+        n: int,
+        *,
+        dtype: torch.dtype = torch.complex64,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor | None, Tensor]:
+        """Draw all that is random of `n` symbols for each of `batch` images.
+
+        Every random number comes from the generator: the same seed gives the same draw.
+
+        Args:
+            batch, n, dtype, device, generator: As of `sample_gain`.
+
+        Returns:
+            The gain, complex (B, N) or (B, 1), and None where the channel does not fade; and the
+            noise of unit mean power, complex (B, N), which sqrt(N0) scales: CN(0, 1) here.
+        """
+        h = None
+        if self.fading:
+            h = self.sample_gain(batch, n, dtype=dtype, device=device, generator=generator)
+        return h, complex_normal((batch, n), dtype=dtype, device=device, generator=generator)
 
     def forward(
         self,
@@ -82,9 +110,9 @@ class Channel(nn.Module, ABC):
                 flow to it). +inf is a noiseless channel. NaN is refused, except in a tensor that
                 lives on an accelerator: reading it would stall the device, and it shows in y.
             h: Gain to use instead of a drawn one, broadcastable to x.
-            noise: CN(0, 1) samples to use instead of drawn ones, (B, N); scaled by sqrt(N0) here.
-            generator: Source of randomness, on any device; torch's default one when None. h is
-                drawn before the noise.
+            noise: Samples of unit power to use instead of drawn ones, (B, N); scaled by sqrt(N0)
+                here.
+            generator: Source of randomness, on any device; torch's default one when None.
 
         Returns:
             ChannelOutput(y, h, noise_var), in x's precision and on its device.
@@ -96,14 +124,12 @@ class Channel(nn.Module, ABC):
         check_symbols(x)
         batch, n = x.shape
         noise_std, noise_var = _noise_level(snr_db, x)
-        if h is None:
-            h = self.sample_gain(batch, n, dtype=x.dtype, device=x.device, generator=generator)
-        else:
-            h = _injected_gain(h, x)
-        if noise is None:
-            noise = complex_normal((batch, n), dtype=x.dtype, device=x.device, generator=generator)
-        else:
-            noise = _injected_noise(noise, x)
+        if noise is None or (h is None and self.fading):
+            drawn = self.draw(batch, n, dtype=x.dtype, device=x.device, generator=generator)
+            h = drawn[0] if h is None else h
+            noise = drawn[1] if noise is None else noise
+        h = x.new_ones((batch, 1)) if h is None else _injected_gain(h, x)
+        noise = _injected_noise(noise, x)
         return ChannelOutput(h * x + noise_std * noise, h, noise_var)
 
 

@@ -16,18 +16,6 @@ class AWGN(Channel):
 
     fading = False
 
-    def sample_gain(
-        self,
-        batch: int,
-        n: int,
-        *,
-        dtype: torch.dtype = torch.complex64,
-        device: torch.device | str | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Tensor:
-        """Return the constant gain 1, (B, 1)."""
-        return torch.ones((batch, 1), dtype=dtype, device=device)
-
 
 class Rayleigh(Channel):
     """Flat Rayleigh fading: y = h x + n, h ~ CN(0, 1), so |h|^2 ~ Exp(1).

@@ -11,7 +11,7 @@ Communications, arXiv 2211.00937. Written from the paper; no code of the publish
 
 from witt.codecs.config import PRESETS, ModelConfig
 from witt.codecs.model import WITT, create_model
-from witt.codecs.signals import Encoded, Transmission
+from witt.contract import Codec, Encoded, Header, SideInformation, Transmission
 from witt.errors import InputError
 from witt.metrics.quality import ms_ssim, psnr
 from witt.pictures.finding import find_images
@@ -22,9 +22,12 @@ from witt.store.weights import load, load_weights, save_weights, shipped
 __all__ = [
     "PRESETS",
     "WITT",
+    "Codec",
     "Encoded",
+    "Header",
     "InputError",
     "ModelConfig",
+    "SideInformation",
     "Transmission",
     "create_model",
     "find_images",

@@ -64,6 +64,11 @@ def is_path(target: str) -> bool:
     return ".py:" in target or target.endswith(".py")
 
 
+def short(text: str) -> str:
+    """A name without its folder and file: "Impulsive:p=0.05" of "./mine.py:Impulsive:p=0.05"."""
+    return text.rpartition(".py:")[2]
+
+
 def _value(text: str) -> Any:
     try:
         return json.loads(text)
@@ -97,6 +102,30 @@ class Registry:
     def names(self) -> tuple[str, ...]:
         """All there are, ours first."""
         return tuple(dict.fromkeys((*self._places, *_installed(self.group), *self._given)))
+
+    def origin(self, name: str) -> str:
+        """Where one of `names` comes from: "witt", or the package that was installed."""
+        if name in self._given:
+            return "registered here"
+        return "witt" if name in self._places else _version(_installed(self.group)[name])
+
+    def source(self, text: str) -> str | None:
+        """What tells two versions of a thing apart: the hash of its file, or its package's version.
+
+        None for ours and for what was registered in this process.
+
+        Raises:
+            InputError: there is no such file.
+        """
+        target = parse(text).target
+        if is_path(target):
+            path = Path(target.rpartition(":")[0])
+            load_file(path)
+            return f"sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}"
+        if target in self._given or target in self._places:
+            return None
+        offered = _installed(self.group)
+        return _version(offered[target]) if target in offered else None
 
     def find(self, text: str) -> Any:
         """What a name stands for, its settings left aside.
@@ -152,6 +181,10 @@ def _installed(group: str) -> dict[str, metadata.EntryPoint]:
     return {entry.name: entry for entry in metadata.entry_points(group=group)}
 
 
+def _version(entry: metadata.EntryPoint) -> str:
+    return "a package" if entry.dist is None else f"{entry.dist.name} {entry.dist.version}"
+
+
 def load_file(path: str | Path) -> ModuleType:
     """The module in a Python file, loaded once; files beside it can be imported from it.
 
@@ -196,7 +229,20 @@ CHANNELS = Registry(
 )
 CODECS = Registry("codec", "witt.codecs", {})
 PRESETS = Registry("preset", "witt.presets", {})
-METRICS = Registry("metric", "witt.metrics", {})
+METRICS = Registry(
+    "metric",
+    "witt.metrics",
+    {
+        "psnr": "witt.metrics.quality:psnr",
+        "ms-ssim": "witt.metrics.quality:ms_ssim_db",
+        "ssim": "witt.metrics.perceptual:Ssim",
+        "lpips": "witt.metrics.perceptual:Lpips",
+    },
+)
 DATASETS = Registry("data set", "witt.datasets", {})
-LOSSES = Registry("loss", "witt.losses", {})
+LOSSES = Registry(
+    "loss",
+    "witt.losses",
+    {"mse": "witt.training.loss:MSE", "ms-ssim": "witt.training.loss:MS_SSIM"},
+)
 SCHEMES = Registry("scheme", "witt.schemes", {})

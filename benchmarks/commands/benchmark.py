@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
-from benchmarks.figures.labels import cbr_label, condensed, count_label, scheme_label
+from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
 from benchmarks.schemes.registry import make_schemes, name_weights
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.execute import begun, run
@@ -20,14 +21,17 @@ from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Plan
 from witt.commands.options import (
     HELP,
+    chosen_metrics,
     condition_options,
     fading_options,
     make_links,
+    metric_options,
     output_option,
     seed_option,
 )
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.link.summary import failures
 from witt.link.values import Cbr, SnrSpec
 from witt.pictures.sheets import TILE
 from witt.report import console, number, plain, table
@@ -113,13 +117,7 @@ def worker_options(command: Any) -> Any:
 @worker_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures.")
 @weights_option
-@click.option(
-    "--ms-ssim/--no-ms-ssim",
-    "with_ms_ssim",
-    default=True,
-    show_default=True,
-    help="Measure MS-SSIM too, by the standard and as the published code computes it.",
-)
+@metric_options
 @seed_option("the channel")
 @output_option("JSON file for the results; one that is there is continued.", "results.json")
 @click.pass_obj
@@ -137,6 +135,7 @@ def command(
     scheduler: str | None,
     limit: int | None,
     weights: Sequence[tuple[str, str]],
+    metric: Sequence[str],
     with_ms_ssim: bool,
     seed: int,
     output: Path,
@@ -147,6 +146,7 @@ def command(
     loses nothing that is finished, and the same command goes on from there. witt plot draws them.
     """
     links = make_links(channel, fading, coherence, k_factor_db)
+    metrics = tuple(each.quantity.name for each in chosen_metrics(metric, with_ms_ssim))
     names = split_names(schemes)
     check_weights([name for name, _ in weights], names)
     pictures = open_dataset(dataset, limit)
@@ -156,11 +156,12 @@ def command(
     if renamed is not None:
         click.echo(f"Note: {renamed}", err=True)
     cells = cells_of(names, links, [ratio.value for ratio in cbr], snr.points())
-    plan = Plan(pictures, names, dict(weights), cells, maker(obj), seed, with_ms_ssim)
+    plan = Plan(pictures, names, dict(weights), cells, maker(obj), seed, metrics)
     with begun(plan, output) as results:
         run(plan, results, jobs, scheduler)
     show(results, cells)
-    for line in (*missing_lines(results, cells), *warning_lines(results, cells)):
+    notes = (missing_lines, metric_lines, warning_lines)
+    for line in (line for told in notes for line in told(results, cells)):
         click.echo(f"Note: {line}", err=True)
     click.echo(f"Results: {output}", err=True)
     if failures := failed_lines(results, cells):
@@ -209,9 +210,6 @@ def cells_of(
 
 def show(results: Results, cells: Sequence[Cell]) -> None:
     """Tables of the means: a row for each scheme, a column for each SNR (or CBR, if more)."""
-    metrics = {"psnr_db": "PSNR dB"}
-    if results.head["ms_ssim"]:
-        metrics["ms_ssim_db"] = "MS-SSIM dB"
     by_snr = len({cell.snr_db for cell in cells}) >= len({cell.cbr for cell in cells})
     groups: dict[tuple[Link, float], list[Cell]] = {}
     for cell in cells:
@@ -222,12 +220,12 @@ def show(results: Results, cells: Sequence[Cell]) -> None:
         at = f"CBR {cbr_label(fixed)}" if by_snr else f"SNR {fixed:g} dB"
         columns = list(dict.fromkeys(c.snr_db if by_snr else c.cbr for c in group))
         heads = [f"{x:g} dB" if by_snr else cbr_label(x) for x in columns]
-        for name, label in metrics.items():
-            title = f"{label}, {told}, {link}, {at}"
+        for each in results.quantities:
+            title = f"{each.label}, {told}, {link}, {at}"
             rows = table(None, "Scheme", *heads)
             for scheme in dict.fromkeys(cell.scheme for cell in group):
-                means = [results.mean(c, name) for c in group if c.scheme == scheme]
-                rows.add_row(scheme_label(scheme), *map(number, means))
+                means = [results.mean(c, each.key) for c in group if c.scheme == scheme]
+                rows.add_row(scheme_label(scheme), *(number(m, each.digits) for m in means))
             # Not as the title of the table, which wraps where the table is narrow.
             console().print(plain(title), style="bold")
             console().print(rows)
@@ -242,7 +240,8 @@ def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
         for cell in mine:
             if results.failed(cell) is not None:
                 continue
-            missing = [value != value for value in results.column(cell, "psnr_db")]
+            figures = [results.column(cell, each.key) for each in results.quantities]
+            missing = np.isnan(figures).all(axis=0).tolist()
             lacking += any(missing)
             told = zip(missing, results.info(cell, "reason"), strict=True)
             reasons.update(str(reason) for lacks, reason in told if lacks and reason)
@@ -253,6 +252,20 @@ def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
                 f"which have no mean{why}"
             )
     return lines
+
+
+def metric_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
+    """A line for each metric that failed, and each reason."""
+    count = results.pictures
+    names = results.dataset["names"] or [f"picture {index}" for index in range(count)]
+    return failures(
+        [
+            {"image": name, "reasons": reasons}
+            for cell in cells
+            for name, reasons in zip(names, results.info(cell, "reasons"), strict=True)
+            if reasons is not None
+        ]
+    )
 
 
 def failed_lines(results: Results, cells: Sequence[Cell]) -> list[str]:

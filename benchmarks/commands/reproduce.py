@@ -227,7 +227,7 @@ def plan_of(sweep: Sweep, settings: Settings) -> Plan | None:
     dataset = open_dataset(settings.folder(sweep.dataset), sweep.limit)
     cells = cells_of(names, [sweep.link], sweep.cbrs, sweep.snrs_db)
     own = settings.own_weights(sweep)
-    return Plan(dataset, names, own, cells, settings.make, settings.seed, sweep.with_ms_ssim)
+    return Plan(dataset, names, own, cells, settings.make, settings.seed, sweep.metrics)
 
 
 def announce(figures: Sequence[Figure], times: dict[Sweep, float], scheduler: str | None) -> None:

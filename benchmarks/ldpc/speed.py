@@ -16,7 +16,7 @@ from benchmarks.ldpc.modes import BLOCK_LENGTH, parse_mode
 from benchmarks.ldpc.sionna_adapter import ITERATIONS
 from witt.commands.options import SnrValueType
 from witt.errors import InputError
-from witt.link.conditions import CHANNELS, Link
+from witt.link.conditions import OURS, Link
 
 
 def blocks_per_second(work: Callable[[], object], seconds: float) -> float:
@@ -31,7 +31,7 @@ def blocks_per_second(work: Callable[[], object], seconds: float) -> float:
 
 @click.command()
 @click.option("--mode", default="4qam-1/2", show_default=True)
-@click.option("--channel", type=click.Choice(CHANNELS), default="awgn", show_default=True)
+@click.option("--channel", type=click.Choice(OURS), default="awgn", show_default=True)
 @click.option("--snr", type=SnrValueType(), default=1.5, show_default=True)
 @click.option("--seconds", default=5.0, show_default=True, help="For each of the two.")
 def command(mode: str, channel: str, snr: float, seconds: float) -> None:

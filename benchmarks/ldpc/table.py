@@ -18,6 +18,7 @@ from benchmarks.ldpc.modes import Mode
 from witt.errors import InputError, one_line
 from witt.files import ensure_writable_folder, write_text
 from witt.link.conditions import Link
+from witt.registry import short
 from witt.report import to_json
 
 # Another decoder, demapper or number of iterations is another version too.
@@ -52,9 +53,9 @@ Table = dict[Curve, Points]
 
 def channel_key(link: Link) -> str:
     """A name for a channel: "awgn", "rayleigh-fast", "rician-6dB-block-512"."""
-    if type(link) is not Link:  # somebody's own, whose parameters only its record knows
+    if type(link) is not Link or not link.is_ours:  # its record alone knows its parameters
         told = json.dumps(link.record(), sort_keys=True)
-        name = re.sub(r"[^\w-]", "-", link.channel)
+        name = re.sub(r"[^\w-]", "-", short(link.channel))
         return f"{name}-{hashlib.sha256(told.encode()).hexdigest()[:16]}"
     if not link.fades:
         return link.channel

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple, Protocol
 
 import numpy as np
 
-from benchmarks.figures.labels import cbr_label
+from benchmarks.labels import cbr_label
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.metrics.quality import psnr

@@ -1,6 +1,7 @@
 """`python -m benchmarks.speed`: ours beside the plain network, on this machine, in one run.
 
-{"format": …, "run": {command, commit, machine, …}, "timings": [{preset, size, work, ways: {…}}],
+{"format": …, "run": {command, commit, machine, …},
+ "timings": [{preset, size, batch, work, ways: {…}}],
  "memory": [{preset, network, size, start_bytes, peak_bytes}],
  "end_to_end": {size, seconds: {preset: […]}},
  "profile": [{preset, size, work, products, operators: [{operator, share, calls}]}]}
@@ -37,11 +38,17 @@ from witt.codecs.config import PRESETS
 from witt.commands.options import HELP, output_option
 from witt.files import ensure_writable_folder, write_text
 from witt.link.transmission import transmit
+from witt.metrics.metric import make_metrics
 from witt.report import console, number, plain, table, to_json
 
-FORMAT = "witt-speed-2"
+FORMAT = "witt-speed-3"
 PUBLISHED = ("witt_base", "witt_cifar")
-SIZES: tuple[Size, ...] = ((256, 256), (512, 768))
+# Sizes and pictures at a time: of its use.
+CASES: dict[str, tuple[tuple[Size, int], ...]] = {
+    "witt_base": (((256, 256), 1), ((512, 768), 1)),
+    "witt_cifar": (((32, 32), 32),),
+    "tiny": (((16, 24), 2),),
+}
 LARGE: Size = (1080, 1920)
 QUICK = replace(PRESETS["witt_cifar"], name="tiny", dims=(16, 32), heads=(2, 4), depths=(1, 2))
 
@@ -87,7 +94,6 @@ def command(
     """Time our code beside a plain implementation of the published network, same weights."""
     ensure_writable_folder(output.parent)
     configs = [QUICK] if quick else [PRESETS[name] for name in dict.fromkeys(presets)]
-    sizes: tuple[Size, ...] = ((16, 24),) if quick else SIZES
     document: dict[str, Any] = {
         "format": FORMAT,
         "run": run_record(
@@ -107,19 +113,22 @@ def command(
         write_text(output, to_json(document) + "\n")
 
     light, base = witt.load("witt_light"), witt.WITT(configs[0]).eval()
-    document["end_to_end"] = end_to_end(light, base, sizes[-1], repeats, budget)
-    add("profile", top_operators(light, sizes[-1], False, 8))
+    photograph = CASES[configs[0].name][-1][0]
+    document["end_to_end"] = end_to_end(light, base, photograph, repeats, budget)
+    add("profile", top_operators(light, photograph, False, 8))
     if with_memory and not quick:
         for which in ("plain", "ours"):
             add("memory", peak_memory("witt_base", which, LARGE))
-    for size in sizes:
-        for config, train in itertools.product(configs, (False, True)):
-            click.echo(f"{config.name}, {_size(size)}, {WORK[train]}")
+    for config in configs:
+        cases = CASES[config.name]
+        for (size, batch), train in itertools.product(cases, (False, True)):
+            click.echo(f"{config.name}, {batch} of {_size(size)}, {WORK[train]}")
             # Another size compiles anew, for minutes; the gain is one of operators, not of sizes.
-            compiles = with_compile and not quick and size == sizes[0]
-            add("timings", compare(config, size, train, compiles, repeats, budget))
-            if size == sizes[0]:
-                add("profile", top_operators(witt.WITT(config).eval(), size, train, 8))
+            first = size == cases[0][0]
+            compiles = with_compile and not quick and first
+            add("timings", compare(config, size, train, compiles, repeats, budget, batch))
+            if first:
+                add("profile", top_operators(witt.WITT(config).eval(), size, train, 8, batch))
     show(document)
     click.echo(f"Results: {click.format_filename(output)}")
 
@@ -139,7 +148,7 @@ def end_to_end(
 
     def way(name: str) -> None:
         cbr = 1 / 16 if name == "witt_light" else None
-        (draw,) = transmit(pixels, models[name], cbr=cbr, with_ms_ssim=False)
+        (draw,) = transmit(pixels, models[name], cbr=cbr, metrics=make_metrics(["psnr"]))
         spent[name].append(draw.seconds)
 
     interleaved({name: partial(way, name) for name in models}, repeats, budget_s)
@@ -157,7 +166,8 @@ def show(document: dict[str, Any]) -> None:
     )  # fmt: skip
     for result in document["timings"]:
         for name, way in result["ways"].items():
-            what = f"{result['preset']} {_size(result['size'])} {result['work']}: {name}"
+            what = f"{result['preset']}, {result['batch']} of {_size(result['size'])}, "
+            what += f"{result['work']}: {name}"
             rows.add_row(
                 plain(what),
                 number(way["median_s"], 3),

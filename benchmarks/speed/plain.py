@@ -1,10 +1,11 @@
 """The published network written down as its equations are, to compare with.
 
-Softmax attention with all its intermediate tensors, windows cut out of whole maps, masks rebuilt
-when the size changes. Written from the paper (arXiv 2211.00937) and from Swin's (arXiv
+Softmax attention with all its intermediate tensors, windows cut out of whole maps. It keeps what
+the published code keeps, and more: masks are made when the size changes, position biases once
+where nothing learns. Written from the paper (arXiv 2211.00937) and from Swin's (arXiv
 2103.14030). Parameters have the names that `witt.WITT` gives them, so one state dict fits both.
-The power is per image, and the ModNet's features are not detached, as in ours, so that outputs and
-gradients can be held against each other.
+The power is per image, so that outputs can be held against ours; so can gradients, but with
+`detached` ModNets, which the published code has and which are less work.
 """
 
 from __future__ import annotations
@@ -44,6 +45,16 @@ class Attention(nn.Module):
         apart = place[:, :, None] - place[:, None] + side - 1
         index = apart[0] * (2 * side - 1) + apart[1]
         self.register_buffer("index", index, persistent=False)
+        self.bias: Tensor | None = None  # where nothing learns
+
+    def _bias(self, tokens: int) -> Tensor:
+        """(heads, N, N) of the relative positions."""
+        if self.bias is not None and not torch.is_grad_enabled():
+            return self.bias
+        bias = self.relative_position_bias_table[self.index.flatten()]
+        bias = bias.view(tokens, tokens, -1).permute(2, 0, 1).contiguous()
+        self.bias = None if torch.is_grad_enabled() else bias
+        return bias
 
     def forward(self, x: Tensor, mask: Tensor | None) -> Tensor:
         """`x` (n, N, C), `mask` (windows of a picture, N, N) or None."""
@@ -51,8 +62,7 @@ class Attention(nn.Module):
         qkv = self.qkv(x).reshape(n, tokens, 3, self.heads, dim // self.heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4)
         logits = (q * (dim // self.heads) ** -0.5) @ k.transpose(-2, -1)
-        bias = self.relative_position_bias_table[self.index.flatten()]
-        logits = logits + bias.view(tokens, tokens, -1).permute(2, 0, 1).contiguous()
+        logits = logits + self._bias(tokens)
         if mask is not None:
             logits = logits.view(-1, len(mask), self.heads, tokens, tokens) + mask[:, None]
             logits = logits.view(-1, self.heads, tokens, tokens)
@@ -87,7 +97,8 @@ class Block(nn.Module):
         y = self.norm1(x)
         if self.shift:
             y = torch.roll(y, (-self.shift, -self.shift), (1, 2))
-        y = F.pad(y, (0, 0, 0, -width % self.side, 0, -height % self.side))
+        if height % self.side or width % self.side:  # without, it would be a copy
+            y = F.pad(y, (0, 0, 0, -width % self.side, 0, -height % self.side))
         padded = (y.shape[1], y.shape[2])
         if self.shift and padded != self.size:
             self.mask, self.size = self._mask(y), padded
@@ -151,7 +162,9 @@ class Stage(nn.Module):
 
 
 class ModNet(nn.Module):
-    """Gates on the features that follow the SNR."""
+    """Gates on the features that follow the SNR; `detached` from these as in the published code."""
+
+    detached = False
 
     def __init__(self, dim: int, layers: int, ratio: float) -> None:
         super().__init__()
@@ -169,7 +182,7 @@ class ModNet(nn.Module):
     def forward(self, x: Tensor, snr_db: Tensor) -> Tensor:
         """`x` (B, H, W, C), `snr_db` (B,)."""
         batch, height, width, _ = x.shape
-        t = x
+        t = x.detach() if self.detached else x
         for linear, gate in zip(list(self.sm_list)[:-1], self.bm_list, strict=True):
             gates = gate(snr_db[:, None])[:, None, None].expand(batch, height, width, -1)
             t = linear(t) * gates
@@ -224,7 +237,9 @@ class PlainWITT(nn.Module):
         """`image` (B, 3, H, W), `snr_db` (B,), `noise` (B, N) complex CN(0, 1), to an image."""
         size = image.shape[-2:]
         margin = (0, -size[1] % self.stride, 0, -size[0] % self.stride)
-        x = self.encoder.patch_embed(F.pad(image, margin, mode="replicate"))
+        if any(margin):
+            image = F.pad(image, margin, mode="replicate")
+        x = self.encoder.patch_embed(image)
         for stage in self.encoder.layers:
             x = stage(x)
         x = self.encoder.head(self.encoder.modnet(self.encoder.norm(x), snr_db))

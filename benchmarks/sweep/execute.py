@@ -31,7 +31,8 @@ def begin(plan: Plan, path: Path) -> Results:
         InputError: it holds results of something else, or a scheme cannot be made.
     """
     records = plan.records()
-    results = open_results(path, plan.dataset.record(), plan.seed, plan.with_ms_ssim)
+    quantities = [metric.quantity for metric in plan.measures]
+    results = open_results(path, plan.dataset.record(), plan.seed, quantities)
     for name, record in records.items():
         results.declare(name, record)
     results.prepare(plan.cells)

@@ -8,7 +8,7 @@ from typing import Any
 
 import channels
 from witt.errors import InputError
-from witt.link.conditions import K_FACTOR_DB, Link
+from witt.link.conditions import K_FACTOR_DB, OURS, Link
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class ForeignLink(Link):
 
     @property
     def fades(self) -> bool:
-        """Whether it said how."""
-        return bool(self.fading)
+        """Whether it says so, or how."""
+        return bool(self.record().get("fades", self.fading))
 
     def module(self) -> channels.Channel:
         """There is no model of it here.
@@ -42,6 +42,11 @@ class ForeignLink(Link):
     def __str__(self) -> str:
         return self.label
 
+    @property
+    def slug(self) -> str:
+        """For the names of files."""
+        return "-".join(filter(None, (super().slug, self.fading)))
+
     def record(self) -> dict[str, Any]:
         """As it was read."""
         return dict(json.loads(self.told))
@@ -49,7 +54,7 @@ class ForeignLink(Link):
 
 def plain_link(link: Link) -> Link:
     """The link without what its channel does not use, so that equal channels compare equal."""
-    return read_link(link.record()) if type(link) is Link else link
+    return read_link(link.record()) if type(link) is Link and link.is_ours else link
 
 
 def read_link(record: dict[str, Any], label: str | None = None) -> Link:
@@ -66,16 +71,8 @@ def read_link(record: dict[str, Any], label: str | None = None) -> Link:
     if not isinstance(channel, str):
         raise TypeError(f"channel is {channel!r}")
     fading, coherence = record["fading"], record["coherence"]
-    if _is_ours(channel):
+    if channel in OURS:
         k_factor = K_FACTOR_DB if k_factor is None else float(k_factor)
         return Link(channel, fading or "fast", coherence, k_factor)
     told = json.dumps(record, sort_keys=True)
     return ForeignLink(channel, fading or "", coherence, label=label or channel, told=told)
-
-
-def _is_ours(channel: str) -> bool:
-    try:
-        Link(channel)
-    except InputError:
-        return False
-    return True

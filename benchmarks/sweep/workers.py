@@ -12,6 +12,7 @@ from benchmarks.sweep.pace import Kind
 from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Outcome, Plan, Unit, compute, first_cells, made
 from witt.errors import InputError
+from witt.metrics.metric import make_metrics
 
 CONNECT_SECONDS = "15s"
 FEWEST_WAITING = 8
@@ -22,13 +23,14 @@ class Recipe(NamedTuple):
 
     names: of one family.
     weights: name and file of some of them.
+    metrics: names of what to measure.
     threads: of PyTorch; None leaves them.
     """
 
     make: Maker
     names: tuple[str, ...]
     weights: tuple[tuple[str, str], ...]
-    with_ms_ssim: bool
+    metrics: tuple[str, ...]
     threads: int | None
 
 
@@ -39,7 +41,7 @@ def work(unit: Unit, recipe: Recipe) -> list[Outcome]:
 
         torch.set_num_threads(recipe.threads)
     schemes = made(recipe.make, recipe.names, recipe.weights)
-    return list(compute(unit, schemes, recipe.with_ms_ssim))
+    return list(compute(unit, schemes, make_metrics(recipe.metrics)))
 
 
 def threads_for(jobs: int) -> int:
@@ -100,7 +102,7 @@ def sweep_on(plan: Plan, results: Results, client: Any, threads: int | None) -> 
         chunk, cells = next(waiting, (None, None))
         if chunk is not None and cells is not None:
             names = plan.family(cells[0].scheme)
-            recipe = Recipe(plan.make, names, weights, plan.with_ms_ssim, threads)
+            recipe = Recipe(plan.make, names, weights, plan.metrics, threads)
             future = client.submit(work, plan.unit(chunk, cells), recipe, pure=False)
             given[future.key] = chunk, cells
             running.add(future)

@@ -17,18 +17,27 @@ from witt.codecs.classified.refiner import RefiningDecoder, ShapingEncoder
 from witt.codecs.classified.winding import Shaped, unwind
 from witt.codecs.cnn import CnnDecoder, CnnEncoder
 from witt.codecs.config import ModelConfig, preset
-from witt.codecs.header import Header, check_size, header_bits, rounded_scale, told_snr
 from witt.codecs.network import Decoder, Encoder, condition_vector
 from witt.codecs.received import check_received, unshrunk
-from witt.codecs.signals import Encoded, Sending, Transmission
+from witt.codecs.signals import Sending
+from witt.contract import (
+    BITS,
+    SCALE_BITS,
+    Codec,
+    Encoded,
+    Header,
+    SideInformation,
+    Transmission,
+    check_images,
+    check_size,
+    rounded_scale,
+    told_snr,
+)
 from witt.errors import InputError
 from witt.link.adaptation import Adaptation
-from witt.store.hub import HubModel
-
-RANGE_TOLERANCE = 1e-3  # of pictures in [0, 1], which resampling in floats may leave a little
 
 
-class WITT(HubModel):
+class WITT(Codec):
     """Joint source-channel code, with a Swin or a convolutional network at each end.
 
         image ─► encoder ─► power norm ─► channel ─► (equaliser) ─► decoder ─► image
@@ -41,7 +50,9 @@ class WITT(HubModel):
 
     def __init__(self, config: ModelConfig) -> None:
         super().__init__()
-        self.config = config
+        self.config: ModelConfig = config
+        self.name = config.name
+        self.served_cbr, self.snr_range_db = config.served_cbr, config.snr_range_db
         self.code = None
         if config.classes:
             self.code = ClassifiedCode(
@@ -64,7 +75,7 @@ class WITT(HubModel):
     @property
     def header_bits(self) -> int:
         """Side information for each image: size, rate, SNR and, if sent, the power scale."""
-        return header_bits(self.sends_scale)
+        return sum(BITS.values()) + (SCALE_BITS if self.sends_scale else 0)
 
     @property
     def dtype(self) -> torch.dtype:
@@ -189,12 +200,13 @@ class WITT(HubModel):
         adaptation: Adaptation | None = None,
     ) -> Encoded:
         """As `encode`, before the power is normalised; the header is without its scale."""
-        _check_images(image)
+        check_images(image)
         size = (image.shape[2], image.shape[3])
         check_size(size)
         image = image.to(torch.promote_types(image.dtype, torch.float32))
         k = self.feature_channels(size, cbr)
-        snr = told_snr(snr_db, image)
+        header = Header.of(image, snr_db, k // 2)
+        snr = header.snr_db
         rates = torch.full((len(snr),), k, device=snr.device)
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
@@ -203,8 +215,10 @@ class WITT(HubModel):
         symbols, plan = sending.symbols, sending.plan
         if adaptation is not None:
             symbols = adaptation.improve(self, padded, size, sending, snr, rates)
-        symbols = symbols if plan is None else with_map(symbols, plan)
-        header = Header(size, k, snr, classes=None if plan is None else plan.classes)
+        if plan is not None:
+            symbols = with_map(symbols, plan)
+            class_map = SideInformation(plan.classes, symbols=plan.map_uses)
+            header = header.told("class map", class_map)
         return Encoded(torch.view_as_complex(symbols.contiguous()), header)
 
     def encode(
@@ -237,7 +251,7 @@ class WITT(HubModel):
         scale = rounded_scale(scale)
         if self.code is None:
             symbols = unscaled * scale
-        return Encoded(symbols, header._replace(scale=scale))
+        return Encoded(symbols, header.told("scale", SideInformation(scale, SCALE_BITS)))
 
     def decode(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Tensor:
         """Images from received symbols.
@@ -257,7 +271,8 @@ class WITT(HubModel):
             InputError: the symbols do not fit the header, an entry of the header is missing, or
                 `noise_var` is not what an MMSE equaliser leaves of these symbols.
         """
-        size, k, snr, scale, classes = header
+        size, k, snr = header.size, 2 * header.rate, header.snr_db
+        scale, classes = header.get("scale"), header.get("class map")
         grid = self.grid(size)
         uses = grid[0] * grid[1] * k // 2
         if symbols.ndim != 2 or symbols.shape[1] != uses or not symbols.is_complex():
@@ -279,8 +294,8 @@ class WITT(HubModel):
         self, symbols: Tensor, header: Header, noise_var: Tensor | None = None
     ) -> Tensor:
         """As `decode`, of symbols and a header that fit, whose pictures may lack unit power."""
-        size, k, snr, scale, classes = header
-        snr = told_snr(snr, symbols)
+        size, k, snr = header.size, 2 * header.rate, told_snr(header.snr_db, symbols)
+        scale, classes = header.get("scale"), header.get("class map")
         grid = self.grid(size)
         if noise_var is None and self.code is not None:
             n0 = 10 ** (-snr[:, None] / 10)
@@ -326,38 +341,6 @@ class WITT(HubModel):
         """
         encoded = self.encode(image, snr_db, cbr, adaptation)
         return self.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
-
-    def carry(
-        self,
-        encoded: Encoded,
-        channel: channels.Channel,
-        snr_db: float | Tensor,
-        *,
-        h: Tensor | None = None,
-        noise: Tensor | None = None,
-        generator: torch.Generator | None = None,
-    ) -> Transmission:
-        """What `forward` does after `encode`; `snr_db` is that of the channel."""
-        symbols, header = encoded
-        out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
-        received, error = channels.receive(channel, out)
-        decoded = self.decode(received, header, error)
-        cbr_sent = symbols.shape[1] / (3 * header.size[0] * header.size[1])
-        return Transmission(decoded, symbols, received, cbr_sent, header.bits)
-
-
-def _check_images(image: Tensor) -> None:
-    """Refuse what is no batch of pictures in [0, 1]."""
-    if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
-        raise InputError(f"images must be (B, 3, H, W), not {tuple(image.shape)}")
-    if not image.is_floating_point():
-        raise InputError(f"images must be floating point in [0, 1], not {image.dtype}")
-    low, high = (float(bound) for bound in image.detach().aminmax())
-    if not -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE:  # NaN too
-        raise InputError(
-            f"images must lie in [0, 1], not from {low:g} to {high:g}: divide levels of 0 to 255 "
-            "by 255"
-        )
 
 
 def create_model(name: str, **overrides: Any) -> WITT:

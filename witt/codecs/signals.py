@@ -8,20 +8,6 @@ from torch import Tensor
 
 from witt.codecs.classified.code import Plan
 from witt.codecs.classified.winding import Shaped
-from witt.codecs.header import Header
-
-
-class Encoded(NamedTuple):
-    """What is sent of pictures.
-
-    symbols: (B, N) complex, unit mean power for each image; within 0.1 % (0.004 dB) where the
-        power is undone before the network, since the transmitter then scales by what the header
-        holds, so that the receiver undoes exactly that.
-    header: what the receiver is told beside them.
-    """
-
-    symbols: Tensor
-    header: Header
 
 
 class Sending(NamedTuple):
@@ -40,20 +26,3 @@ class Sending(NamedTuple):
     def plan(self) -> Plan | None:
         """Of a model with classes."""
         return None if self.shaped is None else self.shaped.plan
-
-
-class Transmission(NamedTuple):
-    """What `WITT.forward` returns.
-
-    image: (B, 3, H, W) reconstruction, not clamped.
-    symbols: (B, N) sent.
-    received: (B, N) after the equaliser, or straight from the channel where there is none.
-    cbr: channel uses over 3·H·W of the original image, counted from what was sent.
-    header_bits: side information for each image, in bits, not among the channel uses.
-    """
-
-    image: Tensor
-    symbols: Tensor
-    received: Tensor
-    cbr: float
-    header_bits: int

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
 import click
 
 from witt.device import DEVICES
-from witt.link.conditions import CHANNELS, FADING, K_FACTOR_DB, Link
+from witt.errors import InputError
+from witt.link.conditions import FADING, K_FACTOR_DB, OURS, Link
 from witt.link.values import Cbr, SnrSpec, as_text, read_cbr, read_snr, read_snrs
+from witt.metrics.metric import Metric, make_metrics
+from witt.registry import CHANNELS, METRICS, Registry
 
 # Every command has it of its own: click keeps the names that it first saw a command with.
 HELP = {"help_option_names": ["-h", "--help"]}
@@ -87,25 +90,76 @@ class CbrListType(_Type):
             self.fail(str(error), param, ctx)
 
 
+class ChannelType(_Type):
+    """A channel: "rayleigh", that of a package, or "file.py:Name:key=value"."""
+
+    name = "channel"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Its name, of a channel that is there and does what a channel must."""
+        return _channel(str(value), self, param, ctx)
+
+
 class ChannelListType(_Type):
-    """Names of channels: "awgn" or "awgn,rayleigh"."""
+    """Channels: "awgn" or "awgn,./mine.py:Impulsive:p=0.05"."""
 
     name = "channel[,channel…]"
-
-    def __init__(self, choices: Iterable[str] = CHANNELS) -> None:
-        self.choices = tuple(choices)
 
     def convert(
         self, value: Any, param: click.Parameter | None, ctx: click.Context | None
     ) -> tuple[str, ...]:
         """Names in the order given; one named twice stays twice."""
-        names = tuple(part.strip().lower() for part in as_text(value).split(","))
-        for name in names:
-            if name not in self.choices:
-                self.fail(
-                    f"{name!r} is not a channel: choose from {', '.join(self.choices)}", param, ctx
-                )
-        return names
+        return tuple(_channel(part, self, param, ctx) for part in as_text(value).split(","))
+
+
+def _channel(
+    text: str, kind: click.ParamType, param: click.Parameter | None, ctx: click.Context | None
+) -> str:
+    name = text.strip()
+    if name.lower() in OURS:
+        return name.lower()
+    try:
+        Link.of(name)
+    except InputError as error:
+        kind.fail(str(error), param, ctx)
+    return name
+
+
+class Registered(click.Option):
+    """An option whose help lists what is there, with the packages that are installed.
+
+    Args:
+        registry: what its values are of.
+    """
+
+    def __init__(self, *args: Any, registry: Registry, **settings: Any) -> None:
+        super().__init__(*args, **settings)
+        self.registry = registry
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """With the names: only now, since it takes time to look for them."""
+        record = super().get_help_record(ctx)
+        if record is None:
+            return None
+        there = f"There are {', '.join(self.registry.names())}, and your own as file.py:Name."
+        shown, default = record[1], ""
+        if "  [" in shown:
+            shown, _, default = shown.rpartition("  [")
+            default = "  [" + default
+        return record[0], f"{shown} {there}{default}"
+
+
+def channel_option(many: bool, help: str) -> Callable[[F], F]:
+    """``--channel``: the parameter ``channel``, names for `make_links`, or one."""
+    return click.option(
+        "--channel",
+        cls=Registered,
+        registry=CHANNELS,
+        type=ChannelListType() if many else ChannelType(),
+        default="awgn",
+        show_default=True,
+        help=help,
+    )
 
 
 def output_option(help: str, default: str | Path | None = None) -> Callable[[F], F]:
@@ -140,13 +194,7 @@ def condition_options(command: F) -> F:
         help="Channel bandwidth ratios: complex channel symbols for each of the 3·H·W pixel "
         "values.",
     )
-    channel = click.option(
-        "--channel",
-        type=ChannelListType(),
-        default="awgn",
-        show_default=True,
-        help="Channels, of awgn, rayleigh and rician.",
-    )
+    channel = channel_option(many=True, help="Channels.")
     return snr(cbr(channel(command)))
 
 
@@ -171,6 +219,47 @@ def weights_option(default: str = "witt_light", more: str = "") -> Callable[[F],
         help="Weights that come with witt (see witt info), a .safetensors file, or a folder of "
         f"witt train or save_pretrained.{more}",
     )
+
+
+class MetricListType(_Type):
+    """Names of metrics: "psnr" or "psnr,ms-ssim,./mine.py:my_metric"."""
+
+    name = "metric[,metric…]"
+
+    def convert(
+        self, value: Any, param: click.Parameter | None, ctx: click.Context | None
+    ) -> tuple[str, ...]:
+        """Names in the order given."""
+        return tuple(part.strip() for part in as_text(value).split(",") if part.strip())
+
+
+def metric_options(command: F) -> F:
+    """``--metric`` and ``--no-ms-ssim``: `metric` and `with_ms_ssim`, for `chosen_metrics`."""
+    metric = click.option(
+        "--metric",
+        cls=Registered,
+        registry=METRICS,
+        type=MetricListType(),
+        default="psnr,ms-ssim",
+        show_default=True,
+        help="What to measure.",
+    )
+    shorthand = click.option(
+        "--ms-ssim/--no-ms-ssim",
+        "with_ms_ssim",
+        default=True,
+        help="--no-ms-ssim leaves MS-SSIM out, which takes about half of the time on a CPU.",
+    )
+    return metric(shorthand(command))
+
+
+def chosen_metrics(names: Sequence[str], with_ms_ssim: bool) -> tuple[Metric, ...]:
+    """The metrics of `metric_options`.
+
+    Raises:
+        InputError: as of `make_metrics`.
+    """
+    return make_metrics([name for name in names if with_ms_ssim or name != "ms-ssim"])
 
 
 def adapt_option(command: F) -> F:
@@ -266,9 +355,13 @@ def make_links(
     if fading is None:
         fading = "fast" if coherence is None else "block"
     k_factor = K_FACTOR_DB if k_factor_db is None else k_factor_db + 0.0  # no -0
-    links = [Link(name, fading, coherence, k_factor) for name in dict.fromkeys(names)]
-    if not any(link.fades for link in links) and (fading == "block" or coherence is not None):
-        warnings.warn("AWGN does not fade: --fading and --coherence are not used", stacklevel=2)
-    if k_factor_db is not None and "rician" not in names:
+    links = [Link.of(name, fading, coherence, k_factor) for name in dict.fromkeys(names)]
+    if not any(link.is_ours and link.fades for link in links) and (
+        fading == "block" or coherence is not None
+    ):
+        mine = [link for link in links if not link.is_ours]
+        why = f"{mine[0]} says itself how it fades" if mine else "AWGN does not fade"
+        warnings.warn(f"{why}: --fading and --coherence are not used", stacklevel=2)
+    if k_factor_db is not None and not any(link.channel == "rician" for link in links):
         warnings.warn("--k-factor is for the rician channel only: it is not used", stacklevel=2)
     return links

@@ -12,14 +12,16 @@ from click.core import ParameterSource
 from witt.commands.options import (
     HELP,
     CbrListType,
-    ChannelListType,
+    Registered,
     SnrType,
+    channel_option,
     device_option,
     output_option,
     profile_option,
 )
 from witt.errors import InputError
 from witt.link.values import SnrSpec
+from witt.registry import LOSSES
 
 if TYPE_CHECKING:
     from witt.training.config import TrainConfig
@@ -81,12 +83,14 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     show_default="1/48 to 1/8, or what the preset has",
     help="CBRs; one named twice is drawn twice as often.",
 )
-@click.option("--channel", type=ChannelListType(), default="awgn", help="Channels, taken in turn.")
+@channel_option(many=True, help="Channels, taken in turn.")
 @click.option(
     "--loss",
-    type=click.Choice(["mse", "ms-ssim"]),
+    cls=Registered,
+    registry=LOSSES,
     default="mse",
-    help="What is minimised: the squared error, or 1 − MS-SSIM.",
+    metavar="LOSS",
+    help="What is minimised: mse, the squared error, or ms-ssim, 1 − MS-SSIM.",
 )
 @profile_option(
     "ours",

@@ -19,6 +19,7 @@ over channels, where the networks are tuned for the picture too.
 from __future__ import annotations
 
 import math
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -28,7 +29,6 @@ import torch
 from torch import Tensor
 
 import channels
-from channels.base import complex_normal
 from witt.errors import InputError
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ class Adaptation:
     Args:
         steps: of gradient descent, at least 1.
         channel: whose statistics the transmitter knows; it draws from them.
-        loss: "mse" or "ms-ssim", as of `witt train`; pictures too small for MS-SSIM take "mse".
+        loss: as of `witt train`; pictures too small for MS-SSIM take "mse".
 
     Raises:
         InputError: fewer than one step.
@@ -126,12 +126,8 @@ class Adaptation:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The first arguments of `WITT.receive`, over noise and gains that all pictures share."""
         x, scale = channels.normalise_power(torch.view_as_complex(symbols), uses)
-        gain = None
-        if self.channel.fading:
-            gain = self.channel.sample_gain(
-                1, x.shape[1], dtype=x.dtype, device=x.device, generator=generator
-            ).expand_as(x)
-        noise = complex_normal((1, x.shape[1]), generator=generator)
+        gain, noise = self.channel.draw(1, x.shape[1], dtype=x.dtype, generator=generator)
+        gain = None if gain is None else gain.to(x).expand_as(x)
         out = self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
         y, error = out.y, x.real.new_zeros(1)
         if self.channel.fading or model.code is not None:
@@ -143,7 +139,7 @@ class Adaptation:
         from witt.metrics.quality import WINDOW
         from witt.training.loss import image_terms
 
-        name = self.loss if min(size) >= WINDOW else "mse"
+        name = "mse" if self.loss == "ms-ssim" and min(size) < WINDOW else self.loss
         return image_terms(name, *(x[:, :, : size[0], : size[1]] for x in (received, image)))
 
 
@@ -161,6 +157,17 @@ def _fixed(model: WITT) -> Iterator[None]:
 
 
 def trained_for(training: Mapping[str, Any]) -> str:
-    """The loss of weights, from their record (`load_weights`); "mse" where it does not say."""
+    """The loss of weights, from their record (`load_weights`); "mse" where it does not say.
+
+    Also where it is one that is not here; a warning says so.
+    """
+    from witt.training.loss import make_loss
+
     settings = training.get("config")
-    return settings.get("loss", "mse") if isinstance(settings, Mapping) else "mse"
+    loss = settings.get("loss", "mse") if isinstance(settings, Mapping) else "mse"
+    try:
+        make_loss(str(loss))
+    except InputError as error:
+        warnings.warn(f"what the weights were trained for is not here: {error}", stacklevel=2)
+        return "mse"
+    return str(loss)

@@ -11,9 +11,8 @@ import torch
 from torch import Tensor
 
 import channels
-from witt.codecs.header import SCALE_BITS
 from witt.codecs.model import WITT
-from witt.codecs.signals import Transmission
+from witt.contract import SCALE_BITS, SideInformation, Transmission
 from witt.errors import InputError
 from witt.link.adaptation import Adaptation
 from witt.link.profiles import Profile
@@ -63,7 +62,8 @@ def transmit_as(
         normalised = channels.normalise_power(unscaled.reshape(1, -1))
         symbols = normalised.x.reshape(unscaled.shape)
         if model.sends_scale:
-            header = header._replace(scale=normalised.scale.expand(len(image), 1))
+            scale = normalised.scale.expand(len(image), 1)
+            header = header.told("scale", SideInformation(scale))
             header_bits -= SCALE_BITS
     else:
         symbols, header = model.encode(image, snr_db, cbr)
@@ -71,10 +71,12 @@ def transmit_as(
         symbols = pair_halves(symbols)
         noise = None if noise is None else pair_halves(noise)
     if profile.no_csi and channel.fading:
-        if h is None:
-            h = channel.sample_gain(
+        if h is None or noise is None:
+            drawn = channel.draw(
                 *symbols.shape, dtype=symbols.dtype, device=symbols.device, generator=generator
             )
+            h = drawn[0] if h is None else h
+            noise = drawn[1] if noise is None else noise
         h = h.abs()
     out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
     received, error = out.y, None

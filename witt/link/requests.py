@@ -8,14 +8,11 @@ from __future__ import annotations
 import re
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import channels
 from witt.codecs.model import WITT
-
-if TYPE_CHECKING:
-    from witt.link.conditions import Link
+from witt.link.conditions import Link
+from witt.registry import parse, short
 
 NAMES = {"awgn": "AWGN", "rayleigh": "Rayleigh", "rician": "Rician"}
 
@@ -77,7 +74,7 @@ def trained_channels(training: Mapping[str, Any]) -> tuple[set[str], bool]:
         settings = record.get("config")
         listed = settings.get("channel") if isinstance(settings, Mapping) else None
         if isinstance(listed, (list, tuple)):
-            names |= {str(name) for name in listed} & set(NAMES)
+            names |= {str(name) for name in listed}
         elif isinstance(words := record.get("channel"), str):
             names |= set(re.findall("|".join(NAMES), words.lower()))
             exact = False
@@ -100,16 +97,19 @@ def _other_channels(name: str, links: Sequence[Link], training: Mapping[str, Any
     known, exact = trained_channels(training)
     if not known:
         return
+    names = {short(parse(text).target): text for text in known}
+    told = " and ".join(sorted(NAMES.get(each, short(each)) for each in known))
     for link in links:
-        # As `witt train` has them: one gain a symbol.
-        usual = replace(
-            link, fading="fast", coherence=None, k_factor_db=channels.Rician().k_factor_db
-        )
-        if link.channel not in known:
-            told = " and ".join(NAMES[each] for each in NAMES if each in known)
+        mine = short(parse(link.channel).target)
+        if mine not in names:
             yield f"{link} is a channel that {name} was not trained for: it knows {told}"
-        elif exact and str(link) != str(usual):
-            yield f"{link} is a channel that {name} was not trained for: it knows {usual}"
+        elif exact and link.is_ours:
+            usual = [str(Link.of(text)) for text in sorted(known) if parse(text).target == mine]
+            if str(link) not in usual:
+                yield (
+                    f"{link} is a channel that {name} was not trained for: "
+                    f"it knows {' and '.join(usual)}"
+                )
 
 
 def _needed(model: WITT, size: tuple[int, int], cbr: float) -> list[str]:

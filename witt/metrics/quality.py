@@ -136,6 +136,11 @@ def ms_ssim(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> MsSs
     return MsSsim(value, 10 * torch.log10(1 / (1 - value)), variant)
 
 
+def ms_ssim_db(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> Tensor:
+    """The MS-SSIM in dB, ``(B,)``: `ms_ssim` without what else it says."""
+    return ms_ssim(image, reference, eight_bit=eight_bit).db
+
+
 def _choose_variant(side: int) -> tuple[int, int, str]:
     """The number of scales, the window and the name for a shorter side."""
     if side < SMALLEST_WINDOW:
@@ -166,7 +171,7 @@ def _plane_ms_ssim(x: Tensor, y: Tensor, scales: int, window: int) -> Tensor:
     for scale, weight in enumerate(weights, start=1):
         last = scale == scales
         # A K1 this large makes the luminance term exactly 1 and leaves the contrast-structure cs.
-        similarity = _mean_ssim(x, y, window, 0.01 if last else 1e9)
+        similarity = mean_ssim(x, y, window, 0.01 if last else 1e9)
         result = result * similarity.relu() ** weight
         if not last:
             padding = (x.shape[-2] % 2, x.shape[-1] % 2)
@@ -174,7 +179,7 @@ def _plane_ms_ssim(x: Tensor, y: Tensor, scales: int, window: int) -> Tensor:
     return result
 
 
-def _mean_ssim(x: Tensor, y: Tensor, window: int, k1: float) -> Tensor:
+def mean_ssim(x: Tensor, y: Tensor, window: int, k1: float) -> Tensor:
     """SSIM of ``(1, 1, H, W)`` levels, ``(1,)``: the mean over bands that overlap by a window."""
     lines = x.shape[2] - window + 1  # of the map
     step = max(MOST_PIXELS // x.shape[3], 1)

@@ -16,8 +16,8 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from witt.codecs.classified.framing import with_map
-from witt.codecs.header import rounded_scale, rounded_snr
 from witt.codecs.model import WITT
+from witt.contract import rounded_scale, rounded_snr
 from witt.errors import InputError
 from witt.files import write_bytes
 from witt.report import to_json
@@ -141,7 +141,7 @@ def export_onnx(
     with torch.no_grad():
         encoded = model.encode(image, snr_db, cbr)
     header, sent = encoded.header, torch.view_as_real(encoded.symbols)
-    entries = {"scale": header.scale, "classes": header.classes}
+    entries = {"scale": header.get("scale"), "classes": header.get("class map")}
     told = {name: value for name, value in entries.items() if value is not None}
     made: list[tuple[str, nn.Module, dict[str, Tensor], dict[str, Tensor]]]
     graph: nn.Module = EncoderGraph(model, size, k)
@@ -149,7 +149,7 @@ def export_onnx(
 
     noise_var = None
     taken = {"symbols": sent, "snr_db": snr_db, **told}
-    if header.classes is not None:
+    if header.get("class map") is not None:
         taken["noise_var"] = noise_var = torch.rand(sent.shape[:2], generator=generator)
     with torch.no_grad():
         received = model.reconstruct(encoded.symbols, header, noise_var)

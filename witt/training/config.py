@@ -11,16 +11,12 @@ from typing import Any
 
 import torch
 
-import channels
 from witt.errors import InputError
+from witt.link.conditions import Link
 from witt.link.profiles import PROFILES
+from witt.registry import CHANNELS
+from witt.training.loss import make_loss
 
-CHANNELS: dict[str, type[channels.Channel]] = {
-    "awgn": channels.AWGN,
-    "rayleigh": channels.Rayleigh,
-    "rician": channels.Rician,
-}
-LOSSES = ("mse", "ms-ssim")
 PRECISIONS = ("auto", "fp32", "bf16")
 FIRST = 0.5  # of a run that has `snr_first`
 
@@ -44,8 +40,8 @@ class TrainConfig:
         snr_first: (low, high) in dB of a uniform draw in the first half of the run, in place of
             `snr`: a network learns to send pictures sooner with little noise.
         cbr: fractions as text ("1/16"); one named twice is drawn twice as often.
-        channel: names; the images of a run cross them in turn.
-        loss: "mse" or "ms-ssim".
+        channel: names, or file.py:Name; the images of a run cross them in turn.
+        loss: "mse", "ms-ssim", or one of your own, as for `witt.training.loss.make_loss`.
         profile: "ours", or "published" for the published way to train.
         steps: length of the run in steps.
         minutes: length of the run in minutes; with both, what comes first ends it.
@@ -149,12 +145,10 @@ class TrainConfig:
         if not self.cbr or not all(0 < value <= 1 for value in self.cbr_values):
             raise InputError(f"--cbr must be above 0 and at most 1, not {','.join(self.cbr)}")
         if not self.channel:
-            raise InputError(f"--channel: choose from {', '.join(CHANNELS)}")
+            raise InputError(f"--channel: choose from {', '.join(CHANNELS.names())}")
         for name in self.channel:
-            if name not in CHANNELS:
-                raise InputError(f"unknown channel {name!r}; choose from {', '.join(CHANNELS)}")
-        if self.loss not in LOSSES:
-            raise InputError(f"unknown loss {self.loss!r}; choose from {', '.join(LOSSES)}")
+            Link.of(name)
+        make_loss(self.loss)
         if self.profile not in PROFILES:
             raise InputError(f"unknown profile {self.profile!r}; choose from {', '.join(PROFILES)}")
         if self.precision not in PRECISIONS:

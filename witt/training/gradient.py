@@ -13,10 +13,11 @@ from torch import Tensor, nn
 import channels
 from witt.codecs.config import channels_for_cbr
 from witt.codecs.model import WITT
+from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import OURS, PROFILES, Profile
-from witt.training.config import CHANNELS, TrainConfig, uses_bf16
-from witt.training.loss import LOSS_SCALE, image_terms, loss_of_mean
+from witt.training.config import TrainConfig, uses_bf16
+from witt.training.loss import image_terms, make_loss
 from witt.training.objective import Conditions, Draws, draw_images, send
 from witt.training.processes import Processes
 from witt.training.published import draw_snr, published_terms
@@ -31,7 +32,7 @@ class Objective(nn.Module):
     Args:
         model: both ends.
         over: channels.
-        loss: "mse" or "ms-ssim".
+        loss: as for `witt.training.loss.make_loss`.
         bf16: as in `send`.
         profile: how the images are sent and compared.
     """
@@ -107,7 +108,7 @@ class Gradient:
         self.config, self.model, self.processes = config, model, processes
         self.profile = PROFILES[config.profile]
         self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
-        self.over = [CHANNELS[name]() for name in config.channel]
+        self.over = [Link.of(name).module() for name in config.channel]
         self._replay: Replay | None = None
         self._ahead: dict[int, Draws] = {}
         self.progress = 1.0
@@ -176,9 +177,10 @@ class Gradient:
         """The gradient of the loss from that of the mean of the terms."""
         config = self.config
         mean = self.processes.mean(mean)
-        geometric = config.loss == "mse" and self.profile == OURS
-        loss = float(loss_of_mean(config.loss, mean) if self.profile == OURS else mean)
-        scale = LOSS_SCALE[config.loss] * (loss if geometric else 1.0)
+        minimised = make_loss(config.loss)
+        geometric = minimised.geometric and self.profile == OURS
+        loss = float(minimised.of_mean(mean) if self.profile == OURS else mean)
+        scale = minimised.scale * (loss if geometric else 1.0)
         gradients = [p.grad for p in self.model.parameters() if p.grad is not None]
         torch._foreach_mul_(gradients, scale)
         return Seen(loss, snr_db, received)

@@ -62,7 +62,7 @@ def train(
             if len(counts) > 1:
                 raise InputError(f"--data: the machines have {counts} pictures, not the same ones")
         silent = not processes.first
-        figure = "PSNR" if config.loss == "mse" else "MS-SSIM"
+        figure = {"mse": "PSNR", "ms-ssim": "MS-SSIM"}.get(config.loss, "Loss, −10·log10,")
         with (
             Bar(figure, terminal=terminal, silent=silent) as bar,
             Records(out, tensorboard, run.step, silent=silent) as records,
@@ -159,6 +159,8 @@ def _introduction(run: Run) -> list[str]:
         lines.append("loss: 1 − MS-SSIM with the published 4 scales")
     elif config.loss == "ms-ssim":
         lines.append(f"loss: 1 − MS-SSIM with {ms_ssim_scales(config.crop)} of its 5 scales")
+    elif config.loss != "mse":
+        lines.append(f"loss: {config.loss}; validation is by PSNR")
     if config.compile and not run.step:
         lines.append("the first step compiles the network, which takes minutes on a CPU")
     return lines

@@ -9,7 +9,6 @@ import torch
 from torch import Tensor
 
 import channels
-from channels.base import complex_normal
 from witt.codecs.model import WITT
 
 
@@ -91,8 +90,9 @@ def draw_images(
         if waves is not generator:
             waves.manual_seed(seed * 1_000_003 + n)
         channel = over[n % len(over)]
-        gains.append(channel.sample_gain(1, symbols, device=device, generator=waves))
-        noises.append(complex_normal((1, symbols), device=device, generator=waves))
+        gain, noise = channel.draw(1, symbols, device=device, generator=waves)
+        gains.append(noise.new_ones(1, 1) if gain is None else gain)
+        noises.append(noise)
     width = max(gain.shape[1] for gain in gains)
     snrs, rates = (torch.cat(values) for values in zip(*at, strict=True))
     h = torch.cat([gain.expand(1, width) for gain in gains])

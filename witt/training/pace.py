@@ -4,16 +4,34 @@ from __future__ import annotations
 
 import math
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
+from torch.optim import Optimizer
+
+from witt.training.config import TrainConfig
 from witt.training.progress import Bar
 from witt.training.records import Records
-
-if TYPE_CHECKING:
-    from witt.training.run import Run
+from witt.training.watch import FiniteWatch
 
 LOG_STEPS = 20
 BAR_SECONDS = 0.5
+
+
+class Followed(Protocol):
+    """What is looked at of a run (`witt.training.run.Run`)."""
+
+    config: TrainConfig
+    step: int
+    seconds: float
+    pixels: int
+    figure: str
+    finite: FiniteWatch
+    optimizers: list[Optimizer]
+
+    @property
+    def progress(self) -> float: ...
+
+    def speed(self, images_per_s: float) -> dict[str, float]: ...
 
 
 class Pace:
@@ -23,7 +41,7 @@ class Pace:
         run: what is followed.
     """
 
-    def __init__(self, run: Run) -> None:
+    def __init__(self, run: Followed) -> None:
         self.run, self.smoothed = run, math.nan
         self.recent: list[float] = []
         self.since = self.shown = time.monotonic()

@@ -21,6 +21,7 @@ from witt.link.profiles import Profile
 from witt.metrics.published import ms_ssim_published, published_window
 from witt.nn.layers import ModNet
 from witt.training.config import TrainConfig
+from witt.training.loss import OUR_LOSSES
 
 
 def check_published(config: TrainConfig, model: ModelConfig) -> None:
@@ -40,6 +41,9 @@ def check_published(config: TrainConfig, model: ModelConfig) -> None:
             "pictures share their symbols"
         )
     integer_snrs(config.snr, config.snr_is_range)
+    if config.loss not in OUR_LOSSES:
+        known = " or ".join(OUR_LOSSES)
+        raise InputError(f"--profile published minimises {known}, not {config.loss}")
     if config.loss == "ms-ssim" and published_window(config.crop) is None:
         raise InputError(f"--loss ms-ssim --profile published: --crop {config.crop} is below 24")
 

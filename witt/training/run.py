@@ -68,9 +68,8 @@ class Run:
         self.profile = PROFILES[config.profile]
         detach_modnets(model, self.profile)
         self.finite, self.stall = FiniteWatch(), StallWatch()
-        self.figure, self.best_db = (
-            ("psnr_db", BEST_PSNR_DB) if config.loss == "mse" else ("ms_ssim_db", BEST_MS_SSIM_DB)
-        )
+        figures = {"mse": ("psnr_db", BEST_PSNR_DB), "ms-ssim": ("ms_ssim_db", BEST_MS_SSIM_DB)}
+        self.figure, self.best_db = figures.get(config.loss, ("loss_db", BEST_PSNR_DB))
         if config.compile:
             compile_blocks(model)
 

@@ -12,10 +12,11 @@ from torch import Tensor
 
 from witt.codecs.model import WITT
 from witt.errors import InputError
+from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import OURS, Profile
 from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, SMALLEST_WINDOW, ms_ssim, psnr
-from witt.training.config import CHANNELS, TrainConfig
+from witt.training.config import TrainConfig
 from witt.training.pictures import Pictures, content_hash
 
 CROP = 256  # side of the middle of a picture that is looked at
@@ -165,7 +166,7 @@ def validate(
     scores = Scores({}, {})
     for point in at:
         generator = torch.Generator().manual_seed(0)
-        channel = CHANNELS[point.channel]()
+        channel = Link.of(point.channel).module()
         cbr = float(Fraction(point.cbr)) if model.config.rate_adaptive else None
         quality, similarity = [], []
         for batch in batches:

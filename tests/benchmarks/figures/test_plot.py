@@ -12,14 +12,21 @@ from PIL import Image
 
 from benchmarks.commands.plot import command
 from benchmarks.figures.curves import Chart, charts, file_names, groups, psnr_of_mean_mse
-from benchmarks.figures.labels import condensed, is_fixed_mode, scheme_label, without_mode
 from benchmarks.figures.plot import FIXED, draw, paper_style
 from benchmarks.figures.published import published_curves
-from benchmarks.sweep.measure import Row
+from benchmarks.labels import condensed, is_fixed_mode, scheme_label, without_mode
+from benchmarks.sweep.measure import Row, columns
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.metrics.metric import MS_SSIM, PSNR
 from witt.pictures.finding import find_images
+
+
+def row_of(*values: float) -> Row:
+    """PSNR, MS-SSIM, that in dB and as published, channel uses and CBR."""
+    return dict(zip(columns([PSNR, MS_SSIM]), values, strict=True))
+
 
 NAN = math.nan
 AWGN = Link()
@@ -59,12 +66,14 @@ def make(tmp_path: Path) -> Make:
     ) -> Results:
         sha256 = name if sha256 is None else sha256
         dataset = {"name": name, "pictures": count, "sha256": sha256, "names": None, "sizes": []}
-        results = open_results(tmp_path / file, dataset, 0, True)
+        results = open_results(tmp_path / file, dataset, 0, [PSNR, MS_SSIM])
         points = [(snr, cbr) for snr in snrs for cbr in cbrs]
         for scheme, values in means.items():
             for (snr, cbr), mean in zip(points, values, strict=True):
                 cell = Cell(scheme, link, snr, cbr)
-                rows = [Row(mean + d, 0.9, 10.0 + d, published + d, 5, 0.98 * cbr) for d in (-1, 1)]
+                rows = [
+                    row_of(mean + d, 0.9, 10.0 + d, published + d, 5, 0.98 * cbr) for d in (-1, 1)
+                ]
                 results.prepare([cell])
                 results.add(cell, 0, rows[-count:], [{}] * count)
         results.save()
@@ -154,7 +163,7 @@ def test_published_psnr_of_cifar_is_by_batches() -> None:
     results = Results(Path("x"), {"dataset": dataset}, {})
     cell = Cell("witt", Link(), 1.0, 1 / 3)
     results.prepare([cell])
-    rows = [Row(30.0, NAN, NAN, NAN, 1, 0.1)] * 1024 + [Row(40.0, NAN, NAN, NAN, 1, 0.1)] * 6
+    rows = [row_of(30.0, NAN, NAN, NAN, 1, 0.1)] * 1024 + [row_of(40.0, NAN, NAN, NAN, 1, 0.1)] * 6
     results.add(cell, 0, rows, [{}] * 1030)
     assert psnr_of_mean_mse(results, cell) == pytest.approx(35.0)
 
@@ -279,7 +288,9 @@ def test_a_caption_tells_what_training_there_was(make: Make) -> None:
     training = {"steps": 13438, "hours": {"1 GPU": 0.283}, "data": "784 photographs"}
     results.declare("witt_light", {"family": "witt_light", "training": training})
     cell = results.cells[0]
-    results.add(cell, 0, [Row(28.0, 0.9, 1.0, 1.0, 5, 0.06)] * 2, [{"warnings": ["too loud"]}] * 2)
+    results.add(
+        cell, 0, [row_of(28.0, 0.9, 1.0, 1.0, 5, 0.06)] * 2, [{"warnings": ["too loud"]}] * 2
+    )
     chart = charts([results])[0]
     label = "witt_light (classified code)"
     assert chart.notes[-2:] == (
@@ -295,7 +306,7 @@ def test_unfinished_cells_are_not_drawn(make: Make) -> None:
     results = make()
     cell = Cell("witt_base", Link(), 20.0, 1 / 16)
     results.prepare([cell])
-    results.add(cell, 0, [Row(40.0, 0.9, 10.0, 9.0, 5, 1 / 16)], [{}])
+    results.add(cell, 0, [row_of(40.0, 0.9, 10.0, 9.0, 5, 1 / 16)], [{}])
     (drawn,) = lines(charts([results])[0])
     assert drawn[0].get_xdata().tolist() == [1, 4, 7]
 

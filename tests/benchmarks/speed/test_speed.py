@@ -17,7 +17,7 @@ from benchmarks.speed.measure import PRODUCTS, interleaved, make_pair, peak_memo
 @pytest.mark.parametrize("window", [2, 4])
 def test_plain_is_ours(size: tuple[int, int], window: int) -> None:
     """Pictures and gradients, with maps that are whole windows and maps that are not."""
-    pair = make_pair(replace(QUICK, window=window), size)
+    pair = make_pair(replace(QUICK, window=window), size, batch=2)
     gradients = []
     for model in (pair.plain, pair.ours):
         image = pair.send(model)
@@ -73,7 +73,7 @@ def test_command(tmp_path: Path) -> None:
         # Other names differ from one kind of processor to the next.
         listed = sum(t["share"] for t in entry["operators"] if t["operator"] in PRODUCTS)
         assert 0 < listed <= entry["products"] + 1e-9
-    assert "tiny 24x16 training step: ours" in result.output
+    assert "tiny, 2 of 24x16, training step: ours" in result.output
 
 
 def test_what_was_measured_is_in_the_file_of_a_run_cut_off(

@@ -23,7 +23,7 @@ from tests.witt.tiny import (
     tiny_config,
 )
 from witt.codecs.config import PRESETS
-from witt.codecs.header import Header
+from witt.contract import Header, SideInformation
 
 # Every registered model
 
@@ -158,7 +158,11 @@ def test_no_noise_level_means_awgn() -> None:
     y, scale = cn(2, 24, seed=0), torch.tensor([[0.5], [2.0]], dtype=torch.float64)
     snr_db = torch.tensor([-2.0, 10.0], dtype=torch.float64)
     n0 = 10 ** (-snr_db[:, None] / 10)
-    header = Header((8, 12), 8, snr_db, scale, torch.ones(2, 2, 3).long())
+    told = {
+        "scale": SideInformation(scale, 16),
+        "class map": SideInformation(torch.ones(2, 2, 3).long()),
+    }
+    header = Header((8, 12), 4, snr_db, told)
     plain = model.decode(y, header)
     explicit = model.decode(y / (1 + n0), header, n0 / (1 + n0))
     torch.testing.assert_close(plain, explicit)
@@ -169,15 +173,15 @@ def test_header() -> None:
     image = picture(2, 8, 8)
     plain, scaled = tiny(2), tiny(2, sends_scale=True)
     assert (plain.header_bits, scaled.header_bits) == (56, 72)
-    assert plain.encode(image, 10.0).header.scale is None
-    scale = scaled.encode(image, 10.0).header.scale
+    assert plain.encode(image, 10.0).header.get("scale") is None
+    scale = scaled.encode(image, 10.0).header.get("scale")
     assert scale is not None
     assert torch.equal(scale, scale.half().double())
     assert scaled(image, channels.AWGN(), 10.0, generator=seeded()).header_bits == 72
 
 
 def test_refuses_to_decode_without_the_scale() -> None:
-    model, header = tiny(2, sends_scale=True), Header((8, 8), 8, torch.tensor([10.0]))
+    model, header = tiny(2, sends_scale=True), Header((8, 8), 4, torch.tensor([10.0]))
     with pytest.raises(witt.InputError, match="tiny sends its power scale: the header has none"):
         model.decode(cn(1, 16, seed=0), header)
 
@@ -192,7 +196,7 @@ def test_refuses_snr(snr_db: Any) -> None:
     with pytest.raises(witt.InputError, match=r"SNR must be|snr_db must be"):
         model.encode(image, snr_db)
     with pytest.raises(witt.InputError, match=r"SNR must be|snr_db must be"):
-        model.decode(cn(2, 4, seed=0), Header((4, 4), 8, snr_db))
+        model.decode(cn(2, 4, seed=0), Header((4, 4), 4, snr_db))
 
 
 @pytest.mark.parametrize(
@@ -214,7 +218,7 @@ def test_refuses_images(image: Tensor) -> None:
 @pytest.mark.parametrize("symbols", [torch.zeros(1, 16), cn(1, 15, seed=0), cn(16, seed=0)])
 def test_refuses_symbols(symbols: Tensor) -> None:
     with pytest.raises(witt.InputError, match="16 complex symbols an image are expected for 8x8"):
-        tiny(2).decode(symbols, Header((8, 8), 8, torch.tensor([10.0])))
+        tiny(2).decode(symbols, Header((8, 8), 4, torch.tensor([10.0])))
 
 
 # Numerics

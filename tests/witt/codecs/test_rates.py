@@ -20,8 +20,8 @@ from tests.witt.tiny import (
     seeded,
     tiny,
 )
-from witt.codecs.header import Header
 from witt.codecs.network import condition_vector
+from witt.contract import Header, SideInformation
 
 # Symbols
 
@@ -33,7 +33,7 @@ def test_symbols_pair_adjacent_features_at_unit_power(cbr: float | None) -> None
     k = model.feature_channels((8, 12), cbr)
     assert k == (8 if cbr is None else 6)
     symbols_of, header = model.encode(image, 3.0, cbr)
-    assert header.scale is not None
+    assert header.get("scale") is not None
     snr_db, count = torch.full((2,), 3.0).double(), torch.full((2,), k).double()
     features = model.encoder(image, condition_vector(model.config, snr_db, count))
     power = symbols_of.abs().square().mean(1)
@@ -46,7 +46,7 @@ def test_symbols_pair_adjacent_features_at_unit_power(cbr: float | None) -> None
         factor = (symbols[0] / pairs[0]).detach()
         torch.testing.assert_close(symbols / factor, torch.tensor(pairs, dtype=symbols.dtype))
         assert abs(factor.imag) < 1e-9
-        assert factor.real.item() == pytest.approx(header.scale[b].item(), rel=2**-11)
+        assert factor.real.item() == pytest.approx(header.get("scale")[b].item(), rel=2**-11)
 
 
 def test_unsent_features_are_zero_and_each_image_has_its_rate() -> None:
@@ -67,7 +67,8 @@ def test_receiver_puts_symbols_back() -> None:
     symbols = cn(1, 12, seed=0)
     seen: list[Tensor] = []
     model.decoder.register_forward_pre_hook(lambda _, args: seen.append(args[0]))
-    model.decode(symbols, Header((8, 12), k, torch.tensor([4.0]), torch.ones(1, 1).double()))
+    scale = SideInformation(torch.ones(1, 1).double(), 16)
+    model.decode(symbols, Header((8, 12), k // 2, torch.tensor([4.0]), {"scale": scale}))
     (features,) = seen
     assert features.shape == (1, 2, 3, 8)
     for token in range(6):
@@ -83,10 +84,10 @@ def test_class_map_has_its_place_among_the_symbols() -> None:
     """Features and map fill the channel uses; the map says what the receiver needs, no more."""
     model, image = tiny(2, **FULL), picture(2, 32, 48)
     symbols, header = model.encode(image, 13.0)
-    assert header.classes is not None
-    assert header.classes.unique().numel() == 3
+    assert header.get("class map") is not None
+    assert header.get("class map").unique().numel() == 3
     k = torch.tensor([8, 8])
-    plan = model.code.plan(header.classes, torch.full((2,), 13.0), k)  # type: ignore[union-attr]
+    plan = model.code.plan(header.get("class map"), torch.full((2,), 13.0), k)  # type: ignore[union-attr]
     assert (plan.uses + plan.map_uses).tolist() == [model.channel_uses((32, 48))] * 2
     assert (symbols != 0).all()
     torch.testing.assert_close(symbols.abs().square().mean(1), torch.ones(2).double())
@@ -99,7 +100,10 @@ def test_class_map_has_its_place_among_the_symbols() -> None:
 
 @pytest.mark.parametrize("classes", [None, torch.zeros(1, 2, 2).long()])
 def test_refuses_to_decode_without_the_class_map(classes: Tensor | None) -> None:
-    header = Header((8, 12), 8, torch.tensor([4.0]), torch.ones(1, 1), classes)
+    told = {"scale": SideInformation(torch.ones(1, 1), 16)}
+    if classes is not None:
+        told["class map"] = SideInformation(classes)
+    header = Header((8, 12), 4, torch.tensor([4.0]), told)
     with pytest.raises(witt.InputError, match=r"tiny sends a class map: .* 2x3 tokens"):
         tiny(2, **FULL).decode(cn(1, 24, seed=0), header)
 

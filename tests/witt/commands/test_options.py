@@ -93,10 +93,8 @@ def test_bad_cbr(text: str) -> None:
 
 def test_channels() -> None:
     assert ChannelListType().convert("AWGN, rayleigh", None, None) == ("awgn", "rayleigh")
-    with pytest.raises(click.BadParameter, match="'laser' is not a channel: choose from awgn"):
+    with pytest.raises(click.BadParameter, match="unknown channel 'laser': choose from awgn"):
         ChannelListType().convert("awgn,laser", None, None)
-    with pytest.raises(click.BadParameter, match="'rician'"):
-        ChannelListType(("awgn",)).convert("rician", None, None)
 
 
 def test_device(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -76,7 +76,7 @@ def test_fading_is_as_trained() -> None:
             ({"awgn", "rician"}, False),
         ),
         ({"config": {"channel": "awgn"}}, (set(), True)),
-        ({"config": {"channel": ["laser"]}, "before": {"steps": 0}}, (set(), True)),
+        ({"config": {"channel": ["laser"]}, "before": {"steps": 0}}, ({"laser"}, True)),
         ({"config": None, "before": "a run before"}, (set(), True)),
         ({}, (set(), True)),
     ],

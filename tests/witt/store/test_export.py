@@ -53,8 +53,8 @@ def test_graphs_do_what_the_model_does() -> None:
         sent, scaled, told = EncoderGraph(model, size, k)(image, snr_db)
         received = DecoderGraph(model, size, k)(sent, snr_db, noise_var, scaled, told)
     torch.testing.assert_close(sent, torch.view_as_real(symbols), atol=1e-5, rtol=0)
-    torch.testing.assert_close(scaled, header.scale, atol=0, rtol=2**-10)
-    assert torch.equal(told, header.classes)
+    torch.testing.assert_close(scaled, header.get("scale"), atol=0, rtol=2**-10)
+    assert torch.equal(told, header.get("class map"))
     torch.testing.assert_close(received, expected, atol=1e-4, rtol=0)
 
 
@@ -73,10 +73,10 @@ def test_files_do_what_the_model_does(tmp_path: Path) -> None:
     snr = np.array([snr_db], np.float32)
     sent, scaled, told = sessions[0].run(None, {"image": image.numpy(), "snr_db": snr})
     np.testing.assert_allclose(sent, torch.view_as_real(symbols).numpy(), atol=1e-5)
-    np.testing.assert_allclose(scaled, header.scale.numpy(), rtol=2**-10)
+    np.testing.assert_allclose(scaled, header.get("scale").numpy(), rtol=2**-10)
     taken = {"symbols": sent, "snr_db": snr, "noise_var": noise_var.numpy(), "scale": scaled}
     taken["classes"] = told
-    assert np.array_equal(told, header.classes)
+    assert np.array_equal(told, header.get("class map"))
     (received,) = sessions[1].run(None, taken)
     assert received.shape == (1, 3, *size)
     np.testing.assert_allclose(received, expected.numpy(), atol=1e-4)

@@ -252,7 +252,7 @@ def test_symbols_are_the_features() -> None:
     with torch.inference_mode():
         symbols, header = build(state, config_of(TINY)).encode(image, 7.0)
     features = encode(state, TINY, image, 7.0).reshape(2, -1, 2)
-    sent = torch.view_as_real(symbols) / header.scale[:, :, None]
+    sent = torch.view_as_real(symbols) / header.get("scale")[:, :, None]
     torch.testing.assert_close(sent, features, rtol=0, atol=1e-12)
     power = symbols.abs().square().mean(dim=1)
     torch.testing.assert_close(power, torch.ones_like(power), rtol=1e-3, atol=0)

@@ -15,10 +15,10 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from channels.base import complex_normal
 from witt.codecs.config import channels_for_cbr
 from witt.codecs.model import WITT
-from witt.training.config import CHANNELS, TrainConfig
+from witt.link.conditions import Link
+from witt.training.config import TrainConfig
 from witt.training.gpu.passes import FastWITT, Lines
 from witt.training.gpu.pictures import Crops
 from witt.training.gradient import Objective
@@ -74,7 +74,7 @@ class Step:
         self.device = crops.pixels.device
         self.on_gpu = self.device.type == "cuda"
         self.generator = torch.Generator(self.device)
-        self.over = [CHANNELS[name]() for name in config.channel]
+        self.over = [Link.of(name).module() for name in config.channel]
         most = max(channels_for_cbr(c, model.config.stride) for c in config.cbr_values)
         self.symbols = model.tokens((config.crop, config.crop)) * most // 2
         self.snr_db = torch.zeros(config.batch, device=self.device)
@@ -161,13 +161,13 @@ class Step:
         batch, n = self.config.batch, self.symbols
         fading = any(channel.fading for channel in self.over)
         h = torch.ones(batch, n if fading else 1, dtype=torch.complex64, device=self.device)
+        noise = torch.empty(batch, n, dtype=torch.complex64, device=self.device)
         for i, channel in enumerate(self.over):
-            mine = h[i :: len(self.over)]
-            if channel.fading:
-                mine.copy_(
-                    channel.sample_gain(len(mine), n, device=self.device, generator=self.generator)
-                )
-        noise = complex_normal((batch, n), device=self.device, generator=self.generator)
+            mine = noise[i :: len(self.over)]
+            gain, drawn = channel.draw(len(mine), n, device=self.device, generator=self.generator)
+            mine.copy_(drawn)
+            if gain is not None:
+                h[i :: len(self.over)].copy_(gain)
         return Draws(self.snr_db, self.k, h, noise)
 
     # The graph

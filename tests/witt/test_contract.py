@@ -1,6 +1,7 @@
 """What the receiver is told: rounded before anything follows from it, and all that it needs."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -9,8 +10,8 @@ import torch
 import channels
 import witt
 from tests.witt.tiny import FULL, cn, every_channel, every_kind, picture, seeded, tiny
-from witt.codecs.header import Header, rounded_snr
 from witt.codecs.received import check_received, unshrunk
+from witt.contract import Header, rounded_snr
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,7 @@ def test_both_ends_work_from_what_the_header_holds(entries: dict[str, Any], snr_
     model, image = tiny(2, **entries), picture(2, 16, 24)
     symbols, header = model.encode(image, snr_db)
     assert torch.equal(header.snr_db, rounded_snr(torch.full((2,), snr_db).double()))
-    again = header._replace(snr_db=(header.snr_db * 256).short().double() / 256)  # by 16 bits
+    again = replace(header, snr_db=(header.snr_db * 256).short().double() / 256)  # 16 bits
     assert torch.equal(model.decode(symbols, header), model.decode(symbols, again))
     rounded = model.encode(image, float(header.snr_db[0]))
     assert torch.equal(symbols, rounded.symbols)
