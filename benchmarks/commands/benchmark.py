@@ -38,8 +38,8 @@ from witt.report import console, number, plain, table
 
 EPILOG = """\b
 Examples:
-  witt benchmark --dataset kodak --schemes witt_light,linear,hevc+ldpc,hevc+capacity -o kodak.json
-  witt benchmark --dataset kodak --schemes linear,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4 --jobs 2
+  witt benchmark --dataset kodak --schemes witt_light,softcast,hevc+ldpc,hevc+capacity -o kodak.json
+  witt benchmark --dataset kodak --schemes softcast,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4
 """
 
 
@@ -109,8 +109,8 @@ def worker_options(command: Any) -> Any:
     default="witt",
     show_default=True,
     metavar="NAME[,NAME…]",
-    help="What to compare: witt_light, witt_light+adapt:5, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
-    "hevc+capacity, …; an unknown name lists them all.",
+    help="What to compare: witt_light, witt_light+adapt:5, softcast, hevc+ldpc, "
+    "hevc+ldpc:16qam-1/2, hevc+capacity, …; an unknown name lists them all.",
 )
 @condition_options
 @fading_options

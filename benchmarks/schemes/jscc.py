@@ -14,8 +14,8 @@ from benchmarks.schemes.scheme import Sent, probe
 from benchmarks.schemes.training import training_record
 from witt.codecs.model import WITT
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation, trained_for
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.requests import check_request
 from witt.link.transmission import draw_channel
 from witt.pictures.images import Pixels, to_pixels, to_tensor
@@ -90,11 +90,13 @@ class Jscc:
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
                 uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
                 h, noise = draw_channel(channel, uses, seeds)
-                adaptation = None
+                optimisation = None
                 if self.adapt:
-                    adaptation = Adaptation(self.adapt, channel, trained_for(self._loaded[1]))
+                    optimisation = PerImageOptimisation(
+                        self.adapt, channel, trained_for(self._loaded[1])
+                    )
                 sent = self.model(
-                    image, channel, snr_db, cbr, h=h, noise=noise, adaptation=adaptation
+                    image, channel, snr_db, cbr, h=h, noise=noise, optimisation=optimisation
                 )
         except (InputError, UserWarning) as reason:
             return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]

@@ -33,9 +33,9 @@ from witt.commands.options import (
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
-from witt.link.adaptation import trained_for
 from witt.link.conditions import Link
 from witt.link.evaluation import Condition, evaluate
+from witt.link.per_image_optimisation import trained_for
 from witt.link.profiles import MEASURED, PROFILES, Profile, between, centre
 from witt.link.requests import check_request
 from witt.link.summary import remarks
@@ -164,7 +164,7 @@ def command(
         said = remarks(results)
         evaluated.save(said)
     title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
-    title += f", {adapt} steps of adaptation" if adapt else ""
+    title += f", {adapt} steps of per-image optimisation" if adapt else ""
     tables = show_both if profile == "both" else show
     tables(results, evaluated.quantities, title, err=as_json)
     for line in said:

@@ -62,7 +62,7 @@ def cost(config: ModelConfig) -> Cost:
     grid = (SIDE // config.stride, SIDE // config.stride)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         sent = model.transmit(image, one, k, length)
-        model.receive(sent.symbols, sent.symbols[..., 0], one[None], one, k, grid, sent.plan)
+        model.receive(sent.symbols, sent.symbols[..., 0], one[None], one, k, grid, sent.allocation)
     parameters = sum(p.numel() for p in model.parameters())
     return Cost(parameters, counter.get_total_flops() / SIDE**2)
 

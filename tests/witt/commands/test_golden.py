@@ -78,8 +78,9 @@ model = witt.load("witt_light")
 image = witt.to_tensor(witt.read_image(sys.argv[1]).pixels)
 at = torch.tensor([10.0]), torch.tensor([48])
 classes = model.code.tokens(image, *at).classes
-plan = model.code.plan(classes, *at)
-print(classes.tolist(), plan.wound.tolist(), plan.sent.flatten(1).nonzero().sum().item())
+allocation = model.code.allocate(classes, *at)
+sent = allocation.sent.flatten(1).nonzero().sum().item()
+print(classes.tolist(), allocation.expanded.tolist(), sent)
 """
 # With the oldest instructions and one thread sums are in another order.
 OTHER_PROCESSOR = {

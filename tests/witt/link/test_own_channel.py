@@ -6,13 +6,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from witt.link.adaptation import Adaptation
 
 import channels
 import cli
 import witt
 from tests.witt.tiny import tiny
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
 from witt.link.requests import check_request
 from witt.link.transmission import transmit
