@@ -11,7 +11,7 @@ import channels
 import witt
 from witt.codecs.model import WITT
 from witt.nn.swin import SwinBlock
-from witt.training.loss import loss_of
+from witt.training.loss import loss_of, make_loss
 from witt.training.objective import Conditions, draw_conditions, draw_images, send
 
 DRAWS = 4000
