@@ -135,7 +135,9 @@ class PerImageOptimisation:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The first arguments of `WITT.receive`, over noise and gains that all pictures share."""
         x, scale = channels.normalise_power(torch.view_as_complex(symbols), uses)
-        gain, noise = self.channel.draw(1, x.shape[1], dtype=x.dtype, generator=generator)
+        gain, noise = self.channel.draw(
+            1, x.shape[1], dtype=x.dtype, device=None, generator=generator
+        )
         gain = None if gain is None else gain.to(x).expand_as(x)
         out = self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
         y, error = out.y, x.real.new_zeros(1)
