@@ -142,7 +142,9 @@ class PerImageOptimisation:
         self, x: Tensor, snr_db: Tensor, generator: torch.Generator
     ) -> channels.ChannelOutput:
         """Symbols over noise and gains that all pictures share."""
-        gain, noise = self.channel.draw(1, x.shape[1], dtype=x.dtype, generator=generator)
+        gain, noise = self.channel.draw(
+            1, x.shape[1], dtype=x.dtype, device=None, generator=generator
+        )
         gain = None if gain is None else gain.to(x).expand_as(x)
         return self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
 

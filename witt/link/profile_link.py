@@ -78,12 +78,12 @@ def transmit_as(
         noise = None if noise is None else pair_halves(noise)
     if profile.no_csi and channel.fading:
         if h is None or noise is None:
-            drawn = channel.draw(
+            own_h, own_noise = channel.draw(
                 *symbols.shape, dtype=symbols.dtype, device=symbols.device, generator=generator
             )
-            h = drawn[0] if h is None else h
-            noise = drawn[1] if noise is None else noise
-        h = h.abs()
+            h = own_h if h is None else h
+            noise = own_noise if noise is None else noise
+        h = None if h is None else h.abs()
     out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
     received, error = out.y, None
     if channel.fading and not profile.no_csi:

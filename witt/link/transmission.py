@@ -61,7 +61,8 @@ def draw_channel(
     """
     gains, noises = [], []
     for seed in seeds:
-        gain, noise = channel.draw(1, uses, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        gain, noise = channel.draw(1, uses, dtype=torch.complex64, device=None, generator=generator)
         gains += [] if gain is None else [gain.expand(1, uses)]
         noises.append(noise)
     return torch.cat(gains) if gains else None, torch.cat(noises)

@@ -134,7 +134,7 @@ class Gradient:
         objective = Objective(
             self.model, self.over, self.config.loss, bf16, self.profile, self.config.cbr_values
         )
-        return self.processes.spread(objective, all_used=self.model.uses_all_parameters)
+        return self.processes.distributed(objective, all_used=self.model.uses_all_parameters)
 
     def __call__(self, image: Tensor, step: int, progress: float = 1.0) -> Seen:
         """Leave the gradient of the loss, times its scale, in the parameters.

@@ -94,7 +94,9 @@ def draw_images(
         if draws is not generator:
             draws.manual_seed(seed * 1_000_003 + n)
         channel = over[n % len(over)]
-        gain, noise = channel.draw(1, symbols, device=device, generator=draws)
+        gain, noise = channel.draw(
+            1, symbols, dtype=torch.complex64, device=device, generator=draws
+        )
         gains.append(noise.new_ones(1, 1) if gain is None else gain)
         noises.append(noise)
     width = max(gain.shape[1] for gain in gains)

@@ -6,7 +6,6 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from witt.link.per_image_optimisation import PerImageOptimisation
 
 import channels
 import cli
@@ -14,6 +13,7 @@ import witt
 from tests.witt.tiny import tiny
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.requests import check_request
 from witt.link.transmission import transmit
 from witt.training.config import TrainConfig
