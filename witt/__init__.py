@@ -22,6 +22,7 @@ from witt.pictures.images import read_image, to_pixels, to_tensor
 from witt.pictures.writing import write_png
 from witt.registry import CODECS, PRESETS
 from witt.store.weights import load, load_weights, save_weights, shipped
+from witt.training.fit import fit
 
 __all__ = [
     "CODECS",
@@ -40,6 +41,7 @@ __all__ = [
     "WITTConfig",
     "create_model",
     "find_images",
+    "fit",
     "load",
     "load_weights",
     "ms_ssim",

@@ -253,8 +253,26 @@ def training_before(config: TrainConfig) -> dict[str, Any] | None:
     return None if config.init is None else load_weights(resolve(config.init))[1]
 
 
+def set_trained(codec: Codec, config: TrainConfig) -> None:
+    """Let a codec say what a run trains it for, if it can be trained so.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if not isinstance(codec, FeatureCodec):
+        _check_whole(codec, config)
+        return
+    sizes = _serving(codec.config, config)
+    codec.config = sizes
+    codec.served_cbr, codec.snr_range_db = sizes.served_cbr, sizes.snr_range_db
+
+
 def prepare(
-    model: Codec, config: TrainConfig, pictures: Pictures, say: Callable[[str], None]
+    model: Codec,
+    config: TrainConfig,
+    pictures: Pictures,
+    say: Callable[[str], None],
+    new: bool | None = None,
 ) -> None:
     """Let a codec take what does not come from gradients from the training pictures.
 
@@ -263,7 +281,9 @@ def prepare(
         config: of the run.
         pictures: to train on.
         say: told what takes a minute.
+        new: whether the weights are new; None is where there is no --init.
     """
     scales = ms_ssim_scales(config.crop) if config.loss == "ms-ssim" else 0
-    job = Preparation(pictures, config.init is None, config.seed, config.loss, scales)
+    new = config.init is None if new is None else new
+    job = Preparation(pictures, new, config.seed, config.loss, scales)
     model.prepare(job, say)
