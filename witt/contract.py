@@ -26,9 +26,9 @@ from witt.header import (
     SideInformation,
     check_images,
     check_size,
+    nominal_snr,
     rounded_scale,
     rounded_snr,
-    told_snr,
 )
 from witt.store.hub import HubModel
 from witt.store.symbols import read_symbols, write_symbols
@@ -44,9 +44,9 @@ __all__ = [
     "Transmission",
     "check_images",
     "check_size",
+    "nominal_snr",
     "rounded_scale",
     "rounded_snr",
-    "told_snr",
 ]
 
 

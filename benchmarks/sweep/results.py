@@ -231,7 +231,7 @@ def open_results(
     if path.is_dir():
         raise InputError(f"{path}: is a folder; --out is the file for the results")
     ensure_writable_folder(path.parent)
-    head = {
+    head: dict[str, Any] = {
         "format": FORMAT,
         "version": version(),
         "dataset": dataset,
@@ -251,7 +251,7 @@ def open_results(
     ]
     if found.head["metrics"] != head["metrics"]:
         names = [", ".join(each["name"] for each in h["metrics"]) for h in (found.head, head)]
-        differences.append(("metrics", *names))
+        differences.append(("metrics", names[0], names[1]))
     if found.dataset["sha256"] != dataset["sha256"]:
         told = [f"{d['name']} ({d['pictures']} pictures)" for d in (found.dataset, dataset)]
         if told[0] == told[1]:

@@ -74,11 +74,11 @@ class EncoderGraph(nn.Module):
         padded = F.pad(image, self.padding, mode="replicate")
         k = torch.full((1,), self.k)
         sending = self.model.transmit(padded, rounded_snr(snr_db), k, self.uses)
-        symbols = self.model.completed(sending.symbols, sending)
+        symbols = self.model.with_side_symbols(sending.symbols, sending)
         energy = symbols.square().sum(dim=(1, 2))[:, None]
         scale = torch.sqrt(self.uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
         symbols = symbols * scale[..., None]
-        header = self.model.told(sending, Header(self.size, self.k // 2, snr_db))
+        header = self.model.with_side_information(sending, Header(self.size, self.k // 2, snr_db))
         told = (rounded_scale(scale),) if self.model.sends_scale else ()
         return (symbols, *told, *(entry.value for entry in header.side.values()))
 

@@ -96,7 +96,7 @@ class PerImageOptimisation:
         with torch.inference_mode(False), torch.enable_grad(), _fixed(model):
             # What was made in inference mode cannot take part in a gradient.
             image, snr_db, k = draft.image.clone(), draft.header.snr_db.clone(), draft.k.clone()
-            sending, size = draft.sending.apart(), draft.header.size
+            sending, size = draft.sending.detached(), draft.header.size
             grid, allocation = model.grid(size), sending.allocation
 
             def losses(symbols: Tensor, generator: torch.Generator) -> Tensor:
