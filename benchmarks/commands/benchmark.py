@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
 from benchmarks.schemes.own import split_sources
@@ -21,22 +22,25 @@ from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Plan
 from witt.commands.options import (
     HELP,
+    chosen_metrics,
     condition_options,
     fading_options,
     make_links,
+    metric_options,
     output_option,
     seed_option,
 )
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.link.summary import failures
 from witt.link.values import Cbr, SnrSpec
 from witt.pictures.sheets import TILE
 from witt.report import console, number, plain, table
 
 EPILOG = """\b
 Examples:
-  witt benchmark --dataset kodak --schemes witt_light,linear,hevc+ldpc,hevc+capacity -o kodak.json
-  witt benchmark --dataset kodak --schemes linear,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4 --jobs 2
+  witt benchmark --dataset kodak --schemes witt_light,softcast,hevc+ldpc,hevc+capacity -o kodak.json
+  witt benchmark --dataset kodak --schemes softcast,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4
 """
 
 
@@ -106,22 +110,17 @@ def worker_options(command: Any) -> Any:
     default="witt",
     show_default=True,
     metavar="NAME[,NAME…]",
-    help="What to compare: witt_light, witt_light+adapt:5, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
-    "hevc+capacity, …; an unknown name lists them all. Your own: mine=runs/mine (weights), or "
-    "mine=./file.py:Name, a codec with encode and decode, or a scheme with send.",
+    help="What to compare: witt_light, witt_light+adapt:5, softcast, hevc+ldpc, "
+    "hevc+ldpc:16qam-1/2, hevc+capacity, …; an unknown name lists them all. Your own: "
+    "mine=runs/mine (weights), or mine=./file.py:Name, a codec with encode and decode, or a scheme "
+    "with send.",
 )
 @condition_options
 @fading_options
 @worker_options
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures.")
 @weights_option
-@click.option(
-    "--ms-ssim/--no-ms-ssim",
-    "with_ms_ssim",
-    default=True,
-    show_default=True,
-    help="Measure MS-SSIM too, by the standard and as the published code computes it.",
-)
+@metric_options
 @seed_option("the channel")
 @output_option("JSON file for the results; one that is there is continued.", "results.json")
 @click.pass_obj
@@ -139,6 +138,7 @@ def command(
     scheduler: str | None,
     limit: int | None,
     weights: Sequence[tuple[str, str]],
+    metric: Sequence[str],
     with_ms_ssim: bool,
     seed: int,
     output: Path,
@@ -149,6 +149,7 @@ def command(
     loses nothing that is finished, and the same command goes on from there. witt plot draws them.
     """
     links = make_links(channel, fading, coherence, k_factor_db)
+    metrics = tuple(each.quantity.name for each in chosen_metrics(metric, with_ms_ssim))
     names, sources = split_sources(split_names(schemes))
     check_weights([name for name, _ in weights], names)
     given = {**dict(weights), **sources}
@@ -159,11 +160,12 @@ def command(
     if renamed is not None:
         click.echo(f"Note: {renamed}", err=True)
     cells = cells_of(names, links, [ratio.value for ratio in cbr], snr.points())
-    plan = Plan(pictures, names, given, cells, maker(obj), seed, with_ms_ssim)
+    plan = Plan(pictures, names, given, cells, maker(obj), seed, metrics)
     with begun(plan, output) as results:
         run(plan, results, jobs, scheduler)
     show(results, cells)
-    for line in (*missing_lines(results, cells), *warning_lines(results, cells)):
+    notes = (missing_lines, metric_lines, warning_lines)
+    for line in (line for told in notes for line in told(results, cells)):
         click.echo(f"Note: {line}", err=True)
     click.echo(f"Results: {output}", err=True)
     if failures := failed_lines(results, cells):
@@ -212,9 +214,6 @@ def cells_of(
 
 def show(results: Results, cells: Sequence[Cell]) -> None:
     """Tables of the means: a row for each scheme, a column for each SNR (or CBR, if more)."""
-    metrics = {"psnr_db": "PSNR dB"}
-    if results.head["ms_ssim"]:
-        metrics["ms_ssim_db"] = "MS-SSIM dB"
     by_snr = len({cell.snr_db for cell in cells}) >= len({cell.cbr for cell in cells})
     groups: dict[tuple[Link, float], list[Cell]] = {}
     for cell in cells:
@@ -225,12 +224,12 @@ def show(results: Results, cells: Sequence[Cell]) -> None:
         at = f"CBR {cbr_label(fixed)}" if by_snr else f"SNR {fixed:g} dB"
         columns = list(dict.fromkeys(c.snr_db if by_snr else c.cbr for c in group))
         heads = [f"{x:g} dB" if by_snr else cbr_label(x) for x in columns]
-        for name, label in metrics.items():
-            title = f"{label}, {told}, {link}, {at}"
+        for each in results.quantities:
+            title = f"{each.label}, {told}, {link}, {at}"
             rows = table(None, "Scheme", *heads)
             for scheme in dict.fromkeys(cell.scheme for cell in group):
-                means = [results.mean(c, name) for c in group if c.scheme == scheme]
-                rows.add_row(scheme_label(scheme), *map(number, means))
+                means = [results.mean(c, each.key) for c in group if c.scheme == scheme]
+                rows.add_row(scheme_label(scheme), *(number(m, each.digits) for m in means))
             # Not as the title of the table, which wraps where the table is narrow.
             console().print(plain(title), style="bold")
             console().print(rows)
@@ -245,7 +244,8 @@ def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
         for cell in mine:
             if results.failed(cell) is not None:
                 continue
-            missing = [value != value for value in results.column(cell, "psnr_db")]
+            figures = [results.column(cell, each.key) for each in results.quantities]
+            missing = np.isnan(figures).all(axis=0).tolist()
             lacking += any(missing)
             told = zip(missing, results.info(cell, "reason"), strict=True)
             reasons.update(str(reason) for lacks, reason in told if lacks and reason)
@@ -256,6 +256,20 @@ def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
                 f"which have no mean{why}"
             )
     return lines
+
+
+def metric_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
+    """A line for each metric that failed, and each reason."""
+    count = results.pictures
+    names = results.dataset["names"] or [f"picture {index}" for index in range(count)]
+    return failures(
+        [
+            {"image": name, "reasons": reasons}
+            for cell in cells
+            for name, reasons in zip(names, results.info(cell, "reasons"), strict=True)
+            if reasons is not None
+        ]
+    )
 
 
 def failed_lines(results: Results, cells: Sequence[Cell]) -> list[str]:

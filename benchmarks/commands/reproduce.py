@@ -91,7 +91,7 @@ class Settings:
 
 @click.command(
     "reproduce",
-    short_help="Redraw the figures of the paper, computed here.",
+    short_help="Compute and draw the figures of the paper.",
     epilog=EPILOG,
     context_settings=HELP,
 )
@@ -128,8 +128,8 @@ def command(
 ) -> None:
     """Compute and draw figures of the paper, all of them where none is named.
 
-    Says how long it will take, from two conditions of each scheme, then computes. Ctrl-C loses
-    nothing that is finished: the same command goes on. The published curves are drawn dashed.
+    It first says how long it will take, from two conditions of each scheme. Ctrl-C loses nothing
+    that is finished: the same command goes on. The published curves are drawn dashed.
     """
     from benchmarks.sweep.execute import begun, estimate, run
 
@@ -227,7 +227,7 @@ def plan_of(sweep: Sweep, settings: Settings) -> Plan | None:
     dataset = open_dataset(settings.folder(sweep.dataset), sweep.limit)
     cells = cells_of(names, [sweep.link], sweep.cbrs, sweep.snrs_db)
     own = settings.own_weights(sweep)
-    return Plan(dataset, names, own, cells, settings.make, settings.seed, sweep.with_ms_ssim)
+    return Plan(dataset, names, own, cells, settings.make, settings.seed, sweep.metrics)
 
 
 def announce(figures: Sequence[Figure], times: dict[Sweep, float], scheduler: str | None) -> None:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from benchmarks.figures.curves import MS_SSIM, PSNR, Group, groups
+from benchmarks.figures.curves import Group, groups, quantities
 from benchmarks.sweep.results import Results
 from witt.errors import InputError
 from witt.report import console, number, plain, table
@@ -22,7 +22,7 @@ class Curve(NamedTuple):
     """Points of a scheme.
 
     rate: CBR, or SNR as a power ratio.
-    quality: PSNR or MS-SSIM in dB; NaN where there is none.
+    quality: PSNR in dB, or another of which more is better; NaN where there is none.
     """
 
     rate: Sequence[float]
@@ -112,17 +112,28 @@ def _table(group: Group, reference: str) -> None:
     rate = "BD-SNR dB" if over_snr else "BD-rate %"
     base = _of(group, reference)[0]
     title = f"Against {group.label(*base)}: {group.pictures.title}, {group.link}, {group.at}"
-    rows = table(None, "Scheme", rate, "BD-PSNR dB", f"{rate}, MS-SSIM", "BD-MS-SSIM dB")
+    metrics = quantities(group)
+    heads = [
+        head
+        for index, each in enumerate(metrics)
+        for head in (
+            f"{rate}, {each.label.removesuffix(' dB')}" if index else rate,
+            f"BD-{each.label}",
+        )
+    ]
+    rows = table(None, "Scheme", *heads)
     for key in group.series:
         if key == base:
             continue
         cells = []
-        for metric in (PSNR, MS_SSIM):
-            found = delta(_curve(group, base, metric), _curve(group, key, metric))
+        for metric in metrics:
+            sign = 1 if metric.higher_is_better else -1  # the method wants curves that rise
+            curves = [_curve(group, each, metric.key, sign) for each in (base, key)]
+            found = delta(*curves)
             saved = found.rate_db if over_snr else found.rate_percent
             cells += [
                 _told(saved, 2 if over_snr else 1, found.quality_shared),
-                _told(found.quality_db, 2, found.rate_shared),
+                _told(sign * found.quality_db, metric.digits, found.rate_shared),
             ]
         rows.add_row(group.label(*key), *cells)
     console().print(plain(title), style="bold")
@@ -138,11 +149,11 @@ def _of(group: Group, scheme: str) -> list[tuple[Results, str]]:
     return [key for key in group.series if key[1] == scheme]
 
 
-def _curve(group: Group, key: tuple[Results, str], metric: str) -> Curve:
+def _curve(group: Group, key: tuple[Results, str], metric: str, sign: int = 1) -> Curve:
     results, cells = key[0], group.series[key]
     x = [group.x(results, cell) for cell in cells]
     rate = [10 ** (snr / 10) for snr in x] if group.axis == "snr" else x
-    return Curve(rate, [results.mean(cell, metric) for cell in cells])
+    return Curve(rate, [sign * results.mean(cell, metric) for cell in cells])
 
 
 def _points(curve: Curve) -> tuple[np.ndarray, np.ndarray]:

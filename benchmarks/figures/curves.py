@@ -21,12 +21,13 @@ from benchmarks.labels import (
 )
 from benchmarks.schemes.training import trained
 from benchmarks.sweep.known import CIFAR, Pictures, pictures_of
+from benchmarks.sweep.measure import MS_SSIM_PUBLISHED
 from benchmarks.sweep.results import Cell, Results
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.metrics.metric import MS_SSIM, PSNR, Quantity
 
 BATCH = 1024
-PSNR, MS_SSIM, MS_SSIM_PUBLISHED = "psnr_db", "ms_ssim_db", "ms_ssim_published_db"
 
 
 class Curve(NamedTuple):
@@ -104,6 +105,11 @@ class Group(NamedTuple):
         told += [f"first {count:,}"] if count < self.pictures.number else []
         return scheme_label(scheme) + (f" ({', '.join(told)})" if told else "")
 
+    def measured(self, quantity: Quantity) -> Group:
+        """The cells of the files that have a metric."""
+        kept = {k: cells for k, cells in self.series.items() if quantity in k[0].quantities}
+        return self._replace(series=kept)
+
     def x(self, results: Results, cell: Cell) -> float:
         """Where a cell is on the x axis: a CBR is what was used, not what was allowed."""
         return cell.snr_db if self.axis == "snr" else results.mean(cell, "cbr")
@@ -124,9 +130,7 @@ def charts(files: Sequence[Results], *, published: bool = True) -> list[Chart]:
     """
     found: list[Chart] = []
     for group in groups(files):
-        found.append(_chart(group, PSNR, published))
-        if any(results.head["ms_ssim"] for results, _ in group.series):
-            found.append(_chart(group, MS_SSIM, published))
+        found += [_chart(group, quantity, published) for quantity in quantities(group)]
     if not found:
         names = ", ".join(str(results.path) for results in files)
         raise InputError(f"{names}: a curve needs two SNRs or two CBRs that are finished")
@@ -143,6 +147,12 @@ def _named_apart(found: Sequence[Chart]) -> list[Chart]:
         number = f"-{seen[chart.name]}" if often[chart.name] > 1 else ""
         apart.append(chart._replace(name=chart.name + number))
     return apart
+
+
+def quantities(group: Group) -> list[Quantity]:
+    """What there is to draw, each once though several files have it."""
+    found = [each for results, _ in group.series for each in results.quantities]
+    return list({each.key: each for each in reversed(found)}.values())[::-1]
 
 
 def groups(files: Sequence[Results], *, alike: bool = False) -> list[Group]:
@@ -198,16 +208,17 @@ def psnr_of_mean_mse(results: Results, cell: Cell) -> float:
 
     As the code published with the paper evaluates CIFAR-10; lower than the mean of the PSNRs.
     """
-    mse = 255**2 / 10 ** (results.column(cell, PSNR) / 10)
+    mse = 255**2 / 10 ** (results.column(cell, PSNR.key) / 10)
     batches = [mse[start : start + BATCH] for start in range(0, len(mse), BATCH)]
     return float(np.mean([10 * math.log10(255**2 / batch.mean()) for batch in batches]))
 
 
-def _chart(group: Group, metric: str, published: bool) -> Chart:
+def _chart(group: Group, metric: Quantity, published: bool) -> Chart:
+    group = group.measured(metric)
     over_snr = group.axis == "snr"
     points = {c.snr_db if over_snr else c.cbr for cells in group.series.values() for c in cells}
     panels = _panels(group, metric, published)
-    kind = "psnr" if metric == PSNR else "msssim"
+    kind = {PSNR: "psnr", MS_SSIM: "msssim"}.get(metric, metric.key.lower())
     stem = group.at.lower().replace(" db", "db")
     pictures = group.pictures
     if pictures.key is None:
@@ -219,7 +230,7 @@ def _chart(group: Group, metric: str, published: bool) -> Chart:
     return Chart(
         re.sub(r"[\s/\\]", "-", f"{name}-{group.link.slug}-{kind}-over-{group.axis}-at-{stem}"),
         group.axis,
-        metric,
+        metric.key,
         f"{pictures.title}, {group.link}, {group.at}",
         tuple(panels),
         tuple(sorted(points)),
@@ -227,13 +238,13 @@ def _chart(group: Group, metric: str, published: bool) -> Chart:
     )
 
 
-def _panels(group: Group, metric: str, published: bool) -> list[Panel]:
+def _panels(group: Group, metric: Quantity, published: bool) -> list[Panel]:
     """The figure by our definition, and beside it by the published one where that differs."""
     if metric == MS_SSIM:
-        ours = Panel("Standard: 5 scales", "MS-SSIM (dB)", _measured(group, mean_of(MS_SSIM)))
+        ours = Panel("Standard: 5 scales", metric.axis, _measured(group, mean_of(metric.key)))
         theirs = Panel(
             "As published: 4 scales",
-            "MS-SSIM (dB)",
+            metric.axis,
             _measured(group, mean_of(MS_SSIM_PUBLISHED))
             + _behind(group, MS_SSIM_PUBLISHED, published),
         )
@@ -242,14 +253,14 @@ def _panels(group: Group, metric: str, published: bool) -> list[Panel]:
             variants = {v for results, _ in group.series for v in results.head["ms_ssim_variants"]}
             return [ours._replace(title=", ".join(sorted(variants)))]
         return [ours, theirs]
-    ours = Panel("", "PSNR (dB)", _measured(group, mean_of(PSNR)))
-    behind = _behind(group, PSNR, published)
-    if group.key != CIFAR:
+    ours = Panel("", metric.axis, _measured(group, mean_of(metric.key)))
+    behind = _behind(group, metric.key, published)
+    if group.key != CIFAR or metric != PSNR:
         return [ours._replace(curves=ours.curves + behind)]
     batches = _measured(group, psnr_of_mean_mse) + behind
     return [
         ours._replace(title="Mean of the PSNRs"),
-        Panel("As published: PSNR of the mean error", "PSNR (dB)", batches),
+        Panel("As published: PSNR of the mean error", metric.axis, batches),
     ]
 
 
@@ -274,7 +285,7 @@ def _behind(group: Group, metric: str, wanted: bool) -> tuple[Curve, ...]:
     )
 
 
-def _notes(group: Group, metric: str, panels: Iterable[Panel], published: bool) -> list[str]:
+def _notes(group: Group, metric: Quantity, panels: Iterable[Panel], published: bool) -> list[str]:
     counts: dict[int, list[str]] = {}
     for results, scheme in group.series:
         counts.setdefault(results.pictures, []).append(scheme_label(without_mode(scheme)))
@@ -285,8 +296,10 @@ def _notes(group: Group, metric: str, panels: Iterable[Panel], published: bool) 
             f"{count_label(count)}: {', '.join(dict.fromkeys(names))}"
             for count, names in counts.items()
         )
-    what = "PSNR" if metric == PSNR else "MS-SSIM, −10 log10(1 − MS-SSIM),"
-    notes = [f"{told[0].upper()}{told[1:]}. {what} of each 8-bit picture, averaged in dB."]
+    what = metric.label.removesuffix(" dB")
+    unit = "" if what == metric.label else " in dB"
+    what += ", −10 log10(1 − MS-SSIM)," if metric == MS_SSIM else ""
+    notes = [f"{told[0].upper()}{told[1:]}. {what} of each 8-bit picture, averaged{unit}."]
     drawn = [curve for panel in panels for curve in panel.curves]
     if metric == MS_SSIM and len(tuple(panels)) > 1:
         notes.append(

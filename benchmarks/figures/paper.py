@@ -9,13 +9,14 @@ from benchmarks.figures.visual import Crop
 from benchmarks.sweep.known import CIFAR
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.metrics.metric import DEFAULT
 
 MODES = ("4qam-1/3", "4qam-1/2", "4qam-2/3", "16qam-1/2", "16qam-2/3", "64qam-1/2")
 # Names of weights; those that do not come with witt are left out.
 PHOTO_MODELS = ("witt_base", "witt_light", "deepjscc")
 TILE_MODELS = ("witt_cifar", "witt_cifar_light", "deepjscc_cifar")
 TRAINED = frozenset((*PHOTO_MODELS, *TILE_MODELS, "witt_light_ms_ssim"))
-LEARNED = (*PHOTO_MODELS, "linear")
+LEARNED = (*PHOTO_MODELS, "softcast")
 DIGITAL = ("hevc+ldpc", "hevc+capacity")
 FIXED = tuple(f"hevc+ldpc:{mode}" for mode in MODES)
 SNRS = (1.0, 4.0, 7.0, 10.0, 13.0)
@@ -31,7 +32,7 @@ class Sweep(NamedTuple):
     name: of the file.
     dataset: folder in the data folder.
     limit: the first pictures only.
-    with_ms_ssim: whether it is measured.
+    metrics: names of what is measured.
     """
 
     name: str
@@ -41,7 +42,7 @@ class Sweep(NamedTuple):
     snrs_db: tuple[float, ...]
     cbrs: tuple[float, ...]
     limit: int | None = None
-    with_ms_ssim: bool = True
+    metrics: tuple[str, ...] = DEFAULT
 
 
 class Visual(NamedTuple):
@@ -78,11 +79,11 @@ def _kodak(
     link: Link,
     snrs_db: tuple[float, ...] = SNRS,
     cbrs: tuple[float, ...] = (1 / 16,),
-    with_ms_ssim: bool = False,
+    metrics: tuple[str, ...] = ("psnr",),
 ) -> Sweep:
     """Over the SNR with each fixed mode: their cliffs are the point of that figure."""
     schemes = LEARNED + DIGITAL + (FIXED if len(snrs_db) > 1 else ())
-    return Sweep(name, "kodak", schemes, link, snrs_db, cbrs, with_ms_ssim=with_ms_ssim)
+    return Sweep(name, "kodak", schemes, link, snrs_db, cbrs, metrics=metrics)
 
 
 def _cifar(
@@ -92,13 +93,13 @@ def _cifar(
     cbrs: tuple[float, ...] = (1 / 3,),
 ) -> tuple[Sweep, Sweep]:
     """JSCC on all pictures; digital chains on the first 1,000, since their codec is slow."""
-    schemes = (*TILE_MODELS, "linear")
-    base = Sweep(name, CIFAR, schemes, link, snrs_db, cbrs, with_ms_ssim=False)
+    schemes = (*TILE_MODELS, "softcast")
+    base = Sweep(name, CIFAR, schemes, link, snrs_db, cbrs, metrics=("psnr",))
     return base, base._replace(name=f"{name}-digital", schemes=DIGITAL, limit=DIGITAL_CIFAR)
 
 
 AWGN, RAYLEIGH = Link(), Link("rayleigh")
-KODAK_AWGN = _kodak("kodak-awgn-snr", AWGN, with_ms_ssim=True)
+KODAK_AWGN = _kodak("kodak-awgn-snr", AWGN, metrics=DEFAULT)
 KODAK_MS_SSIM = KODAK_AWGN._replace(name="kodak-msssim-snr", schemes=("witt_light_ms_ssim",))
 
 FIGURES = (

@@ -45,7 +45,7 @@ LOOKS = {
     "witt_cifar_light": OURS,
     "deepjscc": CNN,
     "deepjscc_cifar": CNN,
-    "linear": Look("#8a4fa3", "D", "-."),
+    "softcast": Look("#8a4fa3", "D", "-."),
     "hevc+ldpc": Look("#1b7f5c", "^"),
     "hevc+capacity": Look("#333333", "", ":"),
 }
@@ -102,7 +102,7 @@ def draw(chart: Chart) -> Figure:
     height = above + PANEL[1] + below
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
-    looks, limits = _looks(chart), _limits(curves)
+    looks, limits = _looks(chart), _limits(chart)
     named: dict[str, Artist] = {}
     for index, panel in enumerate(chart.panels):
         left = LEFT + index * (LEFT + PANEL[0] + right)
@@ -207,13 +207,15 @@ def _legend_label(curve: Curve) -> str:
     return f"{scheme_label(without_mode(curve.scheme))}, fixed modes"
 
 
-def _limits(curves: Sequence[Curve]) -> tuple[float, float]:
+def _limits(chart: Chart) -> tuple[float, float]:
     """Of y: all but the fixed modes, whose cliffs lead out of the figure."""
+    curves = [curve for panel in chart.panels for curve in panel.curves]
+    least = 0.3 if "(dB)" in chart.panels[0].ylabel else 1e-6  # above and below
     whole = [c for c in curves if c.kind != "fixed"] or curves
     values = [y for curve in whole for y in curve.y if math.isfinite(y)]
     if not values:
         return 0.0, 1.0
-    margin = max(0.05 * (max(values) - min(values)), 0.3)
+    margin = max(0.05 * (max(values) - min(values)), least)
     return min(values) - margin, max(values) + margin
 
 

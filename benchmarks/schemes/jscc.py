@@ -16,8 +16,8 @@ from benchmarks.schemes.training import training_record
 from channels import Channel
 from witt.contract import Codec, Encoded
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation, trained_for
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.requests import check_request
 from witt.link.transmission import draw_channel
 from witt.pictures.images import Pixels, to_pixels, to_tensor
@@ -121,7 +121,9 @@ class Jscc:
         """
         how: dict[str, Any] = {}
         if self.adapt:
-            how["adaptation"] = Adaptation(self.adapt, channel, trained_for(self._loaded[1]))
+            how["optimisation"] = PerImageOptimisation(
+                self.adapt, channel, trained_for(self._loaded[1])
+            )
         encoded = self.model.encode(image, snr_db, cbr, **how)
         check_encoded(encoded, len(image))
         return encoded

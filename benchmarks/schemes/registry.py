@@ -20,6 +20,7 @@ from witt.store.weights import resolve, shipped
 # What "witt" stands for: the network of the paper, and ours where its weights are not shipped.
 PAPER, INSTEAD = "witt_base", "witt_light"
 PAPER_TILES, INSTEAD_TILES = "witt_cifar", "witt_cifar_light"
+OLD_NAMES = {"linear": "softcast"}
 
 
 class Renamed(NamedTuple):
@@ -30,13 +31,15 @@ class Renamed(NamedTuple):
 
 
 def name_weights(names: Sequence[str], weights: Mapping[str, Any], tiles: bool) -> Renamed:
-    """Say by name which weights "witt" (or "witt+adapt:STEPS") is.
+    """Say by name which weights "witt" (or "witt+adapt:STEPS") is, and renew old names.
 
     Args:
         names: as asked for.
         weights: those that were given a name; "witt" may be one of them.
         tiles: whether the pictures are of 32×32 pixels.
     """
+    names = [name if name in weights else OLD_NAMES.get(name, name) for name in names]
+    names = list(dict.fromkeys(names))
     asked = [name for name in names if name.partition("+")[0] == "witt"]
     if not asked or "witt" in weights:
         return Renamed(tuple(names), None)
@@ -54,7 +57,7 @@ def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> lis
     """The schemes of these names.
 
     Args:
-        names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "linear",
+        names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "softcast",
             "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
             mode), "CODEC+capacity", or what an installed package offers.
         weights: further names, with their weights or their sources (`benchmarks.schemes.own`).

@@ -38,6 +38,7 @@ from witt.codecs.config import PRESETS
 from witt.commands.options import HELP, output_option
 from witt.files import ensure_writable_folder, write_text
 from witt.link.transmission import transmit
+from witt.metrics.metric import make_metrics
 from witt.report import console, number, plain, table, to_json
 
 FORMAT = "witt-speed-3"
@@ -147,7 +148,7 @@ def end_to_end(
 
     def way(name: str) -> None:
         cbr = 1 / 16 if name == "witt_light" else None
-        (draw,) = transmit(pixels, models[name], cbr=cbr, with_ms_ssim=False)
+        (draw,) = transmit(pixels, models[name], cbr=cbr, metrics=make_metrics(["psnr"]))
         spent[name].append(draw.seconds)
 
     interleaved({name: partial(way, name) for name in models}, repeats, budget_s)

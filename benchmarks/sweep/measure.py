@@ -3,66 +3,57 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from benchmarks.schemes.scheme import Sent
+from witt.metrics.metric import MS_SSIM, Metric, Quantity
+from witt.metrics.metric import measure as measure_all
 from witt.metrics.published import SCALES, ms_ssim_published
-from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, WINDOW, capped, ms_ssim, psnr
+from witt.metrics.quality import WINDOW
 from witt.pictures.images import Pixels, to_tensor
 
-NAN = math.nan
 PUBLISHED_SMALLEST = WINDOW * 2 ** (SCALES - 1)
+# MS-SSIM as the code published with the paper computes it, beside our own.
+MS_SSIM_PUBLISHED = "ms_ssim_published_db"
 
-
-class Row(NamedTuple):
-    """The figures of one picture; NaN where there are none.
-
-    psnr_db: of the 8-bit picture, at most 100 dB.
-    ms_ssim: of the 8-bit picture.
-    ms_ssim_db: −10 log10(1 − MS-SSIM), at most 60 dB.
-    ms_ssim_published_db: as the code published with the paper computes it.
-    channel_uses: complex symbols.
-    cbr: channel uses over 3·H·W.
-    """
-
-    psnr_db: float
-    ms_ssim: float
-    ms_ssim_db: float
-    ms_ssim_published_db: float
-    channel_uses: int
-    cbr: float
+# The figures of one picture by key, NaN where there are none: those of the metrics, then
+# "channel_uses" (complex symbols) and "cbr" (channel uses over 3·H·W).
+Row = dict[str, float]
 
 
 class Measured(NamedTuple):
-    """A row, and which MS-SSIM is in it (None: none)."""
+    """The figures of a picture.
+
+    ms_ssim_variant: which MS-SSIM is among them (None: none).
+    reasons: why metrics failed, by key.
+    """
 
     row: Row
-    ms_ssim_variant: str | None
+    ms_ssim_variant: str | None = None
+    reasons: dict[str, str] | None = None
 
 
-def measure(original: Pixels, sent: Sent, *, with_ms_ssim: bool = True) -> Measured:
+def columns(quantities: Sequence[Quantity]) -> tuple[str, ...]:
+    """The keys of a row."""
+    keys = [key for quantity in quantities for key in quantity.columns]
+    if MS_SSIM in quantities:
+        keys.insert(keys.index(MS_SSIM.key) + 1, MS_SSIM_PUBLISHED)
+    return (*keys, "channel_uses", "cbr")
+
+
+def measure(original: Pixels, sent: Sent, metrics: Sequence[Metric]) -> Measured:
     """Compare a received picture with the original."""
-    cbr = sent.channel_uses / original.size
+    keys = columns([metric.quantity for metric in metrics])
+    row: Row = dict.fromkeys(keys, math.nan)
+    row |= {"channel_uses": sent.channel_uses, "cbr": sent.channel_uses / original.size}
     if sent.pixels is None:
-        return Measured(Row(NAN, NAN, NAN, NAN, sent.channel_uses, cbr), None)
+        return Measured(row)
     x, y = to_tensor(sent.pixels), to_tensor(original)
-    quality = capped(float(psnr(x, y)), BEST_PSNR_DB)
-    if not with_ms_ssim:
-        return Measured(Row(quality, NAN, NAN, NAN, sent.channel_uses, cbr), None)
-    similarity = ms_ssim(x, y)
-    published = NAN
-    if min(original.shape[:2]) >= PUBLISHED_SMALLEST:
-        published = _db(float(ms_ssim_published(x, y)))
-    row = Row(
-        quality,
-        float(similarity.value),
-        capped(float(similarity.db), BEST_MS_SSIM_DB),
-        published,
-        sent.channel_uses,
-        cbr,
-    )
-    return Measured(row, similarity.variant)
-
-
-def _db(value: float) -> float:
-    return capped(-10 * math.log10(1 - value) if value < 1 else math.inf, BEST_MS_SSIM_DB)
+    (figures,) = measure_all(metrics, x, y)
+    row |= {key: value for key, value in figures.items() if key in row}
+    if MS_SSIM_PUBLISHED in row and min(original.shape[:2]) >= PUBLISHED_SMALLEST:
+        value = float(ms_ssim_published(x, y))
+        db = -10 * math.log10(1 - value) if value < 1 else math.inf
+        row[MS_SSIM_PUBLISHED] = MS_SSIM.capped(db)
+    return Measured(row, figures.get("ms_ssim_variant"), figures.get("reasons"))

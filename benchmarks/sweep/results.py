@@ -1,6 +1,7 @@
 """The result file of a sweep: versioned JSON with the figures of every picture.
 
-{"format": …, "dataset": {…}, "seed": 0, "schemes": {…}, "runs": [{command, commit, …}],
+{"format": …, "dataset": {…}, "seed": 0, "metrics": [{name, key, label, …}], "schemes": {…},
+ "runs": [{command, commit, …}],
  "cells": [{"scheme", "channel", …, "snr_db", "cbr",
             "channel_label",
             "done": [0, 256],                     first pictures of the finished chunks
@@ -22,15 +23,17 @@ import numpy.typing as npt
 
 from benchmarks.labels import cbr_label
 from benchmarks.sweep.foreign import read_link
-from benchmarks.sweep.measure import Row
+from benchmarks.sweep.measure import Row, columns
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
 from witt.link.conditions import Link
+from witt.metrics.metric import Quantity, read_quantities
 from witt.report import to_json, version
 
-FORMAT = "witt-benchmark-1"
+FORMAT = "witt-benchmark-2"
+BEFORE = "witt-benchmark-1"  # PSNR and MS-SSIM only, `ms_ssim` in the place of `metrics`
 DIGITS = {"ms_ssim": 7, "cbr": 9}  # of the others 4: 0.0001 dB
-QUALITIES = frozenset(Row._fields) - {"channel_uses", "cbr"}
+NO_QUALITY = ("channel_uses", "cbr")
 SAME_DB = 0.01
 ROUNDED_CBR = 2e-9  # of the stored CBR
 # Entries of a cell that are not its channel's.
@@ -74,10 +77,10 @@ class Values:
     failed: the error that kept pictures from being finished, if there was one.
     """
 
-    def __init__(self, pictures: int) -> None:
+    def __init__(self, pictures: int, names: Sequence[str]) -> None:
         self.failed: str | None = None
         self.done: set[int] = set()
-        self.images: dict[str, list[float | None]] = {f: [None] * pictures for f in Row._fields}
+        self.images: dict[str, list[float | None]] = {name: [None] * pictures for name in names}
         self.info: dict[str, list[Any]] = {}
 
 
@@ -92,6 +95,7 @@ class Results:
 
     def __init__(self, path: Path, head: dict[str, Any], cells: dict[Cell, Values]) -> None:
         self.path, self.head, self._cells = path, head, cells
+        self.quantities = read_quantities(head)
 
     @property
     def dataset(self) -> dict[str, Any]:
@@ -119,7 +123,7 @@ class Results:
         self._cells = {here.get(_identity(c), c): values for c, values in self._cells.items()}
         for identity, cell in here.items():
             if identity not in known:
-                self._cells[cell] = Values(self.pictures)
+                self._cells[cell] = Values(self.pictures, columns(self.quantities))
             self._cells[cell].failed = None
 
     def declare(self, scheme: str, record: dict[str, Any]) -> None:
@@ -150,7 +154,7 @@ class Results:
         """Keep the figures of a chunk."""
         values = self._cells[cell]
         for index, (row, info) in enumerate(zip(rows, infos, strict=True), start):
-            for name, value in row._asdict().items():
+            for name, value in row.items():
                 values.images[name][index] = _stored(name, value)
             # By way of JSON, so that what is in memory is what a reader of the file gets.
             for name, value in json.loads(to_json(info)).items():
@@ -166,14 +170,14 @@ class Results:
         return self._cells[cell].failed
 
     def column(self, cell: Cell, name: str) -> npt.NDArray[np.float64]:
-        """One figure of every picture; NaN where there is none.
+        """One figure of every picture; NaN where there is none, or where it was not measured.
 
         A picture that took more channel uses than the cell allows has no quality there: files of
         before this was checked may hold some.
         """
         images = self._cells[cell].images
-        column = np.array(images[name], dtype=np.float64)
-        if name in QUALITIES:
+        column = np.array(images.get(name, [None] * self.pictures), dtype=np.float64)
+        if name not in NO_QUALITY:
             used = np.array(images["cbr"], dtype=np.float64)
             column[used > cell.cbr + ROUNDED_CBR] = np.nan
         return column
@@ -215,12 +219,14 @@ class Results:
             }
 
 
-def open_results(path: Path, dataset: dict[str, Any], seed: int, ms_ssim: bool) -> Results:
+def open_results(
+    path: Path, dataset: dict[str, Any], seed: int, quantities: Sequence[Quantity]
+) -> Results:
     """Continue a result file, or begin one.
 
     Raises:
-        InputError: the file is damaged, or of another data set, seed or version; or cannot be
-            written.
+        InputError: the file is damaged, or of another data set, seed, version or metrics; or
+            cannot be written.
     """
     if path.is_dir():
         raise InputError(f"{path}: is a folder; --out is the file for the results")
@@ -230,7 +236,7 @@ def open_results(path: Path, dataset: dict[str, Any], seed: int, ms_ssim: bool) 
         "version": version(),
         "dataset": dataset,
         "seed": seed,
-        "ms_ssim": ms_ssim,
+        "metrics": [quantity.record() for quantity in quantities],
         "ms_ssim_variants": [],
         "schemes": {},
         "runs": [],
@@ -240,9 +246,12 @@ def open_results(path: Path, dataset: dict[str, Any], seed: int, ms_ssim: bool) 
     found = read_results(path)
     differences: list[tuple[str, Any, Any]] = [
         (name, found.head[key], head[key])
-        for key, name in (("version", "version of witt"), ("seed", "seed"), ("ms_ssim", "ms-ssim"))
+        for key, name in (("version", "version of witt"), ("seed", "seed"))
         if found.head[key] != head[key]
     ]
+    if found.head["metrics"] != head["metrics"]:
+        names = [", ".join(each["name"] for each in h["metrics"]) for h in (found.head, head)]
+        differences.append(("metrics", *names))
     if found.dataset["sha256"] != dataset["sha256"]:
         told = [f"{d['name']} ({d['pictures']} pictures)" for d in (found.dataset, dataset)]
         if told[0] == told[1]:
@@ -269,16 +278,21 @@ def read_results(path: Path) -> Results:
     except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: is no JSON, or is damaged or cut short ({error})") from error
     found = document.get("format") if isinstance(document, dict) else None
-    if found != FORMAT:
+    if found not in (FORMAT, BEFORE):
         raise InputError(
             f"{path}: its format is {found!r}, and this version reads {FORMAT!r}; "
             "compute it again with witt benchmark"
         )
     try:
         head = {key: document[key] for key in document if key != "cells"}
+        quantities = read_quantities(head)
+        head.pop("ms_ssim", None)
+        head |= {"format": FORMAT, "metrics": [quantity.record() for quantity in quantities]}
         _check_head(head)
+        _renew_names(head["schemes"], document["cells"])
         pictures = head["dataset"]["pictures"]
-        cells = dict(_read_cell(record, pictures) for record in document["cells"])
+        names = columns(quantities)
+        cells = dict(_read_cell(record, pictures, names) for record in document["cells"])
         if len(cells) != len(document["cells"]):
             raise ValueError("a cell is there twice")
     except (KeyError, TypeError, ValueError, AttributeError) as error:
@@ -302,7 +316,11 @@ def _identity(cell: Cell) -> str:
 def _stored(name: str, value: float) -> float | None:
     if isinstance(value, int):
         return value
-    return round(float(value), DIGITS.get(name, 4)) if math.isfinite(value) else None
+    if not math.isfinite(value):
+        return None
+    if name not in DIGITS and not name.endswith("_db"):  # another's, on whatever scale
+        return float(f"{value:.7g}")
+    return round(float(value), DIGITS.get(name, 4))
 
 
 def _packed(column: list[Any]) -> list[Any] | dict[str, Any]:
@@ -320,7 +338,6 @@ def _check_head(head: dict[str, Any]) -> None:
     kinds = {
         "version": str,
         "seed": int,
-        "ms_ssim": bool,
         "ms_ssim_variants": list,
         "schemes": dict,
         "runs": list,
@@ -335,14 +352,27 @@ def _check_head(head: dict[str, Any]) -> None:
         raise TypeError("the data set has no name")
 
 
-def _read_cell(record: dict[str, Any], pictures: int) -> tuple[Cell, Values]:
+def _renew_names(schemes: dict[str, Any], cells: list[dict[str, Any]]) -> None:
+    """SoftCast was "linear" in earlier files; weights may be called so too."""
+    if "chunks" not in schemes.get("linear", ()):
+        return
+    renewed = {"softcast" if name == "linear" else name: of for name, of in schemes.items()}
+    schemes.clear()
+    schemes.update(renewed)
+    schemes["softcast"]["family"] = "softcast"
+    for cell in cells:
+        if cell["scheme"] == "linear":
+            cell["scheme"] = "softcast"
+
+
+def _read_cell(record: dict[str, Any], pictures: int, names: Sequence[str]) -> tuple[Cell, Values]:
     told = {key: value for key, value in record.items() if key not in OF_CELL}
     link = read_link(told, record.get("channel_label"))
     cell = Cell(str(record["scheme"]), link, float(record["snr_db"]), float(record["cbr"]))
-    values = Values(pictures)
+    values = Values(pictures, names)
     values.failed = record.get("failed")
     values.done = set(map(int, record["done"]))
-    values.images = {n: _unpacked(record["images"][n], pictures) for n in Row._fields}
+    values.images = {n: _unpacked(record["images"][n], pictures) for n in names}
     values.info = {name: _unpacked(c, pictures) for name, c in record["info"].items()}
     for name, column in (*values.images.items(), *values.info.items()):
         if len(column) != pictures:

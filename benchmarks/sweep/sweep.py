@@ -18,9 +18,10 @@ from typing import Any, NamedTuple
 from benchmarks.schemes.scheme import Scheme, Sent, own_record, send_checked, what_failed
 from benchmarks.sweep.dataset import Dataset, read_chunk
 from benchmarks.sweep.measure import Measured, Row, measure
-from benchmarks.sweep.pace import Kind
 from benchmarks.sweep.results import Cell, Results
+from benchmarks.sweep.time_left import Kind
 from witt.link.evaluation import image_seed
+from witt.metrics.metric import DEFAULT, Metric, make_metrics
 from witt.pictures.images import Pixels
 
 # Makes schemes from their names and the weights given for some; also in another process.
@@ -84,6 +85,7 @@ class Plan:
     weights: weights of some of them.
     conditions: cells in the order of the file.
     seed: of the run; pictures have their own from it.
+    metrics: names of what to measure.
     """
 
     dataset: Dataset
@@ -92,7 +94,7 @@ class Plan:
     cells: tuple[Cell, ...]
     make: Maker
     seed: int = 0
-    with_ms_ssim: bool = True
+    metrics: tuple[str, ...] = DEFAULT
 
     @cached_property
     def schemes(self) -> dict[str, Scheme]:
@@ -102,6 +104,15 @@ class Plan:
             InputError: unknown, or something they need is not there.
         """
         return made(self.make, self.names, tuple(self.weights.items()))
+
+    @cached_property
+    def measures(self) -> tuple[Metric, ...]:
+        """The metrics.
+
+        Raises:
+            InputError: unknown, or something they need is not there.
+        """
+        return make_metrics(self.metrics)
 
     def records(self) -> dict[str, dict[str, Any]]:
         """What the results of each scheme depend on.
@@ -150,7 +161,9 @@ def first_cells(cells: Sequence[Cell]) -> frozenset[Cell]:
     return frozenset({cell.scheme: cell for cell in reversed(cells)}.values())
 
 
-def compute(unit: Unit, schemes: Mapping[str, Scheme], with_ms_ssim: bool) -> Iterator[Outcome]:
+def compute(
+    unit: Unit, schemes: Mapping[str, Scheme], metrics: Sequence[Metric]
+) -> Iterator[Outcome]:
     """Do a unit, cell by cell; a scheme that fails does not keep the others from theirs."""
     known: Known = {}
     for cell in unit.cells:
@@ -161,7 +174,7 @@ def compute(unit: Unit, schemes: Mapping[str, Scheme], with_ms_ssim: bool) -> It
         try:
             sent = send_checked(scheme, unit.pictures, cell.link, cell.snr_db, cell.cbr, unit.seeds)
             pairs = enumerate(zip(unit.pictures, sent, strict=True))
-            measured = [_measure(known, i, *pair, with_ms_ssim) for i, pair in pairs]
+            measured = [_measure(known, i, *pair, metrics) for i, pair in pairs]
         except Exception as error:
             failed = what_failed(error)
             sent, measured = [], []
@@ -170,7 +183,10 @@ def compute(unit: Unit, schemes: Mapping[str, Scheme], with_ms_ssim: bool) -> It
             unit.start,
             len(unit.pictures),
             [m.row for m in measured],
-            [received.info for received in sent],
+            [
+                {**received.info, **({"reasons": m.reasons} if m.reasons else {})}
+                for received, m in zip(sent, measured, strict=True)
+            ],
             {m.ms_ssim_variant for m in measured if m.ms_ssim_variant is not None},
             Kind(cell.scheme, cell in unit.firsts),
             time.perf_counter() - started,
@@ -179,23 +195,22 @@ def compute(unit: Unit, schemes: Mapping[str, Scheme], with_ms_ssim: bool) -> It
 
 
 def _measure(
-    known: Known, index: int, original: Pixels, sent: Sent, with_ms_ssim: bool
+    known: Known, index: int, original: Pixels, sent: Sent, metrics: Sequence[Metric]
 ) -> Measured:
     """Measure a picture once: a mode of a code delivers the same one at most SNRs."""
     if sent.pixels is None:
-        return measure(original, sent)
+        return measure(original, sent, metrics)
     key = (index, hashlib.sha256(sent.pixels.tobytes()).digest())
     if key not in known:
-        known[key] = measure(original, sent, with_ms_ssim=with_ms_ssim)
-    row, variant = known[key]
-    uses = sent.channel_uses
-    return Measured(row._replace(channel_uses=uses, cbr=uses / original.size), variant)
+        known[key] = measure(original, sent, metrics)
+    uses = {"channel_uses": sent.channel_uses, "cbr": sent.channel_uses / original.size}
+    return known[key]._replace(row=known[key].row | uses)
 
 
 def sweep_here(plan: Plan, results: Results) -> Iterator[Outcome]:
     """Everything that is missing, in this process."""
     for chunk, cells in plan.missing(results):
-        yield from compute(plan.unit(chunk, cells), plan.schemes, plan.with_ms_ssim)
+        yield from compute(plan.unit(chunk, cells), plan.schemes, plan.measures)
 
 
 def probe(plan: Plan, results: Results) -> Iterator[Outcome]:
@@ -207,7 +222,7 @@ def probe(plan: Plan, results: Results) -> Iterator[Outcome]:
             if name not in seen:
                 seen.add(name)
                 firsts = tuple(dict.fromkeys((mine[0], mine[-1])))
-                yield from compute(plan.unit(chunk, firsts), plan.schemes, plan.with_ms_ssim)
+                yield from compute(plan.unit(chunk, firsts), plan.schemes, plan.measures)
 
 
 def keep(results: Results, outcome: Outcome) -> None:

@@ -14,15 +14,17 @@ import click
 import torch
 from rich.progress import Progress
 
-from witt.commands.evaluate_tables import remarks, show, show_both
+from witt.commands.evaluate_tables import show, show_both
 from witt.commands.evaluation_file import FORMAT, Evaluated
 from witt.commands.options import (
     HELP,
     adapt_option,
+    chosen_metrics,
     condition_options,
     device_option,
     fading_options,
     make_links,
+    metric_options,
     output_option,
     profile_option,
     seed_option,
@@ -31,13 +33,15 @@ from witt.commands.options import (
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
-from witt.link.adaptation import trained_for
 from witt.link.conditions import Link
 from witt.link.evaluation import Condition, evaluate
+from witt.link.per_image_optimisation import trained_for
 from witt.link.profiles import MEASURED, PROFILES, Profile, between, centre
 from witt.link.requests import check_request
+from witt.link.summary import remarks
 from witt.link.values import Cbr, SnrSpec
 from witt.lock import sole_writer
+from witt.metrics.metric import MS_SSIM, PSNR, Metric
 from witt.pictures.inputs import Input, conversions, gather_with_sheets
 from witt.report import console, file_sha256, to_json, version
 from witt.store.weights import load_weights, resolve
@@ -46,7 +50,7 @@ from witt.store.weights import load_weights, resolve
 @click.command(
     "evaluate",
     context_settings=HELP,
-    short_help="Mean quality over folders of pictures.",
+    short_help="Measure the mean quality of received pictures.",
     epilog="Example: witt evaluate kodak --snr 1,4,7,10,13 --channel awgn,rayleigh -o kodak.json",
 )
 @click.argument(
@@ -56,19 +60,14 @@ from witt.store.weights import load_weights, resolve
 @fading_options
 @seed_option("the channel")
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures.")
-@click.option(
-    "--ms-ssim/--no-ms-ssim",
-    "with_ms_ssim",
-    default=True,
-    show_default=True,
-    help="Measure MS-SSIM too; without it the run takes about half as long on a CPU.",
-)
+@metric_options
 @profile_option(
     "ours",
     "published",
     "both",
     help="How power, fading and metrics are taken: ours, as the published WITT code does it (its "
-    "departures from its paper, see README), or both side by side with each departure by itself.",
+    "departures from its paper: docs/published.md), or both side by side with each departure by "
+    "itself.",
 )
 @adapt_option
 @weights_option()
@@ -88,6 +87,7 @@ def command(
     k_factor_db: float | None,
     seed: int,
     limit: int | None,
+    metric: Sequence[str],
     with_ms_ssim: bool,
     profile: str,
     adapt: int,
@@ -98,13 +98,14 @@ def command(
 ) -> None:
     """Measure the mean quality over pictures, at every channel, CBR and SNR of the lists.
 
-    DIR is a folder of pictures or of CIFAR-10 sheets (its test set), or a picture. PSNR and
-    MS-SSIM are taken of each 8-bit picture and averaged in dB, unless --profile says otherwise; a
-    picture that arrives without error counts as 100 dB of PSNR and 60 dB of MS-SSIM. Every cell
-    is the same whatever else is in the lists.
+    DIR is a folder of pictures or of CIFAR-10 sheets (its test set), or a picture. Metrics are
+    taken of each 8-bit picture and averaged (PSNR and MS-SSIM in dB), unless --profile says
+    otherwise; a picture that arrives without error counts as 100 dB of PSNR and 60 dB of MS-SSIM.
+    Every cell is the same whatever else is in the lists.
     """
     links = make_links(channel, fading, coherence, k_factor_db)
     snrs, cbrs = tuple(dict.fromkeys(snr.points())), tuple(dict.fromkeys(cbr))
+    metrics = chosen_metrics(metric, with_ms_ssim)
     where = pick_device(device)
     path = resolve(weights)
     if adapt and profile != "ours":
@@ -125,7 +126,7 @@ def command(
     conditions = [
         Condition(*cell, chosen)
         for cell in itertools.product(links, cbrs, snrs)
-        for chosen in profiles_of(profile, pictures, cell[0], with_ms_ssim=with_ms_ssim)
+        for chosen in profiles_of(profile, pictures, cell[0], metrics)
     ]
     head = {
         "format": FORMAT,
@@ -136,7 +137,7 @@ def command(
         "weights": {"name": weights, "sha256": digest},
         "config": model.config.to_dict(),
         "profile": profile,
-        "ms_ssim": with_ms_ssim,
+        "metrics": [each.quantity.record() for each in metrics],
         "adapt": adapt,
         "seed": seed,
         "notes": notes,
@@ -151,7 +152,7 @@ def command(
                 model,
                 conditions,
                 seed=seed,
-                with_ms_ssim=with_ms_ssim,
+                metrics=metrics,
                 adapt=adapt,
                 loss=trained_for(training),
                 known=evaluated.known,
@@ -163,8 +164,9 @@ def command(
         said = remarks(results)
         evaluated.save(said)
     title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
-    title += f", {adapt} steps of adaptation" if adapt else ""
-    (show_both if profile == "both" else show)(results, title, err=as_json)
+    title += f", {adapt} steps of per-image optimisation" if adapt else ""
+    tables = show_both if profile == "both" else show
+    tables(results, evaluated.quantities, title, err=as_json)
     for line in said:
         warnings.warn(line, stacklevel=2)
     if as_json:
@@ -199,16 +201,17 @@ def _interruptible(evaluated: Evaluated) -> Iterator[None]:
 
 
 def profiles_of(
-    choice: str, pictures: Sequence[Input], link: Link, *, with_ms_ssim: bool
+    choice: str, pictures: Sequence[Input], link: Link, metrics: Sequence[Metric]
 ) -> list[Profile]:
     """The profiles to measure: one, or for "both" also each departure that can show here."""
     if choice != "both":
         return [PROFILES[choice]]
     cropped = any(centre(p.size) != (slice(0, p.size[0]), slice(0, p.size[1])) for p in pictures)
+    measured = {each.quantity for each in metrics}
     shows = {
         "no_csi": link.fades,
-        "four_scales": with_ms_ssim,
-        "mean_mse": any(picture.tile is not None for picture in pictures),
+        "four_scales": MS_SSIM in measured,
+        "mean_mse": PSNR in measured and any(picture.tile is not None for picture in pictures),
         "centre_crop": cropped,
     }
     return between([entry for entry in MEASURED if shows.get(entry, True)])

@@ -9,14 +9,15 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from witt.commands.evaluate_tables import KINDS, summary
 from witt.files import write_text
 from witt.link.evaluation import Condition, Entries
+from witt.link.summary import summary
+from witt.metrics.metric import read_quantities
 from witt.report import to_json
 
-FORMAT = "witt-evaluation-1"
+FORMAT = "witt-evaluation-2"
 # What the figures follow from, beside the condition and the pixels.
-SETTINGS = ("format", "version", "torch", "device", "config", "ms_ssim", "adapt", "seed")
+SETTINGS = ("format", "version", "torch", "device", "config", "metrics", "adapt", "seed")
 SAVE_SECONDS = 5.0
 SAVE_SHARE = 0.05  # of the time at most; the file of many pictures takes a while
 
@@ -39,6 +40,7 @@ class Evaluated:
         output: Path | None,
     ) -> None:
         self.head, self.output, self.pictures = head, output, pictures
+        self.quantities = read_quantities(head)
         self._figures: dict[Condition, Entries] = {condition: [] for condition in conditions}
         self._before = {} if output is None else _unfinished(output, head)
         self._saved, self._cost, self._new = time.monotonic(), 0.0, False
@@ -58,7 +60,7 @@ class Evaluated:
     def results(self) -> list[dict[str, Any]]:
         """The figures and their means, for each condition that has any."""
         return [
-            {**_record(condition), **summary(entries, condition.profile)}
+            {**_record(condition), **summary(entries, condition.profile, self.quantities)}
             for condition, entries in self._figures.items()
             if entries
         ]
@@ -128,9 +130,10 @@ def _unfinished(output: Path, head: dict[str, Any]) -> dict[str, Entries]:
         same = [found[name] == mine[name] for name in SETTINGS]
         if found["complete"] or found["weights"]["sha256"] != mine["weights"]["sha256"]:
             return {}
+        columns = [key for quantity in read_quantities(head) for key in quantity.columns]
         results = {_key(result): result["images"] for result in found["results"]}
         for entry in (entry for images in results.values() for entry in images):
-            for name in (*KINDS, "ms_ssim"):
+            for name in columns:
                 entry[name] = math.nan if entry[name] is None else float(entry[name])
     except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError):
         return {}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import warnings
 from collections.abc import Iterator, Sequence, Set
 from pathlib import Path
@@ -19,9 +20,11 @@ from witt.commands.options import (
     SnrValueType,
     adapt_option,
     channel_option,
+    chosen_metrics,
     device_option,
     fading_options,
     make_links,
+    metric_options,
     output_option,
     seed_option,
     weights_option,
@@ -29,15 +32,17 @@ from witt.commands.options import (
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
-from witt.link.adaptation import Adaptation, trained_for
 from witt.link.choice import AUTO, choose
 from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
+from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
+from witt.link.summary import failures, is_perfect, quality_facts
 from witt.link.transmission import Draw, transmit
 from witt.link.values import Cbr
-from witt.metrics.quality import CAPPED, UNDEFINED, is_capped
+from witt.metrics.metric import MS_SSIM, Metric, Quantity
+from witt.metrics.quality import CAPPED, UNDEFINED
 from witt.pictures.figure import comparison_png
 from witt.pictures.images import Pixels, read_image
 from witt.pictures.inputs import Input, conversions, gather
@@ -62,7 +67,8 @@ class Request(NamedTuple):
     repeats: int
     weights: str
     weights_sha256: str
-    adaptation: Adaptation | None
+    optimisation: PerImageOptimisation | None
+    metrics: tuple[Metric, ...]
     notes: tuple[str, ...]
 
 
@@ -106,9 +112,10 @@ class Target(NamedTuple):
     default=1,
     show_default=True,
     metavar="N",
-    help="Draws of the channel: gives the mean, and the 5th and 95th percentile of the PSNR; the "
-    "pictures are those of the first draw.",
+    help="Draws of the channel. The mean is shown, and of the first metric the 5th and 95th "
+    "percentile; the pictures are those of the first draw.",
 )
+@metric_options
 @adapt_option
 @weights_option(
     AUTO,
@@ -128,6 +135,8 @@ def command(
     k_factor_db: float | None,
     seed: int,
     repeats: int,
+    metric: Sequence[str],
+    with_ms_ssim: bool,
     adapt: int,
     weights: str,
     device: str,
@@ -142,6 +151,7 @@ def command(
     MS-SSIM.
     """
     (link,) = make_links([channel], fading, coherence, k_factor_db)
+    metrics = chosen_metrics(metric, with_ms_ssim)
     where = pick_device(device)
     if weights == AUTO:
         chosen = choose(snr_db, cbr.value, link.fades)
@@ -152,8 +162,12 @@ def command(
     digest = file_sha256(path)
     model = model.to(where)
     notes = tuple(check_request(model, [snr_db], [cbr.value], [link], training))
-    adaptation = Adaptation(adapt, link.module(), trained_for(training)) if adapt else None
-    request = Request(link, snr_db, cbr, seed, repeats, weights, digest, adaptation, notes)
+    optimisation = (
+        PerImageOptimisation(adapt, link.module(), trained_for(training)) if adapt else None
+    )
+    request = Request(
+        link, snr_db, cbr, seed, repeats, weights, digest, optimisation, metrics, notes
+    )
     pictures = gather(images, output=output)
     targets = plan(pictures, output)
     for line in conversions(pictures):
@@ -235,24 +249,19 @@ def process(
         request.cbr.value,
         seed=seed,
         repeats=request.repeats,
-        adaptation=request.adaptation,
+        optimisation=request.optimisation,
+        metrics=request.metrics,
     )
-    if any(is_capped(draw.psnr_db, draw.ms_ssim_db) for draw in draws):
+    if any(is_perfect(draw.figures) for draw in draws):
         notes.append(CAPPED)
-    first = draws[0]
-    psnrs = np.array([draw.psnr_db for draw in draws])
-    low, high = np.percentile(psnrs, (5, 95)) if len(draws) > 1 else (np.nan, np.nan)
+    notes += failures([{"image": str(picture.path), **draw.figures} for draw in draws])
+    first, main = draws[0], request.metrics[0].quantity.key
     height, width = picture.size
     record = {
         "image": str(picture.path),
         "width": width,
         "height": height,
-        "psnr_db": float(psnrs.mean()),
-        "psnr_db_p5": float(low),
-        "psnr_db_p95": float(high),
-        "ms_ssim": float(np.mean([draw.ms_ssim for draw in draws])),
-        "ms_ssim_db": float(np.mean([draw.ms_ssim_db for draw in draws])),
-        "ms_ssim_variant": first.ms_ssim_variant,
+        **_means(draws, [metric.quantity for metric in request.metrics]),
         "snr_db": request.snr_db,
         **request.link.record(),
         "channel_label": str(request.link),
@@ -263,11 +272,11 @@ def process(
         "profile": OURS.name,
         "seed": seed,
         "repeats": request.repeats,
-        "adapt": 0 if request.adaptation is None else request.adaptation.steps,
+        "adapt": 0 if request.optimisation is None else request.optimisation.steps,
         "weights": request.weights,
         "weights_sha256": request.weights_sha256,
         "received": str(target.received),
-        "received_psnr_db": first.psnr_db,
+        f"received_{main}": first.figures[main],
         "comparison": str(target.comparison),
         "notes": notes,
         "seconds": sum(draw.seconds for draw in draws) / len(draws),
@@ -281,12 +290,27 @@ def process(
     return record
 
 
+def _means(draws: Sequence[Draw], quantities: Sequence[Quantity]) -> dict[str, Any]:
+    """The mean of each value, and how far that of the first metric spreads."""
+    taken = {
+        key: np.array([draw.figures[key] for draw in draws])
+        for quantity in quantities
+        for key in quantity.columns
+    }
+    means: dict[str, Any] = {key: float(values.mean()) for key, values in taken.items()}
+    main = quantities[0].key
+    low, high = np.percentile(taken[main], (5, 95)) if len(draws) > 1 else (np.nan, np.nan)
+    means |= {f"{main}_p5": float(low), f"{main}_p95": float(high)}
+    if MS_SSIM in quantities:
+        means["ms_ssim_variant"] = draws[0].figures["ms_ssim_variant"]
+    return means
+
+
 def _facts(draw: Draw, request: Request, seed: int) -> list[tuple[str, str]]:
     link = request.link
     name, _, fading = str(link).partition(", ")
     facts = [
-        ("PSNR", f"{number(draw.psnr_db)} dB"),
-        ("MS-SSIM", f"{number(draw.ms_ssim, 4)} ({number(draw.ms_ssim_db)} dB)"),
+        *quality_facts(draw.figures, [metric.quantity for metric in request.metrics]),
         ("SNR", f"{request.snr_db:g} dB"),
         ("Channel", name),
         ("Fading", fading.removesuffix(" fading").replace(" fading (", " (")),
@@ -295,8 +319,6 @@ def _facts(draw: Draw, request: Request, seed: int) -> list[tuple[str, str]]:
         ("Header", f"{draw.sent.header_bits} bits"),
         ("Seed", str(seed)),
     ]
-    if draw.ms_ssim_variant != "ms-ssim":
-        facts.insert(2, ("", str(draw.ms_ssim_variant)))
     return [fact for fact in facts if fact[1] or not fact[0]]
 
 
@@ -308,12 +330,12 @@ def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> N
         f"{request.link}, SNR {request.snr_db:g} dB, CBR {request.cbr} asked, "
         f"seed {request.seed}, {request.weights}"
     )
+    quantities = [metric.quantity for metric in request.metrics]
+    spread = ["5 %", "95 %"] if many else []
     rows = table(
         title + (f", means of {request.repeats} draws" if many else ""),
         "Picture",
-        *(["PSNR\ndB", "5 %", "95 %"] if many else ["PSNR\ndB"]),
-        "MS-SSIM",
-        "MS-SSIM\ndB",
+        *[head for index, each in enumerate(quantities) for head in _heads(each, index, spread)],
         "CBR\nsent",
         "Channel\nuses",
         "Header\nbits",
@@ -321,14 +343,16 @@ def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> N
         "Time\ns",
     )
     for record in records:
-        psnrs = [number(record["psnr_db"])]
-        if many:
-            psnrs += [number(record["psnr_db_p5"]), number(record["psnr_db_p95"])]
+        values = []
+        for index, each in enumerate(quantities):
+            keys = (each.key, f"{each.key}_p5", f"{each.key}_p95") if many and not index else ()
+            values += [
+                number(record[key], 4 if key == "ms_ssim" else each.digits)
+                for key in keys or each.columns
+            ]
         rows.add_row(
             plain(click.format_filename(record["image"])),
-            *psnrs,
-            number(record["ms_ssim"], 4),
-            number(record["ms_ssim_db"]),
+            *values,
             f"{record['cbr']:.4g}",
             f"{record['channel_uses']:,}",
             str(record["header_bits"]),
@@ -340,14 +364,22 @@ def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> N
     console(err=err).print(rows)
 
 
+def _heads(quantity: Quantity, index: int, spread: list[str]) -> list[str]:
+    """The heads of a metric's columns; the spread is that of the first one."""
+    label = re.sub(" dB$", "\ndB", quantity.label)
+    if index == 0 and spread:
+        return [label, *spread]
+    return ["MS-SSIM", label] if quantity == MS_SSIM else [label]
+
+
 def _remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     """What must be said of the figures in the table."""
     names = [click.format_filename(record["image"]) for record in records]
-    variants = [record["ms_ssim_variant"] for record in records]
+    variants = [record.get("ms_ssim_variant") for record in records]
     other = [
         f"{name}: {variant}"
         for name, variant in zip(names, variants, strict=True)
-        if variant not in ("ms-ssim", UNDEFINED)
+        if variant not in ("ms-ssim", UNDEFINED, None)
     ]
     if other:
         yield (
@@ -357,6 +389,8 @@ def _remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     small = [name for name, variant in zip(names, variants, strict=True) if variant == UNDEFINED]
     if small:
         yield f"too small for MS-SSIM: {some(small)}"
+    for record in records:
+        yield from (note for note in record["notes"] if " failed at " in note)
     perfect = [n for n, record in zip(names, records, strict=True) if CAPPED in record["notes"]]
     if perfect:
         yield f"{some(perfect)}: {CAPPED}"

@@ -4,30 +4,29 @@ from __future__ import annotations
 
 import hashlib
 import itertools
-import math
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from witt.codecs.model import WITT
 from witt.contract import Transmission
-from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import ON_THE_WAY, OURS, WITHOUT_GAIN, Profile, centre
 from witt.link.transmission import draw_channel, memory_for
 from witt.link.values import Cbr
-from witt.metrics.published import published_similarity
-from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, capped, ms_ssim, psnr
+from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics
+from witt.metrics.metric import measure as measure_all
 from witt.pictures.images import Pixels, to_tensor
 from witt.pictures.inputs import Input
 
 TILES = 1024
 
-Entries = list[dict[str, Any]]  # the figures of the pictures of a batch
+Entries = list[Figures]  # the figures of the pictures of a batch
 
 
 class Condition(NamedTuple):
@@ -56,7 +55,7 @@ def evaluate(
     conditions: Sequence[Condition],
     *,
     seed: int = 0,
-    with_ms_ssim: bool = True,
+    metrics: Sequence[Metric] | None = None,
     adapt: int = 0,
     loss: str = "mse",
     known: Callable[[Condition, Entries], Entries | None] = lambda *_: None,
@@ -71,8 +70,8 @@ def evaluate(
         model: trained, in evaluation mode.
         conditions: channel, CBR, SNR and profile.
         seed: of the channel.
-        with_ms_ssim: whether to measure it; NaN if not.
-        adapt: steps of `Adaptation`, for the profile `ours`.
+        metrics: what to measure; None is the PSNR and MS-SSIM.
+        adapt: steps of `PerImageOptimisation`, for the profile `ours`.
         loss: of these.
         known: gives the figures of a batch at a condition where there are some from before, by
             the `image`, `seed` and `batch` of its pictures. It is not sent again.
@@ -83,6 +82,7 @@ def evaluate(
     Raises:
         InputError: a CBR or SNR that the model does not serve, or too little memory.
     """
+    metrics = make_metrics(DEFAULT) if metrics is None else metrics
     device = next(model.parameters()).device
     for number, batch in enumerate(batches(pictures)):
         pixels = [picture.read() for picture in batch]
@@ -93,17 +93,17 @@ def evaluate(
         ]
         whole = torch.cat([to_tensor(each, device) for each in pixels])
         for _, group in itertools.groupby(conditions, lambda condition: condition[:3]):
-            arrivals: dict[Profile, Arrival] = {}
+            receptions: dict[Profile, Reception] = {}
             for condition in group:
                 if (before := known(condition, named)) is not None:
                     yield condition, before
                     continue
                 way = condition.profile.only(ON_THE_WAY if condition.link.fades else WITHOUT_GAIN)
-                if way not in arrivals:
+                if way not in receptions:
                     channel = condition.link.module()
-                    adaptation = Adaptation(adapt, channel, loss) if adapt else None
-                    arrivals[way] = send_batch(model, whole, condition, seeds, adaptation)
-                figures = measure(arrivals[way], condition.profile, with_ms_ssim=with_ms_ssim)
+                    optimisation = PerImageOptimisation(adapt, channel, loss) if adapt else None
+                    receptions[way] = send_batch(model, whole, condition, seeds, optimisation)
+                figures = measure(receptions[way], condition.profile, metrics)
                 both = zip(named, figures, strict=True)
                 yield condition, [name | figure for name, figure in both]
 
@@ -121,7 +121,7 @@ def batches(pictures: Sequence[Input]) -> Iterator[Sequence[Input]]:
         start = end
 
 
-class Arrival(NamedTuple):
+class Reception(NamedTuple):
     """What was sent, what was received, and the seconds that one picture took."""
 
     image: Tensor
@@ -134,8 +134,8 @@ def send_batch(
     image: Tensor,
     condition: Condition,
     seeds: Sequence[int],
-    adaptation: Adaptation | None = None,
-) -> Arrival:
+    optimisation: PerImageOptimisation | None = None,
+) -> Reception:
     """Pictures of one size over the channel as the profile has it, each with its own noise."""
     profile = condition.profile
     if profile.centre_crop:
@@ -156,39 +156,27 @@ def send_batch(
             cbr,
             h=h,
             noise=noise,
-            adaptation=adaptation,
+            optimisation=optimisation,
         )
-    return Arrival(image, sent, (time.perf_counter() - started) / len(image))
+    return Reception(image, sent, (time.perf_counter() - started) / len(image))
 
 
-def measure(arrival: Arrival, profile: Profile, *, with_ms_ssim: bool = True) -> Entries:
-    """The figures of each picture, measured as the profile has it, perfect ones `capped`."""
-    image, sent, seconds = arrival
-    eight_bit = not profile.float_pixels
-    psnrs = psnr(sent.image, image, eight_bit=eight_bit).tolist()
-    quality = [capped(each, BEST_PSNR_DB) for each in psnrs]
-    value = db = [math.nan] * len(image)
-    variant = None
-    if with_ms_ssim and profile.four_scales:
-        received = sent.image.clamp(0, 1)
-        received = (received * 255).round() / 255 if eight_bit else received
-        similarity = published_similarity(received, image)
-    elif with_ms_ssim:
-        similarity = ms_ssim(sent.image, image, eight_bit=eight_bit)
-    if with_ms_ssim:
-        value = similarity.value.tolist()
-        db = [capped(each, BEST_MS_SSIM_DB) for each in similarity.db.tolist()]
-        variant = similarity.variant
+def measure(reception: Reception, profile: Profile, metrics: Sequence[Metric]) -> Entries:
+    """The figures of each picture, measured as the profile has it, perfect ones capped."""
+    image, sent, seconds = reception
+    found = measure_all(
+        metrics,
+        sent.image,
+        image,
+        eight_bit=not profile.float_pixels,
+        published=profile.four_scales,
+    )
     shared = {
         "width": image.shape[3],
         "height": image.shape[2],
-        "ms_ssim_variant": variant,
         "cbr": sent.cbr,
         "channel_uses": sent.symbols.shape[1],
         "header_bits": sent.header_bits,
         "seconds": seconds,
     }
-    return [
-        {"psnr_db": quality[i], "ms_ssim": value[i], "ms_ssim_db": db[i], **shared}
-        for i in range(len(image))
-    ]
+    return [{**figures, **shared} for figures in found]

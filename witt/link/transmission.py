@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,24 +14,23 @@ import channels
 from witt.codecs.model import WITT
 from witt.contract import Transmission
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
-from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB, capped, ms_ssim, psnr
+from witt.link.per_image_optimisation import PerImageOptimisation
+from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics, measure
 from witt.pictures.images import Pixels, to_pixels, to_tensor
 
 
 class Draw(NamedTuple):
-    """One transmission of a picture, measured on its 8-bit pixels; MS-SSIM is NaN if left out.
+    """One transmission of a picture, measured on its 8-bit pixels.
 
-    A picture that arrives without error counts as 100 dB of PSNR and 60 dB of MS-SSIM.
+    figures: the values of the metrics by key, "psnr_db", "ms_ssim", "ms_ssim_db" and
+        "ms_ssim_variant" for the usual ones. A picture that arrives without error counts as
+        100 dB of PSNR and 60 dB of MS-SSIM.
     """
 
     sent: Transmission
     pixels: Pixels
-    psnr_db: float
-    ms_ssim: float
-    ms_ssim_db: float
-    ms_ssim_variant: str | None
+    figures: Figures
     seconds: float
 
 
@@ -79,8 +77,8 @@ def transmit(
     *,
     seed: int = 0,
     repeats: int = 1,
-    with_ms_ssim: bool = True,
-    adaptation: Adaptation | None = None,
+    metrics: Sequence[Metric] | None = None,
+    optimisation: PerImageOptimisation | None = None,
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -96,8 +94,9 @@ def transmit(
         seed: of the channel; the draws follow each other from it, so that the first one is the
             same however many there are.
         repeats: number of draws.
-        with_ms_ssim: whether to take it (0.9 s for 768x512 pixels on a CPU).
-        adaptation: how the transmitter improves what it sends, if at all.
+        metrics: what to measure; None is the PSNR and MS-SSIM (0.9 s for 768x512 pixels on a
+            CPU).
+        optimisation: how the transmitter improves what it sends, if at all.
 
     Returns:
         A `Draw` for each; its `seconds` are from pixels to pixels, without the metrics, though the
@@ -106,12 +105,13 @@ def transmit(
     Raises:
         InputError: a CBR or SNR that the model does not serve, or too little memory.
     """
+    metrics = make_metrics(DEFAULT) if metrics is None else metrics
     started = time.perf_counter()
     image = to_tensor(pixels, next(model.parameters()).device)
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():
-        encoded = model.encode(image, snr_db, cbr, adaptation)
+        encoded = model.encode(image, snr_db, cbr, optimisation)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):
@@ -120,11 +120,6 @@ def transmit(
             sent = model.carry(encoded, channel, snr_db, generator=generator)
         received = to_pixels(sent.image)
         seconds = encoding + time.perf_counter() - started
-        value, db, variant = math.nan, math.nan, None
-        if with_ms_ssim:
-            similarity = ms_ssim(sent.image, image)
-            value, variant = float(similarity.value), similarity.variant
-            db = capped(float(similarity.db), BEST_MS_SSIM_DB)
-        quality = capped(float(psnr(sent.image, image)), BEST_PSNR_DB)
-        draws.append(Draw(sent, received, quality, value, db, variant, seconds))
+        (figures,) = measure(metrics, sent.image, image)
+        draws.append(Draw(sent, received, figures, seconds))
     return draws

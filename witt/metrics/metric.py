@@ -66,6 +66,11 @@ class Quantity:
     best: float | None = None
 
     @property
+    def columns(self) -> tuple[str, ...]:
+        """Keys of all its values in files: MS-SSIM has its value beside that in dB."""
+        return ("ms_ssim", self.key) if self.key == "ms_ssim_db" else (self.key,)
+
+    @property
     def digits(self) -> int:
         """Decimals for a table: what is not in decibels is mostly below 1."""
         return 2 if self.label.endswith("dB") else 4

@@ -7,12 +7,19 @@ import numpy as np
 import pytest
 
 from benchmarks.figures.bd import Curve, Delta, delta, show_deltas
-from benchmarks.sweep.measure import Row
+from benchmarks.sweep.measure import Row, columns
 from benchmarks.sweep.results import Cell, Results, open_results
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.metrics.metric import MS_SSIM, PSNR
 
 pytest.importorskip("bjontegaard")
+
+
+def row_of(*values: float) -> Row:
+    """PSNR, MS-SSIM, that in dB and as published, channel uses and CBR."""
+    return dict(zip(columns([PSNR, MS_SSIM]), values, strict=True))
+
 
 RATE = np.array([0.01, 0.02, 0.04, 0.08])
 QUALITY = 40 + 6 * np.log2(RATE)
@@ -48,13 +55,13 @@ def test_where_curves_do_not_tell() -> None:
 def results(tmp_path: Path) -> Results:
     """Scheme b needs 2 dB more SNR than a, over SNRs of 0 to 12 dB."""
     dataset = {"name": "x", "pictures": 1, "sha256": "", "names": None, "sizes": []}
-    results = open_results(tmp_path / "r.json", dataset, 0, True)
+    results = open_results(tmp_path / "r.json", dataset, 0, [PSNR, MS_SSIM])
     for scheme, shift in (("a", 0), ("b", 2)):
         for snr in (0.0, 4.0, 8.0, 12.0):
             cell = Cell(scheme, Link(), snr, 1 / 16)
             results.prepare([cell])
             quality = 30 + 0.5 * (snr - shift)
-            results.add(cell, 0, [Row(quality, 0.9, math.nan, math.nan, 5, 1 / 16)], [{}])
+            results.add(cell, 0, [row_of(quality, 0.9, math.nan, math.nan, 5, 1 / 16)], [{}])
     return results
 
 
@@ -85,7 +92,7 @@ def test_a_gap_is_said_in_the_table(results: Results, capsys: pytest.CaptureFixt
     for snr in (0.0, 4.0, 8.0, 12.0):
         cell = Cell("far", Link(), snr, 1 / 16)
         results.prepare([cell])
-        results.add(cell, 0, [Row(35.8 + 0.5 * snr, 0.9, math.nan, math.nan, 5, 1 / 16)], [{}])
+        results.add(cell, 0, [row_of(35.8 + 0.5 * snr, 0.9, math.nan, math.nan, 5, 1 / 16)], [{}])
     show_deltas([results], "a")
     out = capsys.readouterr().out
     (row,) = [line.split() for line in out.splitlines() if line.split()[:1] == ["far"]]

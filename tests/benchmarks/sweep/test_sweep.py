@@ -14,15 +14,21 @@ from benchmarks.commands.benchmark import cells_of, failed_lines, missing_lines
 from benchmarks.schemes.scheme import Sent
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.execute import begin, estimate, run
-from benchmarks.sweep.measure import Measured, Row, measure
-from benchmarks.sweep.pace import Kind, Pace
+from benchmarks.sweep.measure import Measured, Row, columns, measure
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
 from benchmarks.sweep.sweep import Maker, Plan
 from benchmarks.sweep.workers import threads_for
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
+from witt.metrics.metric import MS_SSIM, PSNR, Metric
 from witt.pictures.images import Pixels
+
+
+def row_of(*values: float) -> Row:
+    """PSNR, MS-SSIM, that in dB and as published, channel uses and CBR."""
+    return dict(zip(columns([PSNR, MS_SSIM]), values, strict=True))
+
 
 LINKS = [Link(), Link("rayleigh")]
 SNRS, CBRS = (1.0, 7.0), (1 / 16, 1 / 200)
@@ -36,7 +42,7 @@ def plan_of(
     snrs: tuple[float, ...] = SNRS,
 ) -> Plan:
     cells = cells_of(names, LINKS, CBRS, snrs)
-    return Plan(open_dataset(folder), names, notes or {}, cells, make, with_ms_ssim=False)
+    return Plan(open_dataset(folder), names, notes or {}, cells, make, metrics=("psnr",))
 
 
 def contents(results: Results) -> str:
@@ -76,9 +82,9 @@ def test_the_same_picture_is_measured_once(
     """The fakes are deaf to the CBR here, as a code is above its threshold."""
     calls: list[int] = []
 
-    def counting(original: Pixels, sent: Sent, *, with_ms_ssim: bool = True) -> Measured:
+    def counting(original: Pixels, sent: Sent, metrics: Sequence[Metric]) -> Measured:
         calls.append(sent.channel_uses)
-        return measure(original, sent, with_ms_ssim=with_ms_ssim)
+        return measure(original, sent, metrics)
 
     class Deaf:
         name = family = "deaf"
@@ -183,7 +189,7 @@ def send_with(photos: Path, fake_schemes: Maker, tmp_path: Path) -> SendWith:
         def make(*_: object) -> list[Any]:
             return [own, *fake_schemes(["a+noisy"], {})]
 
-        plan = Plan(open_dataset(photos), names, {}, cells, make, with_ms_ssim=False)
+        plan = Plan(open_dataset(photos), names, {}, cells, make, metrics=("psnr",))
         results = begin(plan, tmp_path / "r.json")
         run(plan, results)
         return results
@@ -215,10 +221,10 @@ def test_more_channel_uses_than_allowed_are_no_result(send_with: SendWith) -> No
 
 def test_a_file_of_before_is_not_believed_either(tmp_path: Path) -> None:
     dataset = {"name": "x", "pictures": 2, "sha256": "", "names": None, "sizes": []}
-    results = open_results(tmp_path / "r.json", dataset, 0, False)
+    results = open_results(tmp_path / "r.json", dataset, 0, [PSNR, MS_SSIM])
     cell = Cell("own", Link(), 1.0, 1 / 48)
     results.prepare([cell])
-    rows = [Row(30.0, 0.9, 1.0, 1.0, 5, cbr) for cbr in (round(1 / 48, 9), 1 / 16)]
+    rows = [row_of(30.0, 0.9, 1.0, 1.0, 5, cbr) for cbr in (round(1 / 48, 9), 1 / 16)]
     results.add(cell, 0, rows, [{}, {}])
     np.testing.assert_array_equal(results.column(cell, "psnr_db"), [30.0, np.nan])
     assert results.column(cell, "cbr")[1] == 1 / 16
@@ -283,15 +289,15 @@ def test_a_scheme_says_what_its_results_depend_on(send_with: SendWith, tmp_path:
 
 def test_pace_by_hand() -> None:
     a, more, b = Kind("a", True), Kind("a", False), Kind("b", True)
-    pace = Pace(Counter({a: 10, more: 40, b: 5}))
-    assert np.isnan(pace.seconds_left())
-    pace.saw(a, 2, 6.0)
+    time_left = TimeLeft(Counter({a: 10, more: 40, b: 5}))
+    assert np.isnan(time_left.seconds_left())
+    time_left.record(a, 2, 6.0)
     # 8 at 3 s; the others of the scheme are not known to be cheaper yet; b is like the mean.
-    assert pace.seconds_left() == pytest.approx(8 * 3 + 40 * 3 + 5 * 3)
-    pace.saw(more, 10, 5.0)
-    assert pace.seconds_left() == pytest.approx(8 * 3 + 30 * 0.5 + 5 * 11 / 12)
-    assert pace.seconds_left(workers=2) == pytest.approx(pace.seconds_left() / 2)
-    assert (pace.total, pace.done) == (55, 12)
+    assert time_left.seconds_left() == pytest.approx(8 * 3 + 40 * 3 + 5 * 3)
+    time_left.record(more, 10, 5.0)
+    assert time_left.seconds_left() == pytest.approx(8 * 3 + 30 * 0.5 + 5 * 11 / 12)
+    assert time_left.seconds_left(workers=2) == pytest.approx(time_left.seconds_left() / 2)
+    assert (time_left.total, time_left.done) == (55, 12)
 
 
 def test_threads_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +334,7 @@ def test_a_scheme_that_kills_its_workers_stops_no_other(
     pytest.importorskip("distributed")
     names = ("a+fatal", "b+noisy")
     cells = cells_of(names, [Link()], (1 / 16,), (1.0, 7.0))
-    plan = Plan(open_dataset(photos, 1), names, {}, cells, fake_schemes, with_ms_ssim=False)
+    plan = Plan(open_dataset(photos, 1), names, {}, cells, fake_schemes, metrics=("psnr",))
     results = begin(plan, tmp_path / "r.json")
     run(plan, results, jobs=2)
     (line,) = failed_lines(results, cells)

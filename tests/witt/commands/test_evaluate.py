@@ -56,7 +56,7 @@ def quick(evaluate: Evaluate, tmp_path_factory: pytest.TempPathFactory) -> Evalu
 
 def test_means_are_those_of_the_pictures(evaluate: Evaluate) -> None:
     record = evaluate.json("--snr", "0:2", "--cbr", "1/16,1/48", "--channel", "awgn,rayleigh")
-    assert record["format"] == "witt-evaluation-1"
+    assert record["format"] == "witt-evaluation-2"
     cells = [(r["channel"], r["cbr_requested"], r["snr_db"]) for r in record["results"]]
     expected = [
         (channel, cbr, snr)
@@ -117,7 +117,8 @@ def test_file_and_table(evaluate: Evaluate, tmp_path: Path) -> None:
     assert record["config"] == json.loads(json.dumps(witt.load(evaluate.weights).config.to_dict()))
     assert record["seed"] == 0
     assert len(record["weights"]["sha256"]) == 64
-    assert record["results"][0]["ms_ssim"] is None
+    assert "ms_ssim" not in record["results"][0]
+    assert [told["key"] for told in record["metrics"]] == ["psnr_db"]
     assert "MS-SSIM" not in out
     for result in record["results"]:
         assert f"{result['psnr_db']:.2f}" in out
@@ -357,3 +358,64 @@ def test_bad_input(args: list[str], named: str, evaluate: Evaluate) -> None:
     assert err.count("\n") == 1
     assert named in err
     assert {path: path.read_bytes() for path in evaluate.folder.iterdir()} == before
+
+
+METRICS_FILE = """
+def darkness(image, reference):
+    return 1 - image.mean(dim=(1, 2, 3))
+darkness.label = "Darkness"
+darkness.higher_is_better = False
+
+def picky(image, reference):
+    if image.shape[2] == 32:
+        raise ValueError("not this one")
+    return image.mean(dim=(1, 2, 3))
+"""
+
+
+def test_metrics_of_ones_own(quick: Evaluate, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(METRICS_FILE)
+    names = f"psnr,{file}:darkness,ssim,{file}:picky"
+    code, out, err = quick("--snr", "1,7", "--metric", names, "--json")
+    assert code == 0, err
+    record = json.loads(out)
+    assert [(m["key"], m["label"], m["higher_is_better"]) for m in record["metrics"]] == [
+        ("psnr_db", "PSNR dB", True),
+        ("darkness", "Darkness", False),
+        ("ssim", "SSIM", True),
+        ("picky", "picky", True),
+    ]
+    for result in record["results"]:
+        assert "ms_ssim_db" not in result
+        for key in ("psnr_db", "darkness", "ssim"):
+            values = [entry[key] for entry in result["images"]]
+            assert result[key] == pytest.approx(np.mean(values), rel=1e-12)
+            assert f"{result[key]:.{2 if key == 'psnr_db' else 4}f}" in err
+        small, photo = result["images"][1], result["images"][0]
+        assert (small["height"], photo["height"]) == (32, 40)
+        assert small["picky"] is None
+        assert small["reasons"] == {"picky": "ValueError: not this one"}
+        assert 0 < photo["picky"] < 1
+        assert result["picky"] is None
+    # Once, though there are two conditions.
+    said = f"picky failed at {quick.folder / 'second.png'}: ValueError: not this one"
+    assert err.count(said) == 1
+    assert said in record["notes"]
+
+
+@pytest.mark.parametrize(
+    ("names", "said"),
+    [
+        ("psnr,laser", "unknown metric 'laser': choose from psnr, ms-ssim, ssim, lpips"),
+        ("{tmp}/none.py:x", "none.py: no such file"),
+        ("ms-ssim", "no metric is left"),
+        (",", "no metric is left"),
+    ],
+)
+def test_metrics_that_there_are_not(names: str, said: str, quick: Evaluate, tmp_path: Path) -> None:
+    path = tmp_path / "x.json"
+    code, out, err = quick("--metric", names.format(tmp=tmp_path), "--no-ms-ssim", "-o", path)
+    assert (code, out) == (2, "")
+    assert said in err
+    assert not path.exists()

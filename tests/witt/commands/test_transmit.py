@@ -115,7 +115,7 @@ def test_repeats(sender: Witt, picture: Path, tmp_path: Path) -> None:
     model = witt.load(sender.weights)
     pixels = witt.read_image(picture).pixels
     draws = transmit(pixels, model, Link("rayleigh", "block"), 3.0, 1 / 16, repeats=5)
-    psnrs = sorted(draw.psnr_db for draw in draws)
+    psnrs = sorted(draw.figures["psnr_db"] for draw in draws)
     assert many["psnr_db"] == pytest.approx(sum(psnrs) / 5)
     # Linear interpolation between the sorted values: 5 % of 4 steps is 0.2 of the first one.
     assert many["psnr_db_p5"] == pytest.approx(psnrs[0] + 0.2 * (psnrs[1] - psnrs[0]))
@@ -338,3 +338,26 @@ def test_names_too_long_for_an_output(picture: Path, tmp_path: Path) -> None:
     with pytest.raises(witt.InputError, match="too long"):
         plan(gather([long]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_metrics(sender: Witt, picture: Path, tmp_path: Path) -> None:
+    file = tmp_path / "mine.py"
+    file.write_text(
+        "def bias(image, reference):\n    return (image - reference).mean(dim=(1, 2, 3)).abs()\n"
+        "bias.label, bias.higher_is_better = 'Bias', False\n"
+    )
+    words = (picture, "--repeats", 2, "--metric", f"{file}:bias,psnr")
+    (entry,) = sender.json(*words)
+    error = (pixels_of(entry["received"]) - pixels_of(picture)) / 255
+    assert entry["received_bias"] == pytest.approx(abs(error.mean()), rel=1e-4)
+    low = entry["bias_p5"]
+    assert low < entry["bias"] < entry["bias_p95"]
+    assert entry["bias"] == pytest.approx((low + entry["bias_p95"]) / 2)  # of two draws
+    assert "psnr_db" in entry
+    assert not [key for key in entry if "ms_ssim" in key]
+    code, out, _ = sender(*words)
+    assert code == 0
+    assert f"{entry['bias']:.4f}" in out
+    (line,) = [line for line in out.splitlines() if "Bias" in line]
+    assert line.split()[1:5] == ["Bias", "5", "%", "95"]
+    assert "MS-SSIM" not in out

@@ -16,11 +16,12 @@ import channels
 import cli
 import witt
 from witt.codecs.config import ModelConfig
-from witt.commands.evaluate_tables import summary
 from witt.contract import Transmission
-from witt.link.evaluation import Arrival, measure
+from witt.link.evaluation import Reception, measure
 from witt.link.profile_link import pair_halves, transmit_as, unpair_halves
 from witt.link.profiles import MEASURED, OURS, PUBLISHED, Profile, between, centre
+from witt.link.summary import summary
+from witt.metrics.metric import DEFAULT, PSNR, make_metrics
 from witt.metrics.published import ms_ssim_published, published_similarity
 
 SIZES: dict[str, Any] = {"dims": (8, 12), "depths": (1, 1), "heads": (2, 3), "window": 2}
@@ -158,9 +159,9 @@ def test_metrics_of_floats_and_of_eight_bits() -> None:
     image = torch.full((1, 3, 8, 8), 100 / 255, dtype=torch.float64)
     off = image + 0.25 / 255  # a quarter of a level, which rounding removes
     sent = Transmission(off, torch.zeros(1, 6), torch.zeros(1, 6), 0.1, 0)
-    (ours,) = measure(Arrival(image, sent, 0.0), OURS)
+    (ours,) = measure(Reception(image, sent, 0.0), OURS, make_metrics(DEFAULT))
     floats = Profile("", float_pixels=True)
-    (published,) = measure(Arrival(image, sent, 0.0), floats)
+    (published,) = measure(Reception(image, sent, 0.0), floats, make_metrics(["psnr"]))
     assert (ours["psnr_db"], ours["ms_ssim_db"]) == (100.0, 60.0)  # nothing counts as more
     assert published["psnr_db"] == pytest.approx(20 * math.log10(255 / 0.25), abs=1e-6)
 
@@ -211,7 +212,7 @@ def test_centre(size: tuple[int, int], expected: tuple[slice, slice]) -> None:
 def test_mean_squared_error_of_perfect_pictures(psnrs: list[float], expected: float) -> None:
     """A picture without error counts as 100 dB here too."""
     same = {"cbr": 0.1, "ms_ssim": 1.0, "ms_ssim_db": 60.0, "seconds": 0.0, "batch": 0}
-    found = summary([{"psnr_db": each, **same} for each in psnrs], PUBLISHED)["psnr_db"]
+    found = summary([{"psnr_db": each, **same} for each in psnrs], PUBLISHED, [PSNR])["psnr_db"]
     assert found == pytest.approx(expected, abs=1e-12)
     assert math.copysign(1, found) == 1
 
