@@ -169,7 +169,7 @@ def command(
         link, snr_db, cbr, seed, repeats, weights, digest, optimisation, metrics, notes
     )
     pictures = gather(images, output=output)
-    targets = plan(pictures, output)
+    targets = output_files(pictures, output)
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
     progress = track(
@@ -193,7 +193,7 @@ def command(
         click.echo(f"Look at {click.format_filename(last)}")
 
 
-def plan(pictures: Sequence[Input], output: Path) -> list[Target]:
+def output_files(pictures: Sequence[Input], output: Path) -> list[Target]:
     """Make the folders and name the files, none of which may be an input.
 
     Raises:

@@ -33,7 +33,7 @@ from witt.training.published import detach_modnets
 from witt.training.records import Records
 from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
-from witt.training.validation import Middles, mean, points, summary, validate
+from witt.training.validation import CentreCrops, mean, points, summary, validate
 from witt.training.watch import FiniteWatch, StallWatch, all_finite
 
 
@@ -51,7 +51,7 @@ class Run:
         out: Path,
         model: WITT,
         train: Pictures,
-        val: Middles | None = None,
+        val: CentreCrops | None = None,
         before: dict[str, Any] | None = None,
         processes: Processes | None = None,
     ) -> None:

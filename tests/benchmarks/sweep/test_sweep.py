@@ -17,6 +17,7 @@ from benchmarks.sweep.execute import begin, estimate, run
 from benchmarks.sweep.measure import Measured, Row, columns, measure
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
 from benchmarks.sweep.sweep import Maker, Plan
+from benchmarks.sweep.time_left import Kind, TimeLeft
 from benchmarks.sweep.workers import threads_for
 from witt.errors import InputError
 from witt.link.conditions import Link
@@ -287,7 +288,7 @@ def test_a_scheme_says_what_its_results_depend_on(send_with: SendWith, tmp_path:
         send_with(send, record=lambda: {"weights": "2"})
 
 
-def test_pace_by_hand() -> None:
+def test_time_left_by_hand() -> None:
     a, more, b = Kind("a", True), Kind("a", False), Kind("b", True)
     time_left = TimeLeft(Counter({a: 10, more: 40, b: 5}))
     assert np.isnan(time_left.seconds_left())

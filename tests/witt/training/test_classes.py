@@ -241,7 +241,7 @@ def test_spectrum_is_that_of_the_pictures(slope: float) -> None:
     found = fitted(pictures_of(image.expand(-1, 3, -1, -1) + 0.5))
     torch.testing.assert_close(found.basis[0].abs(), torch.full((WHOLE,), GREY), rtol=0, atol=1e-4)
     measured = found.log_spectrum[:, 0].exp().double() / (WHOLE * (20 / 255) ** 2)
-    # Of the knots with bins near them, the mean power as weighted there.
+    # Of the nodes with bins near them, the mean power as weighted there.
     total = weights.sum((0, 1))
     expected = (weights * power[..., None]).sum((0, 1)) / total.clamp_min(1e-9)
     near = total > 1
