@@ -21,8 +21,8 @@ work from the same values. The header is taken as received without error.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -95,6 +95,11 @@ class Header:
         entry = self.side.get(name)
         return None if entry is None else entry.value
 
+    def copied(self) -> Header:
+        """The same with tensors of its own, that no inference mode has made."""
+        side = {n: e._replace(value=e.value.clone()) for n, e in self.side.items()}
+        return replace(self, snr_db=self.snr_db.clone(), side=side)
+
     def told(self, name: str, entry: SideInformation) -> Header:
         """With one entry more, or another in its place."""
         return replace(self, side={**self.side, name: entry})
@@ -135,6 +140,23 @@ class Transmission(NamedTuple):
     header_bits: int
 
 
+class Preparation(NamedTuple):
+    """What a codec may look at before it is trained.
+
+    pictures: uint8 (H, W, 3), to train on.
+    new: whether its weights are new, not those of a run before.
+    seed: of the run.
+    loss: that is minimised, by its name.
+    scales: of MS-SSIM, where that is the loss.
+    """
+
+    pictures: Sequence[Any]
+    new: bool
+    seed: int
+    loss: str
+    scales: int
+
+
 class Codec(HubModel):
     """A source-channel codec. One's own needs `encode` and `decode`; the rest is here.
 
@@ -154,6 +176,9 @@ class Codec(HubModel):
         served_cbr: (lowest, highest) CBR that may be asked for; None is any.
         snr_range_db: (lowest, highest) SNR it was trained for; None is not known.
         uses_error: whether `decode` looks at `noise_var`.
+        cost_is_fixed: whether pictures of one size cost the same operations, whatever they show.
+        uses_all_parameters: whether each parameter gets a gradient in each step.
+        muon_lr: peak learning rate of Muon for a new network; None is the usual one.
     """
 
     config: Any
@@ -161,6 +186,9 @@ class Codec(HubModel):
     served_cbr: tuple[float, float] | None
     snr_range_db: tuple[float, float] | None
     uses_error: ClassVar[bool] = False
+    cost_is_fixed: ClassVar[bool] = False
+    uses_all_parameters: bool = False
+    muon_lr: ClassVar[float | None] = None
 
     def __init__(self) -> None:
         super().__init__()
@@ -190,6 +218,16 @@ class Codec(HubModel):
         """
         raise NotImplementedError
 
+    @classmethod
+    def from_config(cls, values: dict[str, Any]) -> Codec:
+        """A codec, with random weights, from plain values that `plain_config` gave."""
+        return cls(**values)
+
+    def plain_config(self) -> dict[str, Any]:
+        """The config as plain values, from which `from_config` makes the codec again."""
+        config = self.config
+        return asdict(config) if is_dataclass(config) else dict(config)  # type: ignore[arg-type]
+
     @property
     def dtype(self) -> torch.dtype:
         """Of the weights; float32 where there are none."""
@@ -199,6 +237,26 @@ class Codec(HubModel):
     def device(self) -> torch.device:
         """Of the weights; the CPU where there are none."""
         return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    @property
+    def fixed_rate(self) -> bool:
+        """Whether there is one CBR only."""
+        return self.served_cbr is not None and self.served_cbr[0] == self.served_cbr[1]
+
+    def check_cbr(self, cbr: float | None, size: tuple[int, int] | None = None) -> None:
+        """Refuse a CBR that is not served, and warn where pictures of a size need a higher one.
+
+        Raises:
+            InputError: it is not served.
+        """
+        if cbr is None or self.served_cbr is None:
+            return
+        low, high = self.served_cbr
+        if not low * (1 - 1e-6) <= cbr <= high * (1 + 1e-6):
+            raise InputError(
+                f"CBR {cbr:g} is not served by {self.name}: "
+                + (f"choose {low:.4g} to {high:.4g}" if high > low else f"it has {high:.4g} only")
+            )
 
     def channel_uses(self, size: tuple[int, int], cbr: float | None = None) -> int:
         """Complex symbols sent for a picture of `size` (height, width) at a requested CBR."""
@@ -248,6 +306,26 @@ class Codec(HubModel):
         decoded = self.decode(received, header, error)
         cbr_sent = symbols.shape[1] / (3 * header.size[0] * header.size[1])
         return Transmission(decoded, symbols, received, cbr_sent, header.bits)
+
+    # What one's own codec may add
+
+    def pass_through(self, image: Tensor) -> Tensor:
+        """Pictures through both ends without a channel; its operations are what a codec costs."""
+        symbols, header = self.encode(image, 10.0)
+        return self.decode(symbols, header, symbols.real.new_full((1, 1), 0.1))
+
+    def initialise(self) -> None:
+        """Set the weights that training begins with, where they are not the constructor's."""
+
+    def prepare(self, job: Preparation, say: Callable[[str], None]) -> None:
+        """Take what does not come from gradients from the training pictures."""
+
+    def graphs(self, size: tuple[int, int], cbr: float | None = None) -> list[Any]:
+        """What `witt.store.onnx` exports for pictures of a size (height, width)."""
+        raise InputError(
+            f"{self.name} cannot be exported: it has no graphs of its encoder and decoder, which "
+            "Codec.graphs gives"
+        )
 
 
 def check_images(image: Tensor) -> None:

@@ -175,7 +175,7 @@ def test_one_gain_for_a_picture_is_awgn_of_its_snr(entries: dict[str, Any]) -> N
         for x_hat, noise_var in (channels.mmse(*faded), channels.mmse(*worse))
     ]
     torch.testing.assert_close(*images)
-    if model.code is None:  # straight from the channel, with nothing said of its noise
+    if not model.uses_error:  # straight from the channel, with nothing said of its noise
         torch.testing.assert_close(images[1], model.decode(worse.y, header))
 
 

@@ -136,7 +136,7 @@ def command(
         "torch": torch.__version__,
         "device": str(where),
         "weights": {"name": weights, "sha256": digest},
-        "config": model.config.to_dict(),
+        "config": model.plain_config(),
         "profile": profile,
         "metrics": [each.quantity.record() for each in metrics],
         "adapt": adapt,
