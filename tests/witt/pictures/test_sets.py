@@ -102,10 +102,11 @@ def test_evaluate_and_benchmark_read_it(own: Path, weights: Path, tmp_path: Path
     """Pictures of different sizes, by both commands, with the same figures."""
     how = ["--snr", "10", "--no-ms-ssim"]
     evaluated, swept = tmp_path / "e.json", tmp_path / "b.json"
+    mine = ["--weights", weights, *how, "-o", evaluated]
+    schemes = ["--schemes", f"mine={weights}", *how, "-o", swept]
     for args in (
-        ["evaluate", f"{own}:noise", "--weights", weights, *how, "-o", evaluated],
-        ["benchmark", "--dataset", f"{own}:noise", "--schemes", f"mine={weights}", *how]
-        + ["-o", swept],
+        ["evaluate", f"{own}:noise", *mine],
+        ["benchmark", "--dataset", f"{own}:noise", *schemes],
     ):
         with pytest.raises(SystemExit) as caught:
             cli.main(list(map(str, args)))
