@@ -14,7 +14,7 @@ from benchmarks.schemes.jscc import Jscc
 from benchmarks.schemes.own import Own, is_weights, make, registry_of, sends
 from benchmarks.schemes.scheme import Scheme
 from witt.errors import InputError
-from witt.registry import CODECS, SCHEMES
+from witt.registry import CODECS, PRESETS, SCHEMES
 from witt.store.weights import resolve, shipped
 
 # What "witt" stands for: the network of the paper, and ours where its weights are not shipped.
@@ -91,7 +91,9 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
         if kind == "ldpc":
             return ldpc_scheme(name, source, mode if colon else None, searched[source])
         return AtCapacity(source, searched[source])
-    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *CODECS.names()]))
+    found = (one for registry in (CODECS, PRESETS) for one in registry.names())
+    others = [one for one in found if registry_of(one) is not None]
+    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *others]))
     raise InputError(
         f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, "
         f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with "
