@@ -22,6 +22,7 @@ from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Plan
 from witt.commands.options import (
     HELP,
+    Registered,
     chosen_metrics,
     condition_options,
     fading_options,
@@ -35,6 +36,7 @@ from witt.link.conditions import Link
 from witt.link.summary import failures
 from witt.link.values import Cbr, SnrSpec
 from witt.pictures.sheets import TILE
+from witt.registry import DATASETS
 from witt.report import console, number, plain, table
 
 EPILOG = """\b
@@ -101,9 +103,11 @@ def worker_options(command: Any) -> Any:
 @click.option(
     "--dataset",
     required=True,
-    metavar="DIR",
+    cls=Registered,
+    registry=DATASETS,
+    metavar="DIR|NAME",
     type=click.Path(path_type=Path),
-    help="Folder of pictures, or of CIFAR-10 sheets (its test set).",
+    help="Folder of pictures, or of CIFAR-10 sheets (its test set), or a data set by name.",
 )
 @click.option(
     "--schemes",

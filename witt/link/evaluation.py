@@ -22,6 +22,7 @@ from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics
 from witt.metrics.metric import measure as measure_all
 from witt.pictures.images import Pixels, to_tensor
 from witt.pictures.inputs import Input
+from witt.pictures.sheets import TILE
 
 TILES = 1024
 
@@ -112,12 +113,15 @@ def batches(pictures: Sequence[Input]) -> Iterator[Sequence[Input]]:
     start = 0
     while start < len(pictures):
         end = start + 1
-        if pictures[start].tile is not None:
-            end = start + TILES
-            while pictures[start:end][-1].tile is None:
-                end -= 1
+        if _is_tile(pictures[start]):
+            while end < min(len(pictures), start + TILES) and _is_tile(pictures[end]):
+                end += 1
         yield pictures[start:end]
         start = end
+
+
+def _is_tile(picture: Input) -> bool:
+    return picture.tile is not None and picture.size == (TILE, TILE)
 
 
 class Reception(NamedTuple):

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from witt.errors import InputError
 from witt.pictures.finding import find_images
 from witt.pictures.images import Pixels, read_image
+from witt.pictures.sets import is_set, read_set
 from witt.pictures.sheets import TILE, read_sheets
 
 NAMED = 3
@@ -23,7 +24,8 @@ class Input(NamedTuple):
     relative: its name in the output, unique by folder and stem.
     size: (height, width) in pixels.
     notes: the conversions it needs.
-    tile: the pixels of a CIFAR-10 picture, whose `path` is the folder of the sheets.
+    tile: the pixels of a CIFAR-10 picture, whose `path` is the folder of the sheets, or of one of a
+        data set by name, whose `path` is that name.
     """
 
     path: Path
@@ -94,12 +96,21 @@ def gather(
 def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> list[Input]:
     """As `gather`; a folder of CIFAR-10 sheets is its test set, picture by picture, and last.
 
+    Data sets by name (`witt.pictures.sets`) come before those.
+
     Raises:
         InputError: as `gather`, or a sheet or its labels are damaged.
     """
     tiles: list[Input] = []
     others: list[Path] = []
+    named: list[Input] = []
     for path in map(Path, inputs):
+        if is_set(path):
+            named += [
+                Input(path, Path(one.name), one.size, (), one.pixels)
+                for one in read_set(path, limit)
+            ]
+            continue
         sheets = read_sheets(path, "test", limit) if os.path.isdir(path) else None
         if sheets is None:
             others.append(path)
@@ -109,7 +120,7 @@ def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> l
                 for number, tile in enumerate(sheets)
             ]
     pictures = gather(others, limit=limit) if others else []
-    return [*pictures, *tiles][:limit]
+    return [*pictures, *named, *tiles][:limit]
 
 
 def conversions(pictures: Sequence[Input]) -> list[str]:
