@@ -13,6 +13,8 @@ from witt.codecs.config import PRESETS, ModelConfig
 from witt.codecs.model import WITT, create_model
 from witt.contract import Codec, Encoded, Header, SideInformation, Transmission
 from witt.errors import InputError
+from witt.link.notebook import evaluate
+from witt.link.results import Results
 from witt.metrics.quality import ms_ssim, psnr
 from witt.pictures.finding import find_images
 from witt.pictures.images import read_image, to_pixels, to_tensor
@@ -27,9 +29,11 @@ __all__ = [
     "Header",
     "InputError",
     "ModelConfig",
+    "Results",
     "SideInformation",
     "Transmission",
     "create_model",
+    "evaluate",
     "find_images",
     "load",
     "load_weights",

@@ -21,8 +21,10 @@ work from the same values. The header is taken as received without error.
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -133,6 +135,20 @@ class Transmission(NamedTuple):
     received: Tensor
     cbr: float
     header_bits: int
+
+    def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:
+        """What metrics say of the pictures beside their originals; see `witt.link.look`."""
+        return dict(_looked().metrics(self, image, metrics))
+
+    def show(self, image: Any, picture: int = 0) -> Any:
+        """The comparison of `witt transmit`, which a notebook shows; see `witt.link.look`."""
+        return _looked().show(self, image, picture)
+
+    def __repr__(self) -> str:
+        count, _, height, width = self.image.shape
+        pictures = f"{count} picture{'' if count == 1 else 's'} of {width}x{height}"
+        uses = f"{self.symbols.shape[1]:,} symbols"
+        return f"Transmission({pictures}, {uses}, CBR {self.cbr:.4g}, {self.header_bits} bits)"
 
 
 class Codec(HubModel):
@@ -248,6 +264,11 @@ class Codec(HubModel):
         decoded = self.decode(received, header, error)
         cbr_sent = symbols.shape[1] / (3 * header.size[0] * header.size[1])
         return Transmission(decoded, symbols, received, cbr_sent, header.bits)
+
+
+def _looked() -> ModuleType:
+    # By name: this file is below everything, and imports nothing of it.
+    return importlib.import_module("witt.link.look")
 
 
 def check_images(image: Tensor) -> None:
