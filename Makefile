@@ -2,8 +2,9 @@
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+OLDEST := .venv-oldest
 
-.PHONY: demo test test-slow lint clean
+.PHONY: demo test test-slow test-oldest lint clean
 
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -14,6 +15,11 @@ $(VENV)/installed-dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
 	touch $@ $(VENV)/installed
+
+$(OLDEST)/installed: pyproject.toml tests/oldest.txt
+	test -x $(OLDEST)/bin/python || $(PYTHON) -m venv $(OLDEST)
+	$(OLDEST)/bin/python -m pip install --quiet --editable '.[dev]' --constraint tests/oldest.txt
+	touch $@
 
 demo: $(VENV)/installed  ## transmit the sample photograph at SNR 1, 7 and 13 dB
 	for snr in 1 7 13; do \
@@ -27,10 +33,13 @@ test: $(VENV)/installed-dev  ## the fast tests
 test-slow: $(VENV)/installed-dev
 	$(BIN)/python -m pytest -m slow
 
+test-oldest: $(OLDEST)/installed  ## the fast tests with the oldest versions that pyproject.toml allows
+	$(OLDEST)/bin/python -m pytest
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) demo_out
+	rm -rf $(VENV) $(OLDEST) demo_out

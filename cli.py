@@ -28,7 +28,10 @@ class Entry(NamedTuple):
 COMMANDS = (
     Entry("transmit", "witt.commands.transmit", "command", "Send pictures over a noisy channel."),
     Entry(
-        "evaluate", "witt.commands.evaluate", "command", "Mean quality over folders of pictures."
+        "evaluate",
+        "witt.commands.evaluate",
+        "command",
+        "Measure the mean quality of received pictures.",
     ),
     Entry(
         "train",
@@ -37,7 +40,7 @@ COMMANDS = (
         "Train a model on folders of pictures (or CIFAR-10 sheets).",
     ),
     Entry(
-        "scaling", "witt.commands.scaling", "command", "What more hours of training should give."
+        "scaling", "witt.commands.scaling", "command", "Predict what more hours of training give."
     ),
     Entry(
         "benchmark",
@@ -55,16 +58,16 @@ COMMANDS = (
         "reproduce",
         "benchmarks.commands.reproduce",
         "command",
-        "Redraw the figures of the paper, computed here.",
+        "Compute and draw the figures of the paper.",
     ),
     Entry(
         "import-weights",
         "witt.commands.import_weights",
         "command",
-        "Weights of the published code as a file of ours.",
+        "Turn weights of the published code into a file of ours.",
     ),
-    Entry("export", "witt.commands.export", "command", "Weights for other programs."),
-    Entry("info", "witt.commands.info", "command", "Presets, weights and devices."),
+    Entry("export", "witt.commands.export", "command", "Write weights for other programs."),
+    Entry("info", "witt.commands.info", "command", "Show presets, weights and devices."),
 )
 
 

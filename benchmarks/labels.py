@@ -15,7 +15,8 @@ WORDS = {
     "witt_light_ms_ssim": "witt_light_ms_ssim (classified code)",
     "deepjscc": "DeepJSCC (deepjscc)",
     "deepjscc_cifar": "DeepJSCC (deepjscc_cifar)",
-    "linear": "Linear",
+    "softcast": "SoftCast",
+    "linear": "SoftCast",  # as older result files call it
     "hevc": "HEVC",
     "hevc-420": "HEVC 4:2:0",
     "jpeg": "JPEG",
@@ -34,7 +35,7 @@ def scheme_label(name: str) -> str:
     """ "hevc+ldpc:16qam-1/2" as "HEVC + LDPC, 16QAM 1/2"."""
     chain, _, mode = name.partition(":")
     if chain.endswith("+adapt"):
-        return f"{scheme_label(chain.removesuffix('+adapt'))}, adapted ({mode})"
+        return f"{scheme_label(chain.removesuffix('+adapt'))}, optimised per image ({mode} steps)"
     label = " + ".join(WORDS.get(part, part) for part in chain.split("+"))
     if not mode:
         return label

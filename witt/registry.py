@@ -245,4 +245,4 @@ LOSSES = Registry(
     "witt.losses",
     {"mse": "witt.training.loss:MSE", "ms-ssim": "witt.training.loss:MS_SSIM"},
 )
-SCHEMES = Registry("scheme", "witt.schemes", {})
+SCHEMES = Registry("scheme", "witt.schemes", {"linear": "benchmarks.schemes.linear:Linear"})

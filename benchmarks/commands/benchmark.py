@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
+from benchmarks.schemes.own import split_sources
 from benchmarks.schemes.registry import make_schemes, name_weights
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.execute import begun, run
@@ -39,8 +40,8 @@ from witt.report import console, number, plain, table
 
 EPILOG = """\b
 Examples:
-  witt benchmark kodak --schemes witt_light,linear,hevc+ldpc,hevc+capacity -o kodak.json
-  witt benchmark kodak --schemes linear,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4 --jobs 2
+  witt benchmark kodak --schemes witt_light,softcast,hevc+ldpc,hevc+capacity -o kodak.json
+  witt benchmark kodak --schemes softcast,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4
 """
 
 
@@ -109,8 +110,10 @@ def worker_options(command: Any) -> Any:
 @click.option(
     "--schemes",
     metavar="NAME[,NAME…]",
-    help="What to compare: witt_light, witt_light+adapt:5, linear, hevc+ldpc, hevc+ldpc:16qam-1/2, "
-    "hevc+capacity, …; an unknown name lists them all.  [default: those of --weights, or witt]",
+    help="What to compare: witt_light, witt_light+adapt:5, softcast, hevc+ldpc, "
+    "hevc+ldpc:16qam-1/2, hevc+capacity, …; an unknown name lists them all. Your own: "
+    "mine=runs/mine (weights), or mine=./file.py:Name, a codec with encode and decode, or a scheme "
+    "with send.  [default: those of --weights, or witt]",
 )
 @condition_options
 @fading_options
@@ -152,16 +155,19 @@ def command(
     """
     links = make_links(channel, fading, coherence, k_factor_db)
     metrics = tuple(each.quantity.name for each in chosen_metrics(metric, with_ms_ssim))
-    names = split_names(schemes or ",".join(name for name, _ in weights) or "witt")
+    names, sources = split_sources(
+        split_names(schemes or ",".join(name for name, _ in weights) or "witt")
+    )
     check_weights([name for name, _ in weights], names)
+    given = {**dict(weights), **sources}
     pictures = open_dataset(the_folder(folder, dataset), limit)
     for line in pictures.notes:
         click.echo(f"Note: {line}", err=True)
-    names, renamed = name_weights(names, dict(weights), tiles=set(pictures.sizes) == {(TILE, TILE)})
+    names, renamed = name_weights(names, given, tiles=set(pictures.sizes) == {(TILE, TILE)})
     if renamed is not None:
         click.echo(f"Note: {renamed}", err=True)
     cells = cells_of(names, links, [ratio.value for ratio in cbr], snr.points())
-    plan = Plan(pictures, names, dict(weights), cells, maker(obj), seed, metrics)
+    plan = Plan(pictures, names, given, cells, maker(obj), seed, metrics)
     with begun(plan, output) as results:
         run(plan, results, jobs, scheduler)
     show(results, cells, err=as_json)

@@ -29,8 +29,8 @@ from witt.commands.options import HELP, output_option
     "--bd",
     "reference",
     metavar="SCHEME",
-    help="Print Bjøntegaard differences to this scheme: rate or SNR saved at equal quality, and "
-    "quality gained, of curves that share half of the shorter one or more.",
+    help="Print Bjøntegaard differences to this scheme: the rate or SNR saved at equal quality, "
+    "and the quality gained. Curves are compared that share at least half of the shorter one.",
 )
 @output_option("Folder for the figures, a PNG and an SVG of each.", "figures")
 def command(results: Sequence[Path], published: bool, reference: str | None, output: Path) -> None:

@@ -91,7 +91,7 @@ class Settings:
 
 @click.command(
     "reproduce",
-    short_help="Redraw the figures of the paper, computed here.",
+    short_help="Compute and draw the figures of the paper.",
     epilog=EPILOG,
     context_settings=HELP,
 )
@@ -128,8 +128,8 @@ def command(
 ) -> None:
     """Compute and draw figures of the paper, all of them where none is named.
 
-    Says how long it will take, from two conditions of each scheme, then computes. Ctrl-C loses
-    nothing that is finished: the same command goes on. The published curves are drawn dashed.
+    It first says how long it will take, from two conditions of each scheme. Ctrl-C loses nothing
+    that is finished: the same command goes on. The published curves are drawn dashed.
     """
     from benchmarks.sweep.execute import begun, estimate, run
 

@@ -16,7 +16,7 @@ MODES = ("4qam-1/3", "4qam-1/2", "4qam-2/3", "16qam-1/2", "16qam-2/3", "64qam-1/
 PHOTO_MODELS = ("witt_base", "witt_light", "deepjscc")
 TILE_MODELS = ("witt_cifar", "witt_cifar_light", "deepjscc_cifar")
 TRAINED = frozenset((*PHOTO_MODELS, *TILE_MODELS, "witt_light_ms_ssim"))
-LEARNED = (*PHOTO_MODELS, "linear")
+LEARNED = (*PHOTO_MODELS, "softcast")
 DIGITAL = ("hevc+ldpc", "hevc+capacity")
 FIXED = tuple(f"hevc+ldpc:{mode}" for mode in MODES)
 SNRS = (1.0, 4.0, 7.0, 10.0, 13.0)
@@ -93,7 +93,7 @@ def _cifar(
     cbrs: tuple[float, ...] = (1 / 3,),
 ) -> tuple[Sweep, Sweep]:
     """JSCC on all pictures; digital chains on the first 1,000, since their codec is slow."""
-    schemes = (*TILE_MODELS, "linear")
+    schemes = (*TILE_MODELS, "softcast")
     base = Sweep(name, CIFAR, schemes, link, snrs_db, cbrs, metrics=("psnr",))
     return base, base._replace(name=f"{name}-digital", schemes=DIGITAL, limit=DIGITAL_CIFAR)
 

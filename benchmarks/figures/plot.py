@@ -45,7 +45,7 @@ LOOKS = {
     "witt_cifar_light": OURS,
     "deepjscc": CNN,
     "deepjscc_cifar": CNN,
-    "linear": Look("#8a4fa3", "D", "-."),
+    "softcast": Look("#8a4fa3", "D", "-."),
     "hevc+ldpc": Look("#1b7f5c", "^"),
     "hevc+capacity": Look("#333333", "", ":"),
 }

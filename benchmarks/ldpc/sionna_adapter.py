@@ -136,7 +136,7 @@ def tf_psnr(image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> f
 
 
 def tf_ms_ssim(image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> float:
-    """MS-SSIM of 8-bit pictures (H, W, 3) by TensorFlow: five scales, mean over the channels."""
+    """MS-SSIM of 8-bit pictures (H, W, 3) by TensorFlow: five scales, mean over the planes."""
     tf, _ = _libraries()
     return float(tf.image.ssim_multiscale(tf.constant(image), tf.constant(reference), 255))
 

@@ -11,14 +11,17 @@ from benchmarks.codecs.search import Searched
 from benchmarks.schemes.bounds import AtCapacity
 from benchmarks.schemes.digital import ldpc_scheme
 from benchmarks.schemes.jscc import Jscc
-from benchmarks.schemes.linear import Linear
+from benchmarks.schemes.own import Own, is_weights, make, sends
 from benchmarks.schemes.scheme import Scheme
+from benchmarks.schemes.softcast import SoftCast
 from witt.errors import InputError
+from witt.registry import CODECS
 from witt.store.weights import resolve, shipped
 
 # What "witt" stands for: the network of the paper, and ours where its weights are not shipped.
 PAPER, INSTEAD = "witt_base", "witt_light"
 PAPER_TILES, INSTEAD_TILES = "witt_cifar", "witt_cifar_light"
+OLD_NAMES = {"linear": "softcast"}
 
 
 class Renamed(NamedTuple):
@@ -29,13 +32,15 @@ class Renamed(NamedTuple):
 
 
 def name_weights(names: Sequence[str], weights: Mapping[str, Any], tiles: bool) -> Renamed:
-    """Say by name which weights "witt" (or "witt+adapt:STEPS") is.
+    """Say by name which weights "witt" (or "witt+adapt:STEPS") is, and renew old names.
 
     Args:
         names: as asked for.
         weights: those that were given a name; "witt" may be one of them.
         tiles: whether the pictures are of 32×32 pixels.
     """
+    names = [name if name in weights else OLD_NAMES.get(name, name) for name in names]
+    names = list(dict.fromkeys(names))
     asked = [name for name in names if name.partition("+")[0] == "witt"]
     if not asked or "witt" in weights:
         return Renamed(tuple(names), None)
@@ -53,10 +58,10 @@ def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> lis
     """The schemes of these names.
 
     Args:
-        names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "linear",
+        names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "softcast",
             "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
-            mode), "CODEC+capacity".
-        weights: further names of JSCC models, with their files.
+            mode), "CODEC+capacity", or what an installed package offers.
+        weights: further names, with their weights or their sources (`benchmarks.schemes.own`).
 
     Raises:
         InputError: unknown scheme, codec or mode, or a file or a program that is missing.
@@ -74,11 +79,11 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
     if kind == "adapt":
         model, steps = source, _steps(name, mode)
     if model in weights:
-        return Jscc(name, resolve(weights[model]), steps)
+        return _of_source(name, weights[model], steps)
     if model in shipped():
         return Jscc(name, resolve(model), steps)
-    if name == "linear":
-        return Linear()
+    if name == "softcast":
+        return SoftCast()
     if plus and (kind == "ldpc" or channel_code == "capacity"):
         if source not in searched:
             found = codec(source)
@@ -87,12 +92,24 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
         if kind == "ldpc":
             return ldpc_scheme(name, source, mode if colon else None, searched[source])
         return AtCapacity(source, searched[source])
-    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights]))
+    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *CODECS.names()]))
     raise InputError(
-        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, linear, "
+        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, softcast, "
         f"and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with CODEC one of "
         f"{', '.join(codec_names())}"
     )
+
+
+def _of_source(name: str, source: str | Path, steps: int) -> Scheme:
+    """A scheme from weights, or from a file or package that has a scheme or a codec."""
+    if is_weights(source, shipped()):
+        return Jscc(name, resolve(source), steps)
+    made = make(str(source))
+    if not sends(made):
+        return Jscc(name, str(source), steps)
+    if steps:
+        raise InputError(f"{name}: a scheme that sends by itself cannot be adapted")
+    return Own(name, str(source), made) if name != getattr(made, "name", None) else made
 
 
 def _steps(name: str, text: str) -> int:

@@ -10,11 +10,11 @@ from pathlib import Path
 import click
 import torch
 
-from benchmarks.sweep.pace import Pace
-from benchmarks.sweep.progress import Meter
+from benchmarks.sweep.meter import Meter
 from benchmarks.sweep.provenance import commit, run_record
 from benchmarks.sweep.results import Results, open_results
 from benchmarks.sweep.sweep import Outcome, Plan, keep, probe, sweep_here
+from benchmarks.sweep.time_left import TimeLeft
 from benchmarks.sweep.workers import connect, slots, sweep_on, threads_for
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
@@ -67,37 +67,37 @@ def run(plan: Plan, results: Results, jobs: int = 1, scheduler: str | None = Non
     Raises:
         InputError: interrupted, or as the schemes do; what was finished is in the file.
     """
-    pace = Pace(plan.todo(results))
-    if not pace.total:
+    time_left = TimeLeft(plan.todo(results))
+    if not time_left.total:
         return
     if jobs == 1 and scheduler is None:
-        _consume(sweep_here(plan, results), results, pace, 1, {"jobs": 1})
+        _consume(sweep_here(plan, results), results, time_left, 1, {"jobs": 1})
         return
-    with _interruptible(results, pace), connect(jobs, scheduler) as client:
+    with _interruptible(results, time_left), connect(jobs, scheduler) as client:
         threads = threads_for(jobs) if scheduler is None else None
         workers = jobs if scheduler is None else max(1, slots(client))
         outcomes = sweep_on(plan, results, client, threads)
-        _consume(outcomes, results, pace, workers, {"jobs": workers, "scheduler": scheduler})
+        _consume(outcomes, results, time_left, workers, {"jobs": workers, "scheduler": scheduler})
 
 
 def estimate(plan: Plan, results: Results, workers: int = 1) -> float:
     """Seconds that `run` will take, from two cells of each scheme, which are done and kept."""
-    pace = Pace(plan.todo(results))
-    if pace.total:
+    time_left = TimeLeft(plan.todo(results))
+    if time_left.total:
         threads = torch.get_num_threads()
         try:
             if workers > 1:
                 torch.set_num_threads(threads_for(workers))
-            _consume(probe(plan, results), results, pace, 1, {"jobs": 1})
+            _consume(probe(plan, results), results, time_left, 1, {"jobs": 1})
         finally:
             torch.set_num_threads(threads)
-    return pace.seconds_left(workers) if pace.todo.total() else 0.0
+    return time_left.seconds_left(workers) if time_left.todo.total() else 0.0
 
 
 def _consume(
     outcomes: Iterable[Outcome],
     results: Results,
-    pace: Pace,
+    time_left: TimeLeft,
     workers: int,
     how: dict[str, int | str | None],
 ) -> None:
@@ -111,11 +111,11 @@ def _consume(
         run_info["seconds"] = round(time.monotonic() - started, 1)
         results.save()
 
-    with _interruptible(results, pace), Meter(pace, workers) as meter:
+    with _interruptible(results, time_left), Meter(time_left, workers) as meter:
         try:
             for outcome in outcomes:
                 keep(results, outcome)
-                pace.saw(outcome.kind, outcome.pictures, outcome.seconds)
+                time_left.record(outcome.kind, outcome.pictures, outcome.seconds)
                 meter.update(outcome.cell.scheme)
                 now = time.monotonic()
                 if now - saved >= max(SAVE_SECONDS, cost / SAVE_SHARE):
@@ -127,12 +127,12 @@ def _consume(
 
 
 @contextmanager
-def _interruptible(results: Results, pace: Pace) -> Iterator[None]:
+def _interruptible(results: Results, time_left: TimeLeft) -> Iterator[None]:
     """Say how to go on after Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt as error:
-        share = 100 * pace.done / pace.total
+        share = 100 * time_left.done / time_left.total
         raise InputError(
             f"interrupted: {results.path} keeps what is finished ({share:.0f} %); "
             "the same command goes on from there"

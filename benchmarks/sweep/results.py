@@ -289,6 +289,7 @@ def read_results(path: Path) -> Results:
         head.pop("ms_ssim", None)
         head |= {"format": FORMAT, "metrics": [quantity.record() for quantity in quantities]}
         _check_head(head)
+        _renew_names(head["schemes"], document["cells"])
         pictures = head["dataset"]["pictures"]
         names = columns(quantities)
         cells = dict(_read_cell(record, pictures, names) for record in document["cells"])
@@ -349,6 +350,19 @@ def _check_head(head: dict[str, Any]) -> None:
         raise ValueError(f"{dataset['pictures']!r} pictures")
     if not all(isinstance(dataset[key], str) for key in ("name", "sha256")):
         raise TypeError("the data set has no name")
+
+
+def _renew_names(schemes: dict[str, Any], cells: list[dict[str, Any]]) -> None:
+    """SoftCast was "linear" in earlier files; weights may be called so too."""
+    if "chunks" not in schemes.get("linear", ()):
+        return
+    renewed = {"softcast" if name == "linear" else name: of for name, of in schemes.items()}
+    schemes.clear()
+    schemes.update(renewed)
+    schemes["softcast"]["family"] = "softcast"
+    for cell in cells:
+        if cell["scheme"] == "linear":
+            cell["scheme"] = "softcast"
 
 
 def _read_cell(record: dict[str, Any], pictures: int, names: Sequence[str]) -> tuple[Cell, Values]:

@@ -18,8 +18,8 @@ from typing import Any, NamedTuple
 from benchmarks.schemes.scheme import Scheme, Sent, own_record, send_checked, what_failed
 from benchmarks.sweep.dataset import Dataset, read_chunk
 from benchmarks.sweep.measure import Measured, Row, measure
-from benchmarks.sweep.pace import Kind
 from benchmarks.sweep.results import Cell, Results
+from benchmarks.sweep.time_left import Kind
 from witt.link.evaluation import image_seed
 from witt.metrics.metric import DEFAULT, Metric, make_metrics
 from witt.pictures.images import Pixels

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, NamedTuple
 
-from benchmarks.sweep.pace import Kind
 from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Outcome, Plan, Unit, compute, first_cells, made
+from benchmarks.sweep.time_left import Kind
 from witt.errors import InputError
 from witt.metrics.metric import make_metrics
 
@@ -18,7 +18,7 @@ CONNECT_SECONDS = "15s"
 FEWEST_WAITING = 8
 
 
-class Recipe(NamedTuple):
+class WorkerSetup(NamedTuple):
     """How a worker makes its schemes.
 
     names: of one family.
@@ -34,14 +34,14 @@ class Recipe(NamedTuple):
     threads: int | None
 
 
-def work(unit: Unit, recipe: Recipe) -> list[Outcome]:
+def work(unit: Unit, setup: WorkerSetup) -> list[Outcome]:
     """What a worker does with a unit."""
-    if recipe.threads is not None:
+    if setup.threads is not None:
         import torch
 
-        torch.set_num_threads(recipe.threads)
-    schemes = made(recipe.make, recipe.names, recipe.weights)
-    return list(compute(unit, schemes, make_metrics(recipe.metrics)))
+        torch.set_num_threads(setup.threads)
+    schemes = made(setup.make, setup.names, setup.weights)
+    return list(compute(unit, schemes, make_metrics(setup.metrics)))
 
 
 def threads_for(jobs: int) -> int:
@@ -102,8 +102,8 @@ def sweep_on(plan: Plan, results: Results, client: Any, threads: int | None) -> 
         chunk, cells = next(waiting, (None, None))
         if chunk is not None and cells is not None:
             names = plan.family(cells[0].scheme)
-            recipe = Recipe(plan.make, names, weights, plan.metrics, threads)
-            future = client.submit(work, plan.unit(chunk, cells), recipe, pure=False)
+            setup = WorkerSetup(plan.make, names, weights, plan.metrics, threads)
+            future = client.submit(work, plan.unit(chunk, cells), setup, pure=False)
             given[future.key] = chunk, cells
             running.add(future)
 

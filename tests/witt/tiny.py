@@ -9,7 +9,7 @@ from torch import Tensor
 
 import channels
 import witt
-from witt.codecs.classified.code import ClassifiedCode
+from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.codecs.config import ModelConfig
 
 DIMS, HEADS = (8, 12, 16, 20), (2, 3, 4, 5)
@@ -45,7 +45,7 @@ def build(config: ModelConfig) -> witt.WITT:
     return model.eval()
 
 
-def tell_apart(code: ClassifiedCode) -> None:
+def tell_apart(code: ClassifiedTransformCode) -> None:
     """Classes that differ, orthogonal bases, and variances that fall."""
     with torch.random.fork_rng():
         torch.manual_seed(0)

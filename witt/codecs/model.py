@@ -11,10 +11,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import channels
-from witt.codecs.classified.code import ClassifiedCode, Plan, full_precision
-from witt.codecs.classified.framing import from_symbols, with_map
+from witt.codecs.classified.allocation import PictureAllocation
+from witt.codecs.classified.bandwidth_expansion import EncoderOutput, linear_equivalent
+from witt.codecs.classified.class_map import with_class_map
 from witt.codecs.classified.refiner import RefiningDecoder, ShapingEncoder
-from witt.codecs.classified.winding import Shaped, unwind
+from witt.codecs.classified.symbol_mapping import from_symbols
+from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
 from witt.codecs.cnn import CnnDecoder, CnnEncoder
 from witt.codecs.config import ModelConfig, preset
 from witt.codecs.network import Decoder, Encoder, condition_vector
@@ -34,7 +36,7 @@ from witt.contract import (
     told_snr,
 )
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
+from witt.link.per_image_optimisation import PerImageOptimisation
 
 
 class WITT(Codec):
@@ -55,7 +57,7 @@ class WITT(Codec):
         self.served_cbr, self.snr_range_db = config.served_cbr, config.snr_range_db
         self.code = None
         if config.classes:
-            self.code = ClassifiedCode(
+            self.code = ClassifiedTransformCode(
                 config.stride, config.classes, config.smooth_channels, config.channels
             )
         ends: tuple[type[nn.Module], type[nn.Module]] = (Encoder, Decoder)
@@ -136,7 +138,7 @@ class WITT(Codec):
             image: (B, 3, H, W), sides multiples of the stride.
             snr_db: (B,).
             k: (B,) feature channels sent, of a model with classes on average; the symbols of its
-                class map are left to `with_map`.
+                class map are left to `with_class_map`.
             length: N, symbols of an image at the highest rate.
         """
         condition = condition_vector(self.config, snr_db, k).to(self.dtype)
@@ -149,15 +151,17 @@ class WITT(Codec):
             return Sending(symbols.to(image.dtype), tokens * k // 2)
         with full_precision(image.device):
             shared, classes = self.code.tokens(image, snr_db, k)
-            plan = self.code.plan(classes, snr_db, k, most_k=2 * length // classes[0].numel())
+            allocation = self.code.allocate(
+                classes, snr_db, k, most_k=2 * length // classes[0].numel()
+            )
             features = self.code.analyse(shared, classes)
-        factors, summands = self.encoder(image, features, plan, snr_db, condition)
+        factors, summands = self.encoder(image, features, allocation, snr_db, condition)
         with full_precision(image.device):
             like = features.dtype
             factors = F.pad(factors.to(like), (self.code.smooth, 0), value=1.0)
             summands = F.pad(summands.to(like), (self.code.smooth, 0))
-            shaped = Shaped(features, factors, summands, plan, snr_db, length)
-            return Sending(shaped.symbols(), plan.uses, shaped)
+            encoder_output = EncoderOutput(features, factors, summands, allocation, snr_db, length)
+            return Sending(encoder_output.symbols(), allocation.uses, encoder_output)
 
     def receive(
         self,
@@ -167,7 +171,7 @@ class WITT(Codec):
         snr_db: Tensor,
         k: Tensor,
         grid: tuple[int, int],
-        plan: Plan | None = None,
+        allocation: PictureAllocation | None = None,
     ) -> Tensor:
         """Padded images (B, 3, H, W) from received symbols, each at its own rate.
 
@@ -177,15 +181,15 @@ class WITT(Codec):
             scale: (B, 1) that the receiver undoes.
             snr_db, k: as given to `transmit`.
             grid: (h, w) tokens.
-            plan: of a model with classes.
+            allocation: of a model with classes.
         """
         condition = condition_vector(self.config, snr_db, k).to(self.dtype)
         amplitude = 1 / scale[:, :, None, None]
-        if self.code is not None and plan is not None:
+        if self.code is not None and allocation is not None:
             with full_precision(symbols.device):
-                received = from_symbols(symbols, error, plan)
-                features, error = unwind(received, plan, snr_db, amplitude)
-            return self.decoder(self.code, plan, features, error, amplitude, condition)
+                received = from_symbols(symbols, error, allocation)
+                features, error = linear_equivalent(received, allocation, snr_db, amplitude)
+            return self.decoder(self.code, allocation, features, error, amplitude, condition)
         features = symbols.reshape(len(symbols), *grid, -1)
         features = F.pad(features, (0, self.config.channels - features.shape[-1]))
         sent = torch.arange(self.config.channels, device=features.device) < k[:, None]
@@ -197,7 +201,7 @@ class WITT(Codec):
         image: Tensor,
         snr_db: float | Tensor,
         cbr: float | None = None,
-        adaptation: Adaptation | None = None,
+        optimisation: PerImageOptimisation | None = None,
     ) -> Encoded:
         """As `encode`, before the power is normalised; the header is without its scale."""
         check_images(image)
@@ -212,12 +216,12 @@ class WITT(Codec):
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
         padded = F.pad(image, padding, mode="replicate")
         sending = self.transmit(padded, snr, rates, self.tokens(size) * k // 2)
-        symbols, plan = sending.symbols, sending.plan
-        if adaptation is not None:
-            symbols = adaptation.improve(self, padded, size, sending, snr, rates)
-        if plan is not None:
-            symbols = with_map(symbols, plan)
-            class_map = SideInformation(plan.classes, symbols=plan.map_uses)
+        symbols, allocation = sending.symbols, sending.allocation
+        if optimisation is not None:
+            symbols = optimisation.improve(self, padded, size, sending, snr, rates)
+        if allocation is not None:
+            symbols = with_class_map(symbols, allocation)
+            class_map = SideInformation(allocation.classes, symbols=allocation.map_uses)
             header = header.told("class map", class_map)
         return Encoded(torch.view_as_complex(symbols.contiguous()), header)
 
@@ -226,7 +230,7 @@ class WITT(Codec):
         image: Tensor,
         snr_db: float | Tensor,
         cbr: float | None = None,
-        adaptation: Adaptation | None = None,
+        optimisation: PerImageOptimisation | None = None,
     ) -> Encoded:
         """Channel symbols of a batch of images, and what the receiver is told beside them.
 
@@ -239,12 +243,12 @@ class WITT(Codec):
             snr_db: SNR that the transmitter knows, a number or (B,). It is rounded to what the
                 header holds (1/256 dB) before anything follows from it.
             cbr: requested channel uses over 3·H·W; None is the highest that the weights serve.
-            adaptation: how the transmitter improves what it sends of each picture, if at all.
+            optimisation: how the transmitter improves what it sends of each picture, if at all.
 
         Raises:
             InputError: wrong shape, values outside [0, 1], or an SNR or CBR that is not served.
         """
-        unscaled, header = self.unscaled_symbols(image, snr_db, cbr, adaptation)
+        unscaled, header = self.unscaled_symbols(image, snr_db, cbr, optimisation)
         symbols, scale = channels.normalise_power(unscaled)
         if not self.sends_scale:
             return Encoded(symbols, header)
@@ -307,12 +311,12 @@ class WITT(Codec):
         if scale is None or not self.sends_scale:
             scale = symbols.real.new_ones(len(symbols), 1)
         rates = torch.full((len(snr),), k, device=snr.device)
-        plan = None
+        allocation = None
         if self.code is not None and classes is not None:
-            plan = self.code.plan(classes, snr, rates, most_k=k)
+            allocation = self.code.allocate(classes, snr, rates, most_k=k)
         pairs = torch.view_as_real(symbols.contiguous())
         error = noise_var.expand(symbols.shape)
-        image = self.receive(pairs, error, scale, snr, rates, grid, plan)
+        image = self.receive(pairs, error, scale, snr, rates, grid, allocation)
         return image[:, :, : size[0], : size[1]]
 
     def forward(
@@ -325,7 +329,7 @@ class WITT(Codec):
         h: Tensor | None = None,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
-        adaptation: Adaptation | None = None,
+        optimisation: PerImageOptimisation | None = None,
     ) -> Transmission:
         """Encode, channel, equaliser, decode.
 
@@ -337,9 +341,9 @@ class WITT(Codec):
             snr_db: Es/N0 at unit average transmit power, a number or (B,).
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
-            adaptation: how the transmitter improves what it sends of each picture, if at all.
+            optimisation: how the transmitter improves what it sends of each picture, if at all.
         """
-        encoded = self.encode(image, snr_db, cbr, adaptation)
+        encoded = self.encode(image, snr_db, cbr, optimisation)
         return self.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
 
 

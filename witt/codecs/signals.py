@@ -6,8 +6,8 @@ from typing import NamedTuple
 
 from torch import Tensor
 
-from witt.codecs.classified.code import Plan
-from witt.codecs.classified.winding import Shaped
+from witt.codecs.classified.allocation import PictureAllocation
+from witt.codecs.classified.bandwidth_expansion import EncoderOutput
 
 
 class Sending(NamedTuple):
@@ -15,14 +15,14 @@ class Sending(NamedTuple):
 
     symbols: (B, N, 2) I and Q.
     uses: (B,) int64, of them that are sent.
-    shaped: of a model with classes, what the symbols were made from.
+    encoder_output: of a model with classes, what the symbols were made from.
     """
 
     symbols: Tensor
     uses: Tensor
-    shaped: Shaped | None = None
+    encoder_output: EncoderOutput | None = None
 
     @property
-    def plan(self) -> Plan | None:
+    def allocation(self) -> PictureAllocation | None:
         """Of a model with classes."""
-        return None if self.shaped is None else self.shaped.plan
+        return None if self.encoder_output is None else self.encoder_output.allocation

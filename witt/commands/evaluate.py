@@ -33,10 +33,10 @@ from witt.commands.options import (
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
-from witt.link.adaptation import trained_for
 from witt.link.conditions import Link
 from witt.link.evaluation import Condition, evaluate
 from witt.link.given import split_label
+from witt.link.per_image_optimisation import trained_for
 from witt.link.profiles import MEASURED, PROFILES, Profile, between, centre
 from witt.link.requests import check_request
 from witt.link.results import FORMAT
@@ -52,7 +52,7 @@ from witt.store.weights import load_weights, resolve
 @click.command(
     "evaluate",
     context_settings=HELP,
-    short_help="Mean quality over folders of pictures.",
+    short_help="Measure the mean quality of received pictures.",
     epilog="Example: witt evaluate kodak --snr 1,4,7,10,13 --channel awgn,rayleigh -o kodak.json",
 )
 @click.argument(
@@ -68,7 +68,8 @@ from witt.store.weights import load_weights, resolve
     "published",
     "both",
     help="How power, fading and metrics are taken: ours, as the published WITT code does it (its "
-    "departures from its paper, see README), or both side by side with each departure by itself.",
+    "departures from its paper: docs/published.md), or both side by side with each departure by "
+    "itself.",
 )
 @adapt_option
 @weights_option(more=" mine=FILE gives them another name in the results.")
@@ -168,7 +169,7 @@ def command(
         said = remarks(results)
         evaluated.save(said)
     title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
-    title += f", {adapt} steps of adaptation" if adapt else ""
+    title += f", {adapt} steps of per-image optimisation" if adapt else ""
     tables = show_both if profile == "both" else show
     tables(results, evaluated.quantities, title, err=as_json)
     for line in said:

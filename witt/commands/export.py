@@ -45,7 +45,7 @@ class SizeType(click.ParamType):
 @click.command(
     "export",
     context_settings=HELP,
-    short_help="Weights for other programs: ONNX, or the published code.",
+    short_help="Write weights for other programs.",
 )
 @click.option(
     "--format",

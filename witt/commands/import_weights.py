@@ -20,7 +20,7 @@ from witt.store.weights import save_weights
 @click.command(
     "import-weights",
     context_settings=HELP,
-    short_help="Weights of the published code as a file of ours.",
+    short_help="Turn weights of the published code into a file of ours.",
     epilog="Example: witt import-weights published.model -o mine.safetensors",
 )
 @click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
@@ -34,8 +34,8 @@ from witt.store.weights import save_weights
     "--modulation/--no-modulation",
     default=True,
     show_default=True,
-    help="Without: for weights trained without the Channel ModNet. Their file carries one all "
-    "the same, which is left out.",
+    help="--no-modulation is for weights trained without the Channel ModNet. Their file has one "
+    "all the same, which is left out.",
 )
 @click.option(
     "--snr",

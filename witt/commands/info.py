@@ -62,7 +62,7 @@ def cost(config: ModelConfig) -> Cost:
     grid = (SIDE // config.stride, SIDE // config.stride)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         sent = model.transmit(image, one, k, length)
-        model.receive(sent.symbols, sent.symbols[..., 0], one[None], one, k, grid, sent.plan)
+        model.receive(sent.symbols, sent.symbols[..., 0], one[None], one, k, grid, sent.allocation)
     parameters = sum(p.numel() for p in model.parameters())
     return Cost(parameters, counter.get_total_flops() / SIDE**2)
 
@@ -128,7 +128,7 @@ def describe_devices() -> list[str]:
 @click.command(
     "info",
     context_settings=HELP,
-    short_help="Presets, weights and devices.",
+    short_help="Show presets, weights and devices.",
     epilog="Example: witt info runs/try/weights.safetensors",
 )
 @click.argument("weights", required=False, metavar="[NAME|FILE|FOLDER]")

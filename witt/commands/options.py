@@ -270,9 +270,9 @@ def adapt_option(command: F) -> F:
         default=0,
         show_default=True,
         metavar="STEPS",
-        help="Steps of gradient descent by which the transmitter improves what it sends of each "
-        "picture, through the decoder and noise of its own. Each takes about twice as "
-        "long as the picture without; 3.1 GB a megapixel. 10 have most of the gain.",
+        help="Steps of per-image optimisation at the transmitter: gradient descent on what is sent "
+        "of each picture, through the decoder and noise of its own. Each step takes about twice as "
+        "long as sending the picture, and 3.1 GB a megapixel. 10 steps have most of the gain.",
     )(command)
 
 
@@ -292,8 +292,8 @@ def fading_options(command: F) -> F:
         click.option(
             "--fading",
             type=click.Choice(FADING),
-            help="Rayleigh and Rician: fast has one gain a symbol, block one gain an image, or for "
-            "every --coherence symbols.  [default: fast, or block with --coherence]",
+            help="Rayleigh and Rician: fast draws a gain for each symbol, block one for each image "
+            "or for every --coherence symbols.  [default: fast, or block with --coherence]",
         ),
         click.option(
             "--coherence",
@@ -306,7 +306,7 @@ def fading_options(command: F) -> F:
             "k_factor_db",
             type=click.FLOAT,
             metavar="dB",
-            help="Rician: power of the line of sight over that of the scatter, in dB.  "
+            help="Rician: power of the line of sight over that of the scattered paths, in dB.  "
             f"[default: {K_FACTOR_DB:g}]",
         ),
     )

@@ -1,4 +1,4 @@
-"""`witt scaling`: what more hours of training should give."""
+"""`witt scaling`: what more hours of training give, as predicted."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ from witt.training.law import Fit, fit
 
 @click.command(
     "scaling",
-    short_help="What more hours of training should give.",
+    short_help="Predict what more hours of training give.",
     epilog="Example: witt scaling runs/mine --hours 12,40 -o scaling.png",
     context_settings=HELP,
 )
@@ -29,17 +29,17 @@ from witt.training.law import Fit, fit
     default="12,40",
     show_default=True,
     metavar="H[,H…]",
-    help="Hours of training in all to predict for.",
+    help="Total hours of training to predict for.",
 )
 @output_option("Picture of the curves, PNG or SVG.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON and nothing else.")
 def command(logs: Sequence[Path], hours: str, output: Path | None, as_json: bool) -> None:
     """Fit the validation curve of training logs and predict it.
 
-    LOG is a run's folder or its log.jsonl. Fitted is a power law that falls short of a limit, with
-    a smooth break where the points ask for one. The end of a run with its low learning rate lies
-    above the curve of a longer run, so the limits are rough: how far a fit of the first two thirds
-    misses the last point is told.
+    LOG is a run's folder or its log.jsonl. The fit is a power law that approaches a limit, with a
+    smooth break where the points ask for one. A run ends with a low learning rate, so its last
+    points lie above the curve of a longer run, and the limits are rough. The table shows by how
+    much a fit of the first two thirds of the points misses the last one.
     """
     wanted = _hours(hours)
     if output is not None and output.suffix.lower() not in (".png", ".svg"):

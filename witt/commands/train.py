@@ -64,8 +64,8 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 @click.option(
     "--recipe",
     metavar="NAME|FILE",
-    help="Settings in stages, each from the weights of the one before; `list` shows what there is. "
-    "The command line wins, --resume goes on.",
+    help="File of settings in stages; each starts from the weights of the one before. `list` shows "
+    "what there is. The command line wins; --resume goes on.",
 )
 @click.option("--data", multiple=True, metavar="DIR", help="Training pictures; may be repeated.")
 @click.option("--val", multiple=True, metavar="DIR", help="Validation pictures; may be repeated.")
@@ -123,19 +123,24 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 )
 @click.option("--warmup", type=int, default=50, help="Steps until the peak.")
 @click.option("--clip", type=float, default=1.0, help="Largest norm of the gradient.")
-@click.option("--ema", type=float, default=0.999, help="Decay of the average of the weights.")
+@click.option(
+    "--ema", type=float, default=0.999, help="Decay of the running average of the weights."
+)
 @click.option("--seed", type=int, default=0, help="Same seed, same run.")
 @device_option()
 @click.option(
     "--precision",
     type=click.Choice(["auto", "fp32", "bf16"]),
     default="auto",
-    help="Of the networks; auto is bf16 on GPUs that have it. The channel stays in fp32.",
+    help="Number format of the networks; auto is bf16 on GPUs that have it. The channel stays in "
+    "fp32.",
 )
 @click.option(
     "--workers", type=int, default=1, help="Processes that read pictures, for each that trains."
 )
-@click.option("--compile/--no-compile", default=False, help="torch.compile the Swin blocks.")
+@click.option(
+    "--compile/--no-compile", default=False, help="Compile the Swin blocks with torch.compile."
+)
 @click.option("--val-minutes", type=float, default=10.0, help="Time between validations.")
 @click.option("--save-minutes", type=float, default=5.0, help="Time between checkpoints.")
 @click.option(

@@ -32,10 +32,10 @@ from witt.commands.options import (
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
-from witt.link.adaptation import Adaptation, trained_for
 from witt.link.choice import AUTO, choose
 from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
+from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
 from witt.link.summary import failures, is_perfect, quality_facts
@@ -67,7 +67,7 @@ class Request(NamedTuple):
     repeats: int
     weights: str
     weights_sha256: str
-    adaptation: Adaptation | None
+    optimisation: PerImageOptimisation | None
     metrics: tuple[Metric, ...]
     notes: tuple[str, ...]
 
@@ -112,7 +112,7 @@ class Target(NamedTuple):
     default=1,
     show_default=True,
     metavar="N",
-    help="Draws of the channel: gives the mean, and of the first metric the 5th and 95th "
+    help="Draws of the channel. The mean is shown, and of the first metric the 5th and 95th "
     "percentile; the pictures are those of the first draw.",
 )
 @metric_options
@@ -162,10 +162,14 @@ def command(
     digest = file_sha256(path)
     model = model.to(where)
     notes = tuple(check_request(model, [snr_db], [cbr.value], [link], training))
-    adaptation = Adaptation(adapt, link.module(), trained_for(training)) if adapt else None
-    request = Request(link, snr_db, cbr, seed, repeats, weights, digest, adaptation, metrics, notes)
+    optimisation = (
+        PerImageOptimisation(adapt, link.module(), trained_for(training)) if adapt else None
+    )
+    request = Request(
+        link, snr_db, cbr, seed, repeats, weights, digest, optimisation, metrics, notes
+    )
     pictures = gather(images, output=output)
-    targets = plan(pictures, output)
+    targets = output_files(pictures, output)
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
     progress = track(
@@ -189,7 +193,7 @@ def command(
         click.echo(f"Look at {click.format_filename(last)}")
 
 
-def plan(pictures: Sequence[Input], output: Path) -> list[Target]:
+def output_files(pictures: Sequence[Input], output: Path) -> list[Target]:
     """Make the folders and name the files, none of which may be an input.
 
     Raises:
@@ -245,7 +249,7 @@ def process(
         request.cbr.value,
         seed=seed,
         repeats=request.repeats,
-        adaptation=request.adaptation,
+        optimisation=request.optimisation,
         metrics=request.metrics,
     )
     if any(is_perfect(draw.figures) for draw in draws):
@@ -268,7 +272,7 @@ def process(
         "profile": OURS.name,
         "seed": seed,
         "repeats": request.repeats,
-        "adapt": 0 if request.adaptation is None else request.adaptation.steps,
+        "adapt": 0 if request.optimisation is None else request.optimisation.steps,
         "weights": request.weights,
         "weights_sha256": request.weights_sha256,
         "received": str(target.received),

@@ -13,8 +13,8 @@ from torch import Tensor
 
 from witt.codecs.model import WITT
 from witt.contract import Transmission
-from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import ON_THE_WAY, OURS, WITHOUT_GAIN, Profile, centre
 from witt.link.transmission import draw_channel, memory_for
@@ -86,7 +86,7 @@ def evaluate(
         seed: of the channel.
         repeats: draws of the channel for each picture; the first is as if it were the only one.
         metrics: what to measure; None is the PSNR and MS-SSIM.
-        adapt: steps of `Adaptation`, for the profile `ours`.
+        adapt: steps of `PerImageOptimisation`, for the profile `ours`.
         loss: of these.
         known: gives the figures of a batch at a condition where there are some from before, by
             the `image`, `seed` and `batch` of its pictures. It is not sent again.
@@ -112,18 +112,18 @@ def evaluate(
                 for picture, own_seed in zip(batch, seeds, strict=True)
             ]
             for _, group in itertools.groupby(conditions, lambda condition: condition[:3]):
-                arrivals: dict[Profile, Arrival] = {}
+                receptions: dict[Profile, Reception] = {}
                 for condition in group:
                     if (before := known(condition, named)) is not None:
                         yield condition, before
                         continue
                     fades = condition.link.fades
                     way = condition.profile.only(ON_THE_WAY if fades else WITHOUT_GAIN)
-                    if way not in arrivals:
+                    if way not in receptions:
                         channel = condition.link.module()
-                        adaptation = Adaptation(adapt, channel, loss) if adapt else None
-                        arrivals[way] = send_batch(model, whole, condition, seeds, adaptation)
-                    figures = measure(arrivals[way], condition.profile, metrics)
+                        optimisation = PerImageOptimisation(adapt, channel, loss) if adapt else None
+                        receptions[way] = send_batch(model, whole, condition, seeds, optimisation)
+                    figures = measure(receptions[way], condition.profile, metrics)
                     both = zip(named, figures, strict=True)
                     yield condition, [name | figure for name, figure in both]
 
@@ -147,7 +147,7 @@ def _is_tile(picture: Input) -> bool:
     return picture.tile is not None and picture.size == (TILE, TILE)
 
 
-class Arrival(NamedTuple):
+class Reception(NamedTuple):
     """What was sent, what was received, and the seconds that one picture took."""
 
     image: Tensor
@@ -160,8 +160,8 @@ def send_batch(
     image: Tensor,
     condition: Condition,
     seeds: Sequence[int],
-    adaptation: Adaptation | None = None,
-) -> Arrival:
+    optimisation: PerImageOptimisation | None = None,
+) -> Reception:
     """Pictures of one size over the channel as the profile has it, each with its own noise."""
     profile = condition.profile
     if profile.centre_crop:
@@ -182,14 +182,14 @@ def send_batch(
             cbr,
             h=h,
             noise=noise,
-            adaptation=adaptation,
+            optimisation=optimisation,
         )
-    return Arrival(image, sent, (time.perf_counter() - started) / len(image))
+    return Reception(image, sent, (time.perf_counter() - started) / len(image))
 
 
-def measure(arrival: Arrival, profile: Profile, metrics: Sequence[Metric]) -> Entries:
+def measure(reception: Reception, profile: Profile, metrics: Sequence[Metric]) -> Entries:
     """The figures of each picture, measured as the profile has it, perfect ones capped."""
-    image, sent, seconds = arrival
+    image, sent, seconds = reception
     found = measure_all(
         metrics,
         sent.image,

@@ -14,7 +14,7 @@ import channels
 from witt.codecs.model import WITT
 from witt.contract import SCALE_BITS, SideInformation, Transmission
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profiles import Profile
 
 
@@ -29,7 +29,7 @@ def transmit_as(
     h: Tensor | None = None,
     noise: Tensor | None = None,
     generator: torch.Generator | None = None,
-    adaptation: Adaptation | None = None,
+    optimisation: PerImageOptimisation | None = None,
 ) -> Transmission:
     """Encode, channel and decode as a profile does; see `witt.link.profiles` for its entries.
 
@@ -46,16 +46,18 @@ def transmit_as(
         snr_db: Es/N0, a number or (B,); one for the batch where it shares symbols.
         cbr: requested CBR.
         h, noise, generator: as of `WITT.forward`; with `no_csi` the gain is |h|.
-        adaptation: as of `WITT.forward`, whose way it knows only.
+        optimisation: as of `WITT.forward`, whose way it knows only.
 
     Returns:
         `Transmission`; `symbols` are what crosses the channel, `received` what the decoder gets.
     """
     if not profile.only(("batch_power", "half_pairs", "no_csi")).departures:
         drawn = {"h": h, "noise": noise, "generator": generator}
-        return model(image, channel, snr_db, cbr, **drawn, adaptation=adaptation)
-    if adaptation is not None:
-        raise InputError(f"symbols can be adapted with the profile ours only, not {profile.name}")
+        return model(image, channel, snr_db, cbr, **drawn, optimisation=optimisation)
+    if optimisation is not None:
+        raise InputError(
+            f"per-image optimisation goes with the profile ours only, not {profile.name}"
+        )
     header_bits = model.header_bits
     if profile.batch_power:
         unscaled, header = model.unscaled_symbols(image, snr_db, cbr)
@@ -72,12 +74,12 @@ def transmit_as(
         noise = None if noise is None else pair_halves(noise)
     if profile.no_csi and channel.fading:
         if h is None or noise is None:
-            drawn = channel.draw(
+            own_h, own_noise = channel.draw(
                 *symbols.shape, dtype=symbols.dtype, device=symbols.device, generator=generator
             )
-            h = drawn[0] if h is None else h
-            noise = drawn[1] if noise is None else noise
-        h = h.abs()
+            h = own_h if h is None else h
+            noise = own_noise if noise is None else noise
+        h = None if h is None else h.abs()
     out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
     received, error = out.y, None
     if channel.fading and not profile.no_csi:

@@ -14,8 +14,8 @@ import channels
 from witt.codecs.model import WITT
 from witt.contract import Transmission
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics, measure
 from witt.pictures.images import Pixels, to_pixels, to_tensor
 
@@ -61,7 +61,8 @@ def draw_channel(
     """
     gains, noises = [], []
     for seed in seeds:
-        gain, noise = channel.draw(1, uses, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        gain, noise = channel.draw(1, uses, dtype=torch.complex64, device=None, generator=generator)
         gains += [] if gain is None else [gain.expand(1, uses)]
         noises.append(noise)
     return torch.cat(gains) if gains else None, torch.cat(noises)
@@ -77,7 +78,7 @@ def transmit(
     seed: int = 0,
     repeats: int = 1,
     metrics: Sequence[Metric] | None = None,
-    adaptation: Adaptation | None = None,
+    optimisation: PerImageOptimisation | None = None,
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -95,7 +96,7 @@ def transmit(
         repeats: number of draws.
         metrics: what to measure; None is the PSNR and MS-SSIM (0.9 s for 768x512 pixels on a
             CPU).
-        adaptation: how the transmitter improves what it sends, if at all.
+        optimisation: how the transmitter improves what it sends, if at all.
 
     Returns:
         A `Draw` for each; its `seconds` are from pixels to pixels, without the metrics, though the
@@ -110,7 +111,7 @@ def transmit(
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():
-        encoded = model.encode(image, snr_db, cbr, adaptation)
+        encoded = model.encode(image, snr_db, cbr, optimisation)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):

@@ -64,7 +64,7 @@ def psnr(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> Tensor:
         eight_bit: Round to 8 bits, as a file would.
 
     Returns:
-        ``(B,)`` float64 in dB; the MSE is over the pixels and channels of one picture.
+        ``(B,)`` float64 in dB; the MSE is over the pixels and colour planes of one picture.
         Identical pictures give infinity.
 
     Raises:
@@ -80,7 +80,7 @@ def psnr(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> Tensor:
 def ms_ssim(image: Tensor, reference: Tensor, *, eight_bit: bool = True) -> MsSsim:
     """Multi-scale structural similarity of the 8-bit pictures.
 
-    Per channel, then averaged over the channels: the product over the scales j of cs_j^w_j,
+    Per colour plane, then averaged over these: the product over the scales j of cs_j^w_j,
     with the luminance term at the last one. Each scale halves the one before; the window is
     Gaussian, 11 x 11 with sigma 1.5, K = (0.01, 0.03). The variant follows from the shorter
     side of the picture:

@@ -49,8 +49,8 @@ def grey_pixels(levels: npt.NDArray[np.float64], profile: bytes | None, notes: l
             notes.append(note)
         if converted.mode == "RGB":
             curves = np.asarray(converted)[0].T
-            channels = [np.interp(levels, np.arange(256), curve) for curve in curves]
-            return np.rint(np.stack(channels, axis=2)).astype(np.uint8)
+            planes = [np.interp(levels, np.arange(256), curve) for curve in curves]
+            return np.rint(np.stack(planes, axis=2)).astype(np.uint8)
     grey = np.rint(levels).astype(np.uint8)
     return np.repeat(grey[:, :, np.newaxis], 3, axis=2)
 

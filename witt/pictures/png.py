@@ -125,10 +125,10 @@ def keyed(image: Image.Image, depth: int, essence: Essence) -> npt.NDArray[np.bo
         depth: bits a channel in the file.
         essence: of the same file.
     """
-    channels = len(image.getbands())
-    colour = np.frombuffer(essence.key[: 2 * channels], ">u2") & ((1 << depth) - 1)
+    bands = len(image.getbands())
+    colour = np.frombuffer(essence.key[: 2 * bands], ">u2") & ((1 << depth) - 1)
     values: npt.NDArray[np.uint8] = np.asarray(image).astype(np.uint8)
-    values = values.reshape(image.height, image.width, channels)
+    values = values.reshape(image.height, image.width, bands)
     if depth == 16:
         low = _low_bytes(essence.file)
         return np.all((values == colour >> 8) & (low == colour & 255), axis=2)

@@ -130,7 +130,7 @@ def _reason(tags: Any, image: TiffImagePlugin.TiffImageFile) -> str | None:
     if bits == 32 and image.mode != "F":
         return "has 32-bit integers, which do not say what is white; save it with 8 or 16 bits"
     if tags.get(PLANAR, 1) == 2 and not _are_planes_read(tags, image, bits, raw):
-        return "has its channels in planes of a kind that cannot be read; save it without planes"
+        return "has its colours in planes of a kind that cannot be read; save it without planes"
     if tags.get(INKS, 1) != 1:
         return "has other inks than cyan, magenta, yellow and black; save it as RGB"
     if image.mode in ("P", "PA") and 0 < max(tags.get(COLOURS, (0,))) < 256:

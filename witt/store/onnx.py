@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.codecs.classified.framing import with_map
+from witt.codecs.classified.class_map import with_class_map
 from witt.codecs.model import WITT
 from witt.contract import rounded_scale, rounded_snr
 from witt.errors import InputError
@@ -52,13 +52,13 @@ class EncoderGraph(nn.Module):
         padded = F.pad(image, self.padding, mode="replicate")
         k = torch.full((1,), self.k)
         sending = self.model.transmit(padded, rounded_snr(snr_db), k, self.uses)
-        symbols, plan = sending.symbols, sending.plan
-        symbols = symbols if plan is None else with_map(symbols, plan)
+        symbols, allocation = sending.symbols, sending.allocation
+        symbols = symbols if allocation is None else with_class_map(symbols, allocation)
         energy = symbols.square().sum(dim=(1, 2))[:, None]
         scale = torch.sqrt(self.uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
         symbols = symbols * scale[..., None]
         told = (rounded_scale(scale),) if self.model.sends_scale else ()
-        return (symbols, *told) if plan is None else (symbols, *told, plan.classes)
+        return (symbols, *told) if allocation is None else (symbols, *told, allocation.classes)
 
 
 class DecoderGraph(nn.Module):
@@ -88,13 +88,13 @@ class DecoderGraph(nn.Module):
         it, `scale` and `classes` are inputs where the model looks at them.
         """
         k = torch.full((1,), self.k)
-        code, plan = self.model.code, None
+        code, allocation = self.model.code, None
         snr_db = rounded_snr(snr_db)
         if code is not None and classes is not None:
-            plan = code.plan(classes, snr_db, k, most_k=self.k)
+            allocation = code.allocate(classes, snr_db, k, most_k=self.k)
         error = symbols[..., 0] if noise_var is None else noise_var
         scale = torch.ones_like(snr_db)[:, None] if scale is None else scale
-        image = self.model.receive(symbols, error, scale, snr_db, k, self.grid, plan)
+        image = self.model.receive(symbols, error, scale, snr_db, k, self.grid, allocation)
         return image[:, :, : self.size[0], : self.size[1]]
 
 

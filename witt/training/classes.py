@@ -1,7 +1,7 @@
 """The classes of tokens and the KLT of each, from training pictures.
 
 Lloyd's algorithm: each token goes to the class in which it costs least at a usual rate and SNR
-(`witt.codecs.classified.code`), then each class gets the mean and the KLT of its tokens.
+(`witt.codecs.classified.transform_code`), then each class gets the mean and the KLT of its tokens.
 """
 
 from __future__ import annotations
@@ -13,21 +13,23 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from witt.codecs.classified.code import ClassifiedCode
-from witt.codecs.classified.spectrum import KNOTS, dct, knot_weights
+from witt.codecs.classified.spectrum import OCTAVES, dct, interpolation_weights
+from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.errors import InputError
 from witt.training.data import mirrored
 from witt.training.pictures import Pictures
 
 PIXELS = 40_000_000  # of the pictures that each pass looks at
 TOKENS = 80_000
-ROUNDS = 10
+ITERATIONS = 10
 USUAL_SNR_DB = 10.0
 LEAST_VARIANCE = 1e-8
 
 
 @torch.no_grad()
-def start_classes(code: ClassifiedCode, pictures: Pictures, usual_cbr: float, seed: int) -> None:
+def start_classes(
+    code: ClassifiedTransformCode, pictures: Pictures, usual_cbr: float, seed: int
+) -> None:
     """Set all transforms and statistics of a code.
 
     Args:
@@ -49,13 +51,13 @@ def start_classes(code: ClassifiedCode, pictures: Pictures, usual_cbr: float, se
     labels = torch.bucketize(energy, cuts)
     snr_db = torch.tensor([USUAL_SNR_DB])
     k = torch.tensor([round(usual_cbr * 6 * code.block**2)])
-    for _ in range(ROUNDS):
+    for _ in range(ITERATIONS):
         _fit(code, own, labels)
         share = torch.bincount(labels, minlength=code.classes) / len(labels)
         code.map_bits.copy_(-share.clamp_min(1e-4).log2().expand_as(code.map_bits))
         counts = share[None] * 1024
-        worth = code.allocation(counts, (32, 32), snr_db, 1024 * k, winds=False)
-        labels = code.costs(own[None], worth, snr_db)[0].argmin(-1)
+        prices = code.allocate_components(counts, (32, 32), snr_db, 1024 * k, expansion=False)
+        labels = code.costs(own[None], prices, snr_db)[0].argmin(-1)
     _fit(code, own, labels)
     _start_map(code, pictures, rng, snr_db, k)
 
@@ -80,7 +82,9 @@ def some_images(pictures: Pictures, block: int, rng: np.random.Generator) -> Ite
         raise InputError("none of the training pictures can be read")
 
 
-def _start_basis(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> None:
+def _start_basis(
+    code: ClassifiedTransformCode, pictures: Pictures, rng: np.random.Generator
+) -> None:
     size = code.mean.numel()
     total, outer, count = torch.zeros(size).double(), torch.zeros(size, size).double(), 0
     for image in some_images(pictures, code.block, rng):
@@ -94,7 +98,7 @@ def _start_basis(code: ClassifiedCode, pictures: Pictures, rng: np.random.Genera
     code.basis.copy_(vectors.T[: len(code.basis)])
 
 
-def _tokens(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> Tensor:
+def _tokens(code: ClassifiedTransformCode, pictures: Pictures, rng: np.random.Generator) -> Tensor:
     """(n, C) shared coefficients of random tokens."""
     sets = [code.project(image).flatten(0, 2) for image in some_images(pictures, code.block, rng)]
     share = min(1.0, TOKENS / sum(map(len, sets)))
@@ -103,22 +107,24 @@ def _tokens(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) 
     )
 
 
-def _start_spectrum(code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator) -> None:
-    power = torch.zeros(len(KNOTS), code.smooth).double()
-    weights = torch.zeros(len(KNOTS), 1).double()
+def _start_spectrum(
+    code: ClassifiedTransformCode, pictures: Pictures, rng: np.random.Generator
+) -> None:
+    power = torch.zeros(len(OCTAVES), code.smooth).double()
+    weights = torch.zeros(len(OCTAVES), 1).double()
     for image in some_images(pictures, code.block, rng):
-        waves = dct(code.project(image)[..., : code.smooth])[0].square()
-        near = knot_weights(waves.shape[0], waves.shape[1], waves)
-        power += torch.einsum("uvk,uvc->kc", near, waves)
+        powers = dct(code.project(image)[..., : code.smooth])[0].square()
+        near = interpolation_weights(powers.shape[0], powers.shape[1], powers)
+        power += torch.einsum("uvk,uvc->kc", near, powers)
         weights += near.sum(dim=(0, 1))[:, None]
     log = torch.log((power / weights.clamp_min(1e-9)).clamp_min(LEAST_VARIANCE))
-    for knot in range(len(KNOTS) - 2, -1, -1):  # the lowest take large pictures to be seen
-        if weights[knot] < 1e-3:
-            log[knot] = log[knot + 1]
+    for node in range(len(OCTAVES) - 2, -1, -1):  # the lowest take large pictures to be seen
+        if weights[node] < 1e-3:
+            log[node] = log[node + 1]
     code.log_spectrum.copy_(log)
 
 
-def _fit(code: ClassifiedCode, own: Tensor, labels: Tensor) -> None:
+def _fit(code: ClassifiedTransformCode, own: Tensor, labels: Tensor) -> None:
     """Mean, KLT and variances of each class; a class of few tokens stays as it is."""
     for c in range(code.classes):
         mine = own[labels == c]
@@ -132,7 +138,11 @@ def _fit(code: ClassifiedCode, own: Tensor, labels: Tensor) -> None:
 
 
 def _start_map(
-    code: ClassifiedCode, pictures: Pictures, rng: np.random.Generator, snr_db: Tensor, k: Tensor
+    code: ClassifiedTransformCode,
+    pictures: Pictures,
+    rng: np.random.Generator,
+    snr_db: Tensor,
+    k: Tensor,
 ) -> None:
     """Bits of a class after its left neighbour, and what the features leave over."""
     pairs = torch.ones(code.classes + 1, code.classes)

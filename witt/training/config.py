@@ -220,7 +220,7 @@ def continued(stored: TrainConfig, asked: Mapping[str, Any]) -> TrainConfig:
             changed.append(f"{name} ({_shown(old)}, asked {_shown(new)})")
     if changed:
         raise InputError(
-            "a run is resumed with the settings it has; different: " + ", ".join(changed)
+            "a run is resumed with its own settings; these differ: " + ", ".join(changed)
         )
     return replace(stored, **{name: asked[name] for name in (FREE | RAISABLE) & set(asked)})
 

@@ -122,7 +122,7 @@ class Gradient:
         """
         bf16 = uses_bf16(self.config, self.processes.device)
         objective = Objective(self.model, self.over, self.config.loss, bf16, self.profile)
-        return self.processes.spread(objective, all_used=self.model.config.modulation)
+        return self.processes.distributed(objective, all_used=self.model.config.modulation)
 
     def __call__(self, image: Tensor, step: int, progress: float = 1.0) -> Seen:
         """Leave the gradient of the loss, times its scale, in the parameters.

@@ -23,7 +23,7 @@ from witt.training.progress import Bar, duration
 from witt.training.records import Records
 from witt.training.run import Run
 from witt.training.start import initial_model, start_code, training_before
-from witt.training.validation import middles
+from witt.training.validation import centre_crops
 
 
 def train(
@@ -87,7 +87,7 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
     if state is None:
         start_code(model, config, sets.train, click.echo if processes.first else (lambda _: None))
     model.to(processes.device)
-    val = middles(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
+    val = centre_crops(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
     before = training_before(config) if state is None else None
     kind = DeviceRun if takes(config, model, processes, sets.train) else Run
     run = kind(config, out, model, sets.train, val, before, processes)

@@ -82,15 +82,17 @@ def draw_images(
         device: where gains and noise are drawn; a GPU draws others than the CPU, and fast.
     """
     generator = torch.Generator()
-    waves = generator if device is None or device.type == "cpu" else torch.Generator(device)
+    draws = generator if device is None or device.type == "cpu" else torch.Generator(device)
     at, gains, noises = [], [], []
     for n in numbers:
         generator.manual_seed(seed * 1_000_003 + n)
         at.append(draw_conditions(1, snr_db, is_range, k, generator))
-        if waves is not generator:
-            waves.manual_seed(seed * 1_000_003 + n)
+        if draws is not generator:
+            draws.manual_seed(seed * 1_000_003 + n)
         channel = over[n % len(over)]
-        gain, noise = channel.draw(1, symbols, device=device, generator=waves)
+        gain, noise = channel.draw(
+            1, symbols, dtype=torch.complex64, device=device, generator=draws
+        )
         gains.append(noise.new_ones(1, 1) if gain is None else gain)
         noises.append(noise)
     width = max(gain.shape[1] for gain in gains)
@@ -138,7 +140,7 @@ def send(
     networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
     with networks:
         sending = model.transmit(image, at.snr_db, at.k, length)
-    symbols, uses, plan = sending.symbols, sending.uses, sending.plan
+    symbols, uses, allocation = sending.symbols, sending.uses, sending.allocation
     symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
     h = h if h is None or h.shape[1] == 1 else h[:, :length]
     equalise = model.code is not None
@@ -146,7 +148,7 @@ def send(
     known = scale if model.sends_scale else torch.ones_like(scale)
     pairs = torch.view_as_real(received)
     with networks:
-        image = model.receive(pairs, error, known, at.snr_db, at.k, grid, plan)
+        image = model.receive(pairs, error, known, at.snr_db, at.k, grid, allocation)
     return image.to(scale.dtype)
 
 

@@ -24,8 +24,8 @@ from witt.training.config import TrainConfig
 from witt.training.data import batches
 from witt.training.gradient import Gradient
 from witt.training.kept import Kept
+from witt.training.monitor import Monitor
 from witt.training.optimizer import load_states, optimizers
-from witt.training.pace import Pace
 from witt.training.pictures import Pictures
 from witt.training.processes import Processes
 from witt.training.progress import Bar
@@ -33,7 +33,7 @@ from witt.training.published import detach_modnets
 from witt.training.records import Records
 from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
-from witt.training.validation import Middles, mean, points, summary, validate
+from witt.training.validation import CentreCrops, mean, points, summary, validate
 from witt.training.watch import FiniteWatch, StallWatch, all_finite
 
 
@@ -51,7 +51,7 @@ class Run:
         out: Path,
         model: WITT,
         train: Pictures,
-        val: Middles | None = None,
+        val: CentreCrops | None = None,
         before: dict[str, Any] | None = None,
         processes: Processes | None = None,
     ) -> None:
@@ -271,7 +271,7 @@ class Run:
         started = time.monotonic() - self.seconds
         saved = validated = self.seconds
         self._prepare(bar)
-        pace = Pace(self)
+        monitor = Monitor(self)
         number: int | None = None
         while self.progress < 1 and number is None:
             value, message = self._advance(stream)
@@ -279,7 +279,7 @@ class Run:
             if message is not None:
                 bar.say(message)
                 records.write({"step": self.step, "warning": message})
-            pace.step(value, bar, records)
+            monitor.step(value, bar, records)
             if self.val is not None and self.seconds - validated > 60 * config.val_minutes:
                 self.validate(bar, records, stop)
                 self.seconds, number = ours.agree(time.monotonic() - started, stop.received)
@@ -288,7 +288,7 @@ class Run:
                 self.checkpoint()
                 saved = self.seconds
         stop.received = number
-        pace.flush(records)
+        monitor.flush(records)
 
     @torch.compiler.set_stance("force_eager")  # other shapes than the compiled ones
     def validate(self, bar: Bar, records: Records, stop: GracefulStop) -> None:

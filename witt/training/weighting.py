@@ -4,7 +4,7 @@ The contrast-structure term of a window, (2σ_xy + C2)/(σ_x² + σ_y² + C2), i
 1 − σ_e²/(2σ_x² + C2) for an error of variance σ_e² in it (Wang, Simoncelli and Bovik, Asilomar
 2003): what is lost in a flat part of the picture counts up to a hundred times what is lost in a
 busy one, and what does not vary within the window counts in the luminance term only. The code
-spends its places and power on the errors that count (`witt.codecs.classified.code`).
+spends its bandwidth and power on the errors that count (`witt.codecs.classified.transform_code`).
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from witt.codecs.classified.code import ClassifiedCode
-from witt.codecs.classified.spectrum import KNOTS
+from witt.codecs.classified.spectrum import OCTAVES
+from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.metrics.quality import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
 from witt.training.classes import USUAL_SNR_DB, some_images
 from witt.training.loss import C2, blur
@@ -25,17 +25,17 @@ from witt.training.pictures import Pictures
 
 # By trials on valid/ (docs/trials.md): the expansion above is for small errors and for windows that
 # are alike, and a code that trusted it would leave busy tokens with nothing.
-TRUST = 0.5  # exponent of 1/(2σ² + C2)
-SPREAD = 1.35  # exponent of the weights of a class over their geometric mean
-WAVES = 1.8  # what smooth features count above their weight
-LUMINANCE = 0.1  # least weight of a wave, over that of the shortest
+ACTIVITY_EXPONENT = 0.5  # exponent of 1/(2σ² + C2)
+CLASS_EXPONENT = 1.35  # exponent of the weights of a class over their geometric mean
+SMOOTH_WEIGHT = 1.8  # what smooth features count above their weight
+LUMINANCE = 0.1  # least weight of a spatial frequency, over that of the highest
 
 
 @torch.no_grad()
 def weigh_for_ms_ssim(
-    code: ClassifiedCode, pictures: Pictures, usual_cbr: float, scales: int, seed: int
+    code: ClassifiedTransformCode, pictures: Pictures, usual_cbr: float, scales: int, seed: int
 ) -> None:
-    """Set the weights of the features and the waves; nothing else is changed.
+    """Set the weights of the features and the spatial frequencies; nothing else is changed.
 
     Args:
         code: with its classes.
@@ -54,7 +54,7 @@ def weigh_for_ms_ssim(
     tokens = torch.zeros(code.classes).double()
     for image in some_images(pictures, code.block, rng):
         classes = code.classify(code.project(image), snr_db, k).flatten()
-        counts = sensitivity(image, code.block, scales).flatten(0, 2) ** TRUST
+        counts = sensitivity(image, code.block, scales).flatten(0, 2) ** ACTIVITY_EXPONENT
         total.index_add_(0, classes, counts.double())
         tokens += torch.bincount(classes, minlength=code.classes)
     # A class that was not seen counts as all of them do.
@@ -66,16 +66,17 @@ def weigh_for_ms_ssim(
     for rotation, counts in zip(code.rotation, of_class, strict=True):
         share = window_energy(rotation.T @ code.basis[code.smooth :], code.block, scales)
         log = (share * (parts[:, None] * counts)).sum((-1, -2)).clamp_min(1e-6).log()
-        logs.append(log.mean() + SPREAD * (log - log.mean()))
+        logs.append(log.mean() + CLASS_EXPONENT * (log - log.mean()))
     level = torch.stack(logs).mean()
     code.log_weight.copy_(torch.stack(logs) - level)
-    # A Gaussian window lets so much of the energy of a wave through to its mean; cycles a pixel.
-    cycles = 2.0 ** torch.tensor(KNOTS, dtype=torch.float32) / code.block
+    # A Gaussian window keeps so much of the energy of a spatial frequency in its mean; cycles a
+    # pixel.
+    cycles = 2.0 ** torch.tensor(OCTAVES, dtype=torch.float32) / code.block
     widths = WINDOW_SIGMA * 2.0 ** torch.arange(scales)
     varies = 1 - torch.exp(-((2 * math.pi * cycles[:, None] * widths) ** 2))
-    waves = varies @ (parts * average.mean(-1))
-    waves = WAVES * (waves + LUMINANCE * waves.max())
-    code.log_wave_weight.copy_((waves.log() - level)[:, None].expand(-1, code.smooth))
+    smooth = varies @ (parts * average.mean(-1))
+    smooth = SMOOTH_WEIGHT * (smooth + LUMINANCE * smooth.max())
+    code.log_wave_weight.copy_((smooth.log() - level)[:, None].expand(-1, code.smooth))
 
 
 def sensitivity(image: Tensor, block: int, scales: int) -> Tensor:

@@ -14,10 +14,10 @@ from click.testing import CliRunner, Result
 from benchmarks.commands.benchmark import command
 from benchmarks.schemes.scheme import Scheme, Sent
 from benchmarks.sweep.execute import SAVE_SECONDS
-from benchmarks.sweep.pace import Kind, Pace
-from benchmarks.sweep.progress import Meter
+from benchmarks.sweep.meter import Meter
 from benchmarks.sweep.results import read_results
 from benchmarks.sweep.sweep import Maker
+from benchmarks.sweep.time_left import Kind, TimeLeft
 from witt.errors import InputError
 from witt.lock import sole_writer
 
@@ -97,15 +97,15 @@ def test_a_second_writer_is_refused(benchmark: Run) -> None:
 HELD = """
 import pathlib, sys, time
 import cli
-from benchmarks.linear import Linear
-folder, send = pathlib.Path(sys.argv.pop(1)), Linear.send_one
+from benchmarks.schemes.softcast import SoftCast
+folder, send = pathlib.Path(sys.argv.pop(1)), SoftCast.send_one
 def held(self, pixels, link, snr_db, cbr, seed):
     if snr_db < 4:  # not the small picture of its record, which is sent at 10 dB
         (folder / "started").touch()
         while not (folder / "go").exists():
             time.sleep(0.05)
     return send(self, pixels, link, snr_db, cbr, seed)
-Linear.send_one = held
+SoftCast.send_one = held
 cli.main()
 """
 
@@ -114,7 +114,7 @@ cli.main()
 def test_two_processes_lose_nothing(photos: Path, tmp_path: Path) -> None:
     """Two commands with one --out at a time: one line and exit code 2 for the second."""
     out = tmp_path / "c.json"
-    common = ["benchmark", "--dataset", str(photos), "--schemes", "linear", "--out", str(out)]
+    common = ["benchmark", "--dataset", str(photos), "--schemes", "softcast", "--out", str(out)]
     common += ["--no-ms-ssim", "--snr"]
     root = Path(__file__).parents[3]
 
@@ -188,7 +188,7 @@ def test_what_cannot_be_done_is_a_note(photos: Path, tmp_path: Path) -> None:
         cell["scheme"]: cell for cell in json.loads((tmp_path / "r.json").read_text())["cells"]
     }
     assert cells["jpeg+capacity"]["images"]["psnr_db"] == [None]
-    assert cells["linear"]["images"]["psnr_db"][0] > 20
+    assert cells["softcast"]["images"]["psnr_db"][0] > 20
 
 
 def test_ratios_and_channels_named_twice_are_one(benchmark: Run) -> None:
@@ -234,9 +234,9 @@ def test_lines_where_there_is_no_terminal(
 
     now = 1000.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    pace = Pace(Counter({Kind("a", True): 100}))
-    with Meter(pace) as meter:
-        pace.saw(Kind("a", True), 20, 40.0)
+    time_left = TimeLeft(Counter({Kind("a", True): 100}))
+    with Meter(time_left) as meter:
+        time_left.record(Kind("a", True), 20, 40.0)
         meter.update("a")
         now += 31
         meter.update("a")

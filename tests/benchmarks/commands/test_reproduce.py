@@ -74,7 +74,7 @@ def test_figures_share_their_results(make: Maker, data: Path) -> None:
 
 
 def test_cifar_in_two_files(make: Maker, data: Path) -> None:
-    done = reproduce(make, data, "cifar10-awgn-cbr", "--schemes", "linear,hevc+capacity")
+    done = reproduce(make, data, "cifar10-awgn-cbr", "--schemes", "softcast,hevc+capacity")
     assert done.exit_code == 0, done.exception
     out = data / "out"
     assert read_results(out / "cifar10-awgn-cbr.json").pictures == 300
@@ -84,7 +84,7 @@ def test_cifar_in_two_files(make: Maker, data: Path) -> None:
 
 
 def test_visual_comparison(make: Maker, data: Path) -> None:
-    done = reproduce(make, data, "visual", "--schemes", "witt_light,linear")
+    done = reproduce(make, data, "visual", "--schemes", "witt_light,softcast")
     assert done.exit_code == 0, done.exception
     out = data / "out"
     record = read_visual(out / "visual.json")
@@ -92,8 +92,8 @@ def test_visual_comparison(make: Maker, data: Path) -> None:
     assert [(e["scheme"], e["snr_db"]) for e in record["entries"]] == [
         ("witt_light", 1.0),
         ("witt_light", 10.0),
-        ("linear", 1.0),
-        ("linear", 10.0),
+        ("softcast", 1.0),
+        ("softcast", 10.0),
     ]
     drawn = [axes.get_xlabel() for axes in draw_visual(record).axes]
     assert drawn[0] == "Original\nSNR 1 dB →"
@@ -105,7 +105,7 @@ def test_visual_comparison(make: Maker, data: Path) -> None:
 
 
 def test_damaged_comparison(make: Maker, data: Path) -> None:
-    assert reproduce(make, data, "visual", "--schemes", "linear").exit_code == 0
+    assert reproduce(make, data, "visual", "--schemes", "softcast").exit_code == 0
     path = data / "out" / "visual.json"
     document = json.loads(path.read_text())
     document["entries"][0]["png"] = document["original"][:100]
@@ -124,7 +124,7 @@ def test_weights_that_are_not_there_are_left_out(
     schemes = {
         e["scheme"] for e in json.loads((data / "out" / "visual.json").read_text())["entries"]
     }
-    assert schemes == {"witt_light", "linear", "hevc+ldpc"}
+    assert schemes == {"witt_light", "softcast", "hevc+ldpc"}
 
 
 def test_unknown_figures_list_the_names(make: Maker, data: Path) -> None:
@@ -198,18 +198,18 @@ def test_a_scheme_that_fails_costs_the_others_nothing(make: Maker, data: Path) -
     def failing(names: Sequence[str], weights: Mapping[str, str]) -> Sequence[Scheme]:
         schemes = list(make(names, weights))
         for scheme in schemes:
-            if scheme.name == "linear":
+            if scheme.name == "softcast":
                 scheme.send = lambda *_: 1 / 0
         return schemes
 
-    options = ["--quick", "--schemes", "linear,witt_light"]
+    options = ["--quick", "--schemes", "softcast,witt_light"]
     done = reproduce(failing, data, "kodak-rayleigh-snr", "visual", *options)
     assert isinstance(done.exception, InputError)
     assert str(done.exception).startswith(
-        "kodak-rayleigh-snr-quick: linear failed at 5 of 5 conditions, which are tried again next "
-        "time: ZeroDivisionError: division by zero (test_reproduce.py, line "
+        "kodak-rayleigh-snr-quick: softcast failed at 5 of 5 conditions, which are tried again "
+        "next time: ZeroDivisionError: division by zero (test_reproduce.py, line "
     )
-    assert "; visual-quick: linear failed: ZeroDivisionError" in str(done.exception)
+    assert "; visual-quick: softcast failed: ZeroDivisionError" in str(done.exception)
     out = data / "out"
     results = read_results(out / "kodak-rayleigh-snr-quick.json")
     done_cells = {cell.scheme for cell in results.cells if results.finished(cell)}
@@ -217,7 +217,7 @@ def test_a_scheme_that_fails_costs_the_others_nothing(make: Maker, data: Path) -
     assert (out / "kodak-rayleigh-snr-quick.png").exists()
     record = read_visual(out / "visual-quick.json")
     assert record is not None
-    assert [e["scheme"] for e in record["entries"] if e["png"] is None] == ["linear"] * 2
+    assert [e["scheme"] for e in record["entries"] if e["png"] is None] == ["softcast"] * 2
     # Mended, the same command goes on.
     assert reproduce(make, data, "kodak-rayleigh-snr", *options).exit_code == 0
     results = read_results(out / "kodak-rayleigh-snr-quick.json")
@@ -233,7 +233,7 @@ def test_a_second_writer_is_refused(make: Maker, data: Path) -> None:
         ("visual", "visual-quick"),
     ):
         with sole_writer(data / "out" / f"{file}.json"):
-            error = reproduce(make, data, figure, "--quick", "--schemes", "linear").exception
+            error = reproduce(make, data, figure, "--quick", "--schemes", "softcast").exception
         assert isinstance(error, InputError)
         assert "another witt process is writing it" in str(error)
         assert list((data / "out").iterdir()) == []

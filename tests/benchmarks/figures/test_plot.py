@@ -171,7 +171,7 @@ def test_published_psnr_of_cifar_is_by_batches() -> None:
 def test_files_of_one_data_set_share_a_figure(make: Make) -> None:
     first = make()
     second = make(
-        file="other.json", means={"witt_base": (27.0, 28.0, 29.0), "linear": (20, 21, 22)}
+        file="other.json", means={"witt_base": (27.0, 28.0, 29.0), "softcast": (20, 21, 22)}
     )
     (group,) = groups([first, second])
     assert len(group.series) == 5
@@ -181,7 +181,7 @@ def test_files_of_one_data_set_share_a_figure(make: Make) -> None:
         "HEVC + LDPC",
         "HEVC + LDPC, 4QAM 1/2",
         "WITT (witt_base) (other)",
-        "Linear",
+        "SoftCast",
     ]
     (drawn,) = lines(charts([first, second])[0])
     one, other = (line for line in drawn if line.get_label().startswith("WITT (witt_base) ("))
@@ -192,7 +192,7 @@ def test_files_of_one_data_set_share_a_figure(make: Make) -> None:
 def test_data_sets_are_told_apart_by_their_pixels(make: Make) -> None:
     """Two folders called alike: a figure for each, neither with the other's curves."""
     one = make("set", sha256="aaaaaaa1", file="a.json")
-    two = make("set", sha256="bbbbbbb2", file="b.json", means={"linear": (20.0, 21.0, 22.0)})
+    two = make("set", sha256="bbbbbbb2", file="b.json", means={"softcast": (20.0, 21.0, 22.0)})
     drawn = [chart for chart in charts([one, two]) if chart.metric == "psnr_db"]
     assert [chart.title.partition(", ")[0] for chart in drawn] == ["set [aaaaaa]", "set [bbbbbb]"]
     assert [len(chart.panels[0].curves) for chart in drawn] == [3, 1]
@@ -223,14 +223,14 @@ def test_kodak_is_kodak_by_its_pixels(make: Make) -> None:
 
 
 def test_many_of_a_known_set_go_with_the_whole(make: Make, monkeypatch: pytest.MonkeyPatch) -> None:
-    whole = make("cifar10", cbrs=(1 / 3,), means={"linear": (20.0, 21.0, 22.0)})
+    whole = make("cifar10", cbrs=(1 / 3,), means={"softcast": (20.0, 21.0, 22.0)})
     part = make("cifar10", sha256="tile", count=1, cbrs=(1 / 3,), file="part.json")
     assert len(charts([whole, part])) == 4  # one is not many
     monkeypatch.setattr("benchmarks.sweep.known.MANY", 1)
     chart = charts([whole, part])[0]
     assert chart.title.startswith("CIFAR-10, AWGN")
     assert [curve.label for curve in chart.panels[0].curves][:3] == [
-        "Linear",
+        "SoftCast",
         "WITT (witt_base) (first 1)",
         "HEVC + LDPC (first 1)",
     ]
@@ -284,7 +284,7 @@ def test_a_channel_that_is_not_known_here(make: Make) -> None:
 
 
 def test_a_caption_tells_what_training_there_was(make: Make) -> None:
-    results = make(means={"witt_light": (28.0, 30.0, 31.0), "linear": (20.0, 21.0, 22.0)})
+    results = make(means={"witt_light": (28.0, 30.0, 31.0), "softcast": (20.0, 21.0, 22.0)})
     training = {"steps": 13438, "hours": {"1 GPU": 0.283}, "data": "784 photographs"}
     results.declare("witt_light", {"family": "witt_light", "training": training})
     cell = results.cells[0]
@@ -338,7 +338,7 @@ def test_published_curves(link: Link, metric: str, at: dict[str, float], names: 
 def test_names() -> None:
     assert scheme_label("hevc-420+ldpc:64qam-1/2") == "HEVC 4:2:0 + LDPC, 64QAM 1/2"
     assert scheme_label("mine") == "mine"
-    assert scheme_label("witt_base+adapt:10") == "WITT (witt_base), adapted (10)"
+    assert scheme_label("witt_base+adapt:10") == "WITT (witt_base), optimised per image (10 steps)"
     assert scheme_label("witt_light") == "witt_light (classified code)"
     assert scheme_label("witt") == "witt"  # weights that somebody called so
     assert without_mode("hevc+ldpc:4qam-1/2") == "hevc+ldpc"

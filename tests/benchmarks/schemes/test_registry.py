@@ -12,8 +12,8 @@ from benchmarks.codecs import codec
 from benchmarks.codecs.search import Searched
 from benchmarks.schemes.bounds import OUTAGE, AtCapacity, capacity
 from benchmarks.schemes.jscc import Jscc
-from benchmarks.schemes.linear import Linear
 from benchmarks.schemes.registry import make_schemes, name_weights
+from benchmarks.schemes.softcast import SoftCast
 from benchmarks.schemes.training import trained, training_record
 from benchmarks.sweep.foreign import read_link
 from witt.errors import InputError
@@ -25,30 +25,38 @@ SAMPLE = Path(__file__).parents[3] / "witt" / "samples" / "kodim23.png"
 
 
 def test_names_make_their_schemes(weights: Path) -> None:
-    names = ["witt_light", "mine", "linear", "jpeg+capacity", "jpeg+ldpc", "jpeg+ldpc:16qam-1/2"]
+    names = ["witt_light", "mine", "softcast", "jpeg+capacity", "jpeg+ldpc", "jpeg+ldpc:16qam-1/2"]
     schemes = make_schemes(names, {"mine": weights})
     assert [scheme.name for scheme in schemes] == names
-    assert [s.family for s in schemes] == ["witt_light", "mine", "linear", "jpeg", "jpeg", "jpeg"]
+    assert [s.family for s in schemes] == ["witt_light", "mine", "softcast", "jpeg", "jpeg", "jpeg"]
 
 
 def test_witt_is_the_network_of_the_paper(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked = ("linear", "witt", "witt+adapt:5")
+    asked = ("softcast", "witt", "witt+adapt:5")
     ours = {"witt_light": weights, "witt_cifar_light": weights}
     monkeypatch.setattr("benchmarks.schemes.registry.shipped", lambda: ours)
     names, note = name_weights(asked, {}, tiles=False)
-    assert names == ("linear", "witt_light", "witt_light+adapt:5")
+    assert names == ("softcast", "witt_light", "witt_light+adapt:5")
     assert note is not None
     assert note.startswith("witt is witt_light here: witt_base, the network of the paper, comes ")
     assert name_weights(asked, {}, tiles=True).names[1] == "witt_cifar_light"
     theirs = {**ours, "witt_base": weights, "witt_cifar": weights}
     monkeypatch.setattr("benchmarks.schemes.registry.shipped", lambda: theirs)
     assert name_weights(asked, {}, tiles=False) == (
-        ("linear", "witt_base", "witt_base+adapt:5"),
+        ("softcast", "witt_base", "witt_base+adapt:5"),
         "witt is witt_base here",
     )
     assert name_weights(("witt", "witt_cifar"), {}, tiles=True).names == ("witt_cifar",)
     assert name_weights(asked, {"witt": weights}, tiles=False) == (asked, None)
     assert name_weights(("witt_light", "hevc+ldpc"), {}, tiles=False).note is None
+
+
+def test_the_old_name_of_softcast_still_works() -> None:
+    assert name_weights(("linear", "softcast", "jpeg+ldpc"), {}, False).names == (
+        "softcast",
+        "jpeg+ldpc",
+    )
+    assert name_weights(("linear",), {"linear": SAMPLE}, tiles=False).names == ("linear",)
 
 
 def test_a_record_tells_weights_and_training(weights: Path) -> None:
@@ -75,13 +83,13 @@ def test_training_of_runs_that_went_on_from_each_other() -> None:
 
 def test_the_record_follows_the_code(weights: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """The same weights in code that computes something else are another scheme."""
-    before, linear = Jscc("mine", weights).record(), Linear().record()
+    before, softcast = Jscc("mine", weights).record(), SoftCast().record()
     assert Jscc("mine", weights).record() == before
     monkeypatch.setattr("benchmarks.schemes.jscc.to_pixels", lambda image: to_pixels(0.9 * image))
-    monkeypatch.setattr("benchmarks.schemes.linear.SPREAD", 1)
+    monkeypatch.setattr("benchmarks.schemes.softcast.PRECODER_LENGTH", 1)
     after = Jscc("mine", weights).record()
     assert {key for key in before if before[key] != after[key]} == {"probe_psnr_db"}
-    assert linear["probe_psnr_db"] != Linear().record()["probe_psnr_db"]
+    assert softcast["probe_psnr_db"] != SoftCast().record()["probe_psnr_db"]
 
 
 def test_what_is_said_against_a_request_is_kept(weights: Path) -> None:
@@ -120,7 +128,7 @@ def test_a_model_may_adapt_what_it_sends() -> None:
 @pytest.mark.parametrize(
     ("name", "said"),
     [
-        ("bitt", "'bitt'.*linear"),
+        ("bitt", "'bitt'.*softcast"),
         ("gif+ldpc", "'gif'.*jpeg2000"),
         ("jpeg+magic", "jpeg.magic"),
         ("jpeg+adapt:2", "adapt:STEPS"),

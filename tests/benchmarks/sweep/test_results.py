@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 
 from benchmarks.labels import cbr_label
+from benchmarks.schemes.softcast import SoftCast
 from benchmarks.sweep.foreign import plain_link
 from benchmarks.sweep.measure import Row, columns
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
@@ -56,6 +57,32 @@ def test_what_is_written_is_read(results: Results) -> None:
     assert again.info(CELL, "nothing") == [None] * 3
     assert again.finished(CELL)
     assert [again.is_done(CELL, start) for start in (0, 1, 2)] == [True, False, True]
+
+
+SHIPPED = Path(__file__).parents[3] / "benchmarks" / "results"
+
+
+def test_softcast_goes_on_where_its_old_name_stopped(tmp_path: Path) -> None:
+    """Files that call it "linear" are read as if it had always been "softcast"."""
+    text = (SHIPPED / "kodak-rayleigh-snr.json").read_text()
+    old, new = tmp_path / "old.json", tmp_path / "new.json"
+    old.write_text(text)
+    assert text.count('"linear"') > text.count('"softcast"') == 0
+    new.write_text(text.replace('"linear"', '"softcast"'))
+    one, other = read_results(old), read_results(new)
+    assert one.cells == other.cells
+    assert one.head == other.head
+    assert any(cell.scheme == "softcast" and one.finished(cell) for cell in one.cells)
+    one.declare("softcast", {"family": "softcast", **SoftCast().record()})
+
+
+def test_weights_that_somebody_called_linear_keep_their_name(results: Results) -> None:
+    results.declare("linear", {"family": "linear", "weights_sha256": "ab"})
+    results.prepare([CELL._replace(scheme="linear")])
+    results.save()
+    again = read_results(results.path)
+    assert [cell.scheme for cell in again.cells][-1] == "linear"
+    assert list(again.head["schemes"]) == ["linear"]
 
 
 def test_a_mean_without_all_pictures_is_none(results: Results) -> None:

@@ -15,9 +15,9 @@ from benchmarks.schemes.scheme import Sent
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.execute import begin, estimate, run
 from benchmarks.sweep.measure import Measured, Row, columns, measure
-from benchmarks.sweep.pace import Kind, Pace
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
 from benchmarks.sweep.sweep import Maker, Plan
+from benchmarks.sweep.time_left import Kind, TimeLeft
 from benchmarks.sweep.workers import threads_for
 from witt.errors import InputError
 from witt.link.conditions import Link
@@ -288,17 +288,17 @@ def test_a_scheme_says_what_its_results_depend_on(send_with: SendWith, tmp_path:
         send_with(send, record=lambda: {"weights": "2"})
 
 
-def test_pace_by_hand() -> None:
+def test_time_left_by_hand() -> None:
     a, more, b = Kind("a", True), Kind("a", False), Kind("b", True)
-    pace = Pace(Counter({a: 10, more: 40, b: 5}))
-    assert np.isnan(pace.seconds_left())
-    pace.saw(a, 2, 6.0)
+    time_left = TimeLeft(Counter({a: 10, more: 40, b: 5}))
+    assert np.isnan(time_left.seconds_left())
+    time_left.record(a, 2, 6.0)
     # 8 at 3 s; the others of the scheme are not known to be cheaper yet; b is like the mean.
-    assert pace.seconds_left() == pytest.approx(8 * 3 + 40 * 3 + 5 * 3)
-    pace.saw(more, 10, 5.0)
-    assert pace.seconds_left() == pytest.approx(8 * 3 + 30 * 0.5 + 5 * 11 / 12)
-    assert pace.seconds_left(workers=2) == pytest.approx(pace.seconds_left() / 2)
-    assert (pace.total, pace.done) == (55, 12)
+    assert time_left.seconds_left() == pytest.approx(8 * 3 + 40 * 3 + 5 * 3)
+    time_left.record(more, 10, 5.0)
+    assert time_left.seconds_left() == pytest.approx(8 * 3 + 30 * 0.5 + 5 * 11 / 12)
+    assert time_left.seconds_left(workers=2) == pytest.approx(time_left.seconds_left() / 2)
+    assert (time_left.total, time_left.done) == (55, 12)
 
 
 def test_threads_share_the_cores(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,14 +87,15 @@ def test_class_map_has_its_place_among_the_symbols() -> None:
     assert header.get("class map") is not None
     assert header.get("class map").unique().numel() == 3
     k = torch.tensor([8, 8])
-    plan = model.code.plan(header.get("class map"), torch.full((2,), 13.0), k)  # type: ignore[union-attr]
-    assert (plan.uses + plan.map_uses).tolist() == [model.channel_uses((32, 48))] * 2
+    class_map = header.get("class map")
+    allocation = model.code.allocate(class_map, torch.full((2,), 13.0), k)  # type: ignore[union-attr]
+    assert (allocation.uses + allocation.map_uses).tolist() == [model.channel_uses((32, 48))] * 2
     assert (symbols != 0).all()
     torch.testing.assert_close(symbols.abs().square().mean(1), torch.ones(2).double())
-    # What arrives in the places of the map is not looked at.
+    # What arrives in the symbols of the map is not looked at.
     changed = symbols.clone()
     for b in range(2):
-        changed[b, plan.uses[b] :] = 7.0
+        changed[b, allocation.uses[b] :] = 7.0
     assert torch.equal(*(model.decode(y, header) for y in (symbols, changed)))
 
 

@@ -16,23 +16,29 @@ from typing import Any
 import pytest
 from click.testing import CliRunner
 
+import witt
 from witt.commands.transmit import command
 
 HERE = Path(__file__).resolve()
 SAMPLE = HERE.parents[3] / "witt" / "samples" / "kodim23.png"
 CONDITIONS = (
-    ("witt_light", "awgn", 1),
-    ("witt_light", "awgn", 10),
-    ("witt_light", "rayleigh", 3),
-    ("witt_base", "awgn", 1),
+    ("witt_light", "awgn", 1, "1/16"),
+    ("witt_light", "awgn", 10, "1/16"),
+    ("witt_light", "rayleigh", 3, "1/16"),
+    ("witt_base", "awgn", 1, "1/16"),
+    ("deepjscc", "rayleigh", 7, "1/16"),
+    ("witt_light_ms_ssim", "awgn", 7, "1/24"),
+    ("deepjscc_cifar", "rayleigh", 7, "1/3"),
+    ("witt_cifar_light", "rayleigh", 7, "1/6"),
+    ("witt_cifar", "rayleigh", 7, "1/3"),
 )
 # Another torch or processor adds up in another order; a wrong network is dB away.
 TOLERANCE_DB = 0.02
 
 
-def transmit(weights: str, channel: str, snr_db: int, out: Path) -> dict[str, Any]:
+def transmit(weights: str, channel: str, snr_db: int, cbr: str, out: Path) -> dict[str, Any]:
     arguments = (
-        f"--weights {weights} --snr {snr_db} --cbr 1/16 --channel {channel} --seed 0 --device cpu "
+        f"--weights {weights} --snr {snr_db} --cbr {cbr} --channel {channel} --seed 0 --device cpu "
         "--json"
     )
     result = CliRunner().invoke(command, [str(SAMPLE), *arguments.split(), "--output", str(out)])
@@ -49,6 +55,10 @@ def transmit(weights: str, channel: str, snr_db: int, out: Path) -> dict[str, An
         "header_bits",
     )
     return {name: entry[name] for name in names}
+
+
+def test_every_shipped_file_is_among_them() -> None:
+    assert {weights for weights, *_ in CONDITIONS} == set(witt.shipped())
 
 
 @pytest.mark.parametrize("place", range(len(CONDITIONS)))
@@ -68,8 +78,9 @@ model = witt.load("witt_light")
 image = witt.to_tensor(witt.read_image(sys.argv[1]).pixels)
 at = torch.tensor([10.0]), torch.tensor([48])
 classes = model.code.tokens(image, *at).classes
-plan = model.code.plan(classes, *at)
-print(classes.tolist(), plan.wound.tolist(), plan.sent.flatten(1).nonzero().sum().item())
+allocation = model.code.allocate(classes, *at)
+sent = allocation.sent.flatten(1).nonzero().sum().item()
+print(classes.tolist(), allocation.expanded.tolist(), sent)
 """
 # With the oldest instructions and one thread sums are in another order.
 OTHER_PROCESSOR = {

@@ -12,8 +12,8 @@ import cli
 import witt
 from tests.witt.tiny import tiny
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation
 from witt.link.conditions import Link
+from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.requests import check_request
 from witt.link.transmission import transmit
 from witt.training.config import TrainConfig
@@ -130,7 +130,7 @@ def test_training_and_adaptation_draw_from_it(own: Path) -> None:
     assert (drawn.h[0] == 1j).all()
     assert float(drawn.noise[1].abs().mean()) > 0.5
     model, symbols = tiny(sends_scale=True), torch.randn(1, 6, 2)
-    seen, _, scale = Adaptation(1, Link(f"{own}:Still").module())._received(
+    seen, _, scale = PerImageOptimisation(1, Link(f"{own}:Still").module())._received(
         model, symbols, torch.tensor([6]), torch.tensor([0.0]), torch.Generator()
     )
     torch.testing.assert_close(seen, symbols * scale[..., None])

@@ -17,7 +17,7 @@ import cli
 import witt
 from witt.codecs.config import ModelConfig
 from witt.contract import Transmission
-from witt.link.evaluation import Arrival, measure
+from witt.link.evaluation import Reception, measure
 from witt.link.profile_link import pair_halves, transmit_as, unpair_halves
 from witt.link.profiles import MEASURED, OURS, PUBLISHED, Profile, between, centre
 from witt.link.summary import summary
@@ -159,9 +159,9 @@ def test_metrics_of_floats_and_of_eight_bits() -> None:
     image = torch.full((1, 3, 8, 8), 100 / 255, dtype=torch.float64)
     off = image + 0.25 / 255  # a quarter of a level, which rounding removes
     sent = Transmission(off, torch.zeros(1, 6), torch.zeros(1, 6), 0.1, 0)
-    (ours,) = measure(Arrival(image, sent, 0.0), OURS, make_metrics(DEFAULT))
+    (ours,) = measure(Reception(image, sent, 0.0), OURS, make_metrics(DEFAULT))
     floats = Profile("", float_pixels=True)
-    (published,) = measure(Arrival(image, sent, 0.0), floats, make_metrics(["psnr"]))
+    (published,) = measure(Reception(image, sent, 0.0), floats, make_metrics(["psnr"]))
     assert (ours["psnr_db"], ours["ms_ssim_db"]) == (100.0, 60.0)  # nothing counts as more
     assert published["psnr_db"] == pytest.approx(20 * math.log10(255 / 0.25), abs=1e-6)
 

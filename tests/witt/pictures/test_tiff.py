@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import PIL
 import pytest
 from PIL import Image
 
@@ -186,6 +187,8 @@ def test_no_arrangement_is_wrong(path: Path, photometric: int, extra: tuple[int,
         assert np.abs(difference).max() <= (3.1 if extra else 2.1), (depth, options, deflate)
         read_right.add((depth, order, planar, fill, deflate))
     not_in_pillow = (photometric, extra) == (WHITE_IS_ZERO, (2,))
+    if int(PIL.__version__.split(".")[0]) < 13 and photometric == BLACK_IS_ZERO and extra:
+        return  # some of these were not in it yet
     assert ((8, "<", False, 1, False) in read_right) != not_in_pillow
 
 

@@ -13,10 +13,10 @@ from torch.nn import functional as F
 
 import channels
 import witt
-from witt.codecs.classified import helix
+from witt.codecs.classified import shannon_kotelnikov
 from witt.codecs.classified.allocation import allocate
-from witt.codecs.classified.code import ClassifiedCode
-from witt.codecs.classified.spectrum import KNOTS, inverse_dct, knot_weights
+from witt.codecs.classified.spectrum import OCTAVES, interpolation_weights, inverse_dct
+from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.errors import InputError
 from witt.training import classes as training_classes
 from witt.training.classes import start_classes
@@ -82,8 +82,8 @@ def pictures_of(image: Tensor) -> Pictures:
     return Pictures([], pixels.to(torch.uint8).permute(0, 2, 3, 1).numpy())
 
 
-def fitted(pictures: Pictures, seed: int = 0) -> ClassifiedCode:
-    code = ClassifiedCode(BLOCK, 2, SMOOTH, CHANNELS + SMOOTH)
+def fitted(pictures: Pictures, seed: int = 0) -> ClassifiedTransformCode:
+    code = ClassifiedTransformCode(BLOCK, 2, SMOOTH, CHANNELS + SMOOTH)
     start_classes(code, pictures, USUAL_CBR, seed)
     return code
 
@@ -95,7 +95,7 @@ def _all_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def code() -> ClassifiedCode:
+def code() -> ClassifiedTransformCode:
     """Fitted to textures of seed 1."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(training_classes, "TOKENS", training_classes.PIXELS // BLOCK**2)
@@ -107,14 +107,14 @@ def at_usual(count: int) -> tuple[Tensor, Tensor]:
 
 
 class TestFit:
-    def test_transforms_are_orthonormal(self, code: ClassifiedCode) -> None:
+    def test_transforms_are_orthonormal(self, code: ClassifiedTransformCode) -> None:
         eye = torch.eye(CHANNELS + SMOOTH)
         torch.testing.assert_close(code.basis @ code.basis.T, eye, rtol=0, atol=1e-5)
         for rotation in code.rotation:
             own = torch.eye(CHANNELS)
             torch.testing.assert_close(rotation.T @ rotation, own, rtol=0, atol=1e-5)
 
-    def test_the_basis_holds_all_but_the_rest(self, code: ClassifiedCode) -> None:
+    def test_the_basis_holds_all_but_the_rest(self, code: ClassifiedTransformCode) -> None:
         """The 14 directions of which the pictures are made; the smooth ones are the strongest."""
         made = directions().float()
         cosines = torch.linalg.svdvals(made @ code.basis.T)
@@ -122,13 +122,13 @@ class TestFit:
         smooth = torch.linalg.svdvals(made[:SMOOTH] @ code.basis[:SMOOTH].T)
         assert float(smooth.min()) > 0.95
 
-    def test_the_two_kinds_are_told_apart(self, code: ClassifiedCode) -> None:
+    def test_the_two_kinds_are_told_apart(self, code: ClassifiedTransformCode) -> None:
         """Pictures that were not looked at; the class of more energy comes last."""
         held_out = textures(2, count=20)
         found = code.classify(code.project(held_out.image.float()), *at_usual(20))
         assert float((found == held_out.busy).double().mean()) > 0.98
 
-    def test_variances_are_those_of_other_pictures(self, code: ClassifiedCode) -> None:
+    def test_variances_are_those_of_other_pictures(self, code: ClassifiedTransformCode) -> None:
         """Within 4 σ of two estimates, of 15,360 tokens and as many others; descending."""
         assert bool((code.log_variance.diff(dim=1) <= 0).all())
         held_out = textures(3)
@@ -144,7 +144,7 @@ class TestFit:
             assert float(mine.mean(0).abs().max()) < 4 * 1.5 * float(mine.std()) / len(mine) ** 0.5
 
     def test_variances_are_those_that_the_pictures_were_made_with(
-        self, code: ClassifiedCode
+        self, code: ClassifiedTransformCode
     ) -> None:
         """Busy tokens have `BUSY` in orthonormal directions, the rest of a pixel, its rounding."""
         expected = BUSY + REST + 1 / 12 / 255**2
@@ -152,12 +152,12 @@ class TestFit:
         busy = float(textures(1).busy.sum())
         assert bool(((ratio - 1).abs() < 5 * math.sqrt(2 / busy) + 0.03).all()), ratio
 
-    def test_what_no_feature_holds_is_known(self, code: ClassifiedCode) -> None:
+    def test_what_no_feature_holds_is_known(self, code: ClassifiedTransformCode) -> None:
         expected = (WHOLE - CHANNELS - SMOOTH) * (REST + 1 / 12 / 255**2)
         for log_rest in code.log_rest.tolist():
             assert math.exp(log_rest) == pytest.approx(expected, rel=0.05)
 
-    def test_the_map_knows_that_neighbours_are_alike(self, code: ClassifiedCode) -> None:
+    def test_the_map_knows_that_neighbours_are_alike(self, code: ClassifiedTransformCode) -> None:
         """A row is of one kind: a class costs little after itself, and its share at the start."""
         chances = 2.0**-code.map_bits
         torch.testing.assert_close(chances.sum(1), torch.ones(3))
@@ -170,7 +170,7 @@ class TestFit:
 class TestSeed:
     """With a part of the tokens only, so that there is a choice."""
 
-    def fit(self, monkeypatch: pytest.MonkeyPatch, seed: int) -> ClassifiedCode:
+    def fit(self, monkeypatch: pytest.MonkeyPatch, seed: int) -> ClassifiedTransformCode:
         tokens = training_classes.PIXELS // BLOCK**2 // 2
         monkeypatch.setattr(training_classes, "TOKENS", tokens)
         return fitted(pictures_of(textures(1, count=30).image), seed)
@@ -229,19 +229,19 @@ def test_pictures_smaller_than_a_block_are_mirrored() -> None:
 def test_spectrum_is_that_of_the_pictures(slope: float) -> None:
     """Grey fields of blocks with a power law over the frequency, each block of one level."""
     count, side = 60, 16
-    log = slope * np.log(2) * torch.tensor(KNOTS, dtype=torch.float64)
-    weights = knot_weights(side, side, log)
+    log = slope * np.log(2) * torch.tensor(OCTAVES, dtype=torch.float64)
+    weights = interpolation_weights(side, side, log)
     power = torch.exp(weights @ log)
     power = power / power.mean()
-    waves = normal_of(3, count, side, side, 1)
-    waves[:, 0, 0] = waves[:, 0, 0].abs()  # the mean of all blocks is taken away in any case
-    waves[::2, 0, 0] *= -1
-    fields = 20 / 255 * inverse_dct(waves * power.sqrt()[..., None])
+    spectra = normal_of(3, count, side, side, 1)
+    spectra[:, 0, 0] = spectra[:, 0, 0].abs()  # the mean of all blocks is taken away in any case
+    spectra[::2, 0, 0] *= -1
+    fields = 20 / 255 * inverse_dct(spectra * power.sqrt()[..., None])
     image = fields.permute(0, 3, 1, 2).repeat_interleave(BLOCK, 2).repeat_interleave(BLOCK, 3)
     found = fitted(pictures_of(image.expand(-1, 3, -1, -1) + 0.5))
     torch.testing.assert_close(found.basis[0].abs(), torch.full((WHOLE,), GREY), rtol=0, atol=1e-4)
     measured = found.log_spectrum[:, 0].exp().double() / (WHOLE * (20 / 255) ** 2)
-    # Of the knots with bins near them, the mean power as weighted there.
+    # Of the nodes with bins near them, the mean power as weighted there.
     total = weights.sum((0, 1))
     expected = (weights * power[..., None]).sum((0, 1)) / total.clamp_min(1e-9)
     near = total > 1
@@ -257,7 +257,7 @@ def test_spectrum_is_that_of_the_pictures(slope: float) -> None:
 class TestEndToEnd:
     """Textures sent with the fitted code by an untrained model, over AWGN."""
 
-    def model(self, code: ClassifiedCode) -> witt.WITT:
+    def model(self, code: ClassifiedTransformCode) -> witt.WITT:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(0)
             model = witt.create_model(
@@ -278,12 +278,12 @@ class TestEndToEnd:
 
     @pytest.mark.parametrize(("snr_db", "k"), [(0.0, 4), (10.0, 8), (20.0, 12)])
     def test_error_is_what_the_allocation_predicts(
-        self, code: ClassifiedCode, snr_db: float, k: int, monkeypatch: pytest.MonkeyPatch
+        self, code: ClassifiedTransformCode, snr_db: float, k: int, monkeypatch: pytest.MonkeyPatch
     ) -> None:
         """Σ v·σ²/(p + σ²) of what is sent, v of what is not, and the rest; within 4 σ and 3 %,
-        or 8 % with some on a helix.
+        or 8 % with some expanded.
 
-        For p of a coefficient on a helix that of a linear one with the same error.
+        For p of an expanded coefficient that of a linear one with the same error.
 
         3 % are for variances that were fitted to other pictures and for the power, which is that
         of the picture and not the expected one. Each token has the class that it was made in: where
@@ -301,27 +301,29 @@ class TestEndToEnd:
             received = send(model, image, at, [channels.AWGN()], generator)
         errors = (received - image).square().sum((1, 2, 3)).double()
 
-        plan = code.plan(found, snrs, rates)
+        allocation = code.allocate(found, snrs, rates)
         tokens = torch.stack([(found == c).sum((1, 2)) for c in range(2)], dim=1)
-        waves = (knot_weights(16, 16, code.log_spectrum) @ code.log_spectrum).exp().flatten()
-        variance = torch.cat((code.log_variance.exp().flatten(), waves)).expand(count, -1)
-        each = torch.cat((tokens.repeat_interleave(CHANNELS, 1), torch.ones(count, len(waves))), 1)
+        smooth = (
+            (interpolation_weights(16, 16, code.log_spectrum) @ code.log_spectrum).exp().flatten()
+        )
+        variance = torch.cat((code.log_variance.exp().flatten(), smooth)).expand(count, -1)
+        each = torch.cat((tokens.repeat_interleave(CHANNELS, 1), torch.ones(count, len(smooth))), 1)
         noise = 10 ** (-snr_db / 10) / 2
-        result = allocate(variance, each, 2 * plan.uses, torch.full((count,), noise))
+        result = allocate(variance, each, 2 * allocation.uses, torch.full((count,), noise))
         power = result.power / noise
-        alike = helix.linear_equal(power.clamp_min(1), result.circles)
-        power = torch.where(result.circles > 0, alike, power)
+        equivalent = shannon_kotelnikov.equivalent_linear_power(power.clamp_min(1), result.pairs)
+        power = torch.where(result.pairs > 0, equivalent, power)
         of_sent = result.taken * variance / (power + 1)
         predicted = (of_sent + (each - result.taken) * variance).sum(1)
         predicted += (tokens * code.log_rest.exp()).sum(1)
 
         difference = errors - predicted
         sigma = float(difference.std()) / math.sqrt(count)
-        share = 0.08 if bool(result.circles.any()) else 0.03
+        share = 0.08 if bool(result.pairs.any()) else 0.03
         assert abs(float(difference.mean())) < 4 * sigma + share * float(predicted.mean())
         assert sigma < 0.02 * float(predicted.mean())
 
-    def test_two_kinds_are_better_than_one(self, code: ClassifiedCode) -> None:
+    def test_two_kinds_are_better_than_one(self, code: ClassifiedTransformCode) -> None:
         """The same pictures and rate with all tokens in the class of the busy ones."""
         model, count = self.model(code), 20
         image = textures(5, count=count).image.float()

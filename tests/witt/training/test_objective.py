@@ -11,7 +11,7 @@ import channels
 import witt
 from witt.codecs.model import WITT
 from witt.nn.swin import SwinBlock
-from witt.training.loss import LOSS_SCALE, loss_of
+from witt.training.loss import loss_of, make_loss
 from witt.training.objective import Conditions, draw_conditions, draw_images, send
 
 DRAWS = 4000
@@ -196,7 +196,7 @@ def test_every_parameter_gets_a_finite_gradient(name: str, loss: str) -> None:
     rates = [12, 24] if model.config.rate_adaptive else [24, 24]
     at = Conditions(torch.tensor([0.0, 10.0]), torch.tensor(rates))
     received = send(model, image, at, [channels.AWGN(), channels.Rayleigh()], generator)
-    (loss_of(loss, received, image) * LOSS_SCALE[loss]).backward()
+    (loss_of(loss, received, image) * make_loss(loss).scale).backward()
     for key, parameter in model.named_parameters():
         assert parameter.grad is not None, key
         assert bool(torch.isfinite(parameter.grad).all()), key

@@ -10,7 +10,7 @@ import channels
 import cli
 import witt
 from witt.errors import InputError
-from witt.link.adaptation import trained_for
+from witt.link.per_image_optimisation import trained_for
 from witt.training.config import TrainConfig
 from witt.training.loss import MSE, Loss, image_terms, make_loss
 

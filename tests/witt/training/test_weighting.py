@@ -17,7 +17,7 @@ from tests.witt.training.test_classes import (
     pictures_of,
     textures,
 )
-from witt.codecs.classified.code import ClassifiedCode
+from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.training.weighting import C2, sensitivity, weigh_for_ms_ssim, window_energy
 
 SIDE, PATTERN = 96, 16
@@ -81,34 +81,34 @@ def test_patterns_finer_than_a_scale_do_not_show_there() -> None:
     assert shares[1:].abs().max() < 1e-6
 
 
-def weigh(code: ClassifiedCode) -> ClassifiedCode:
+def weigh(code: ClassifiedTransformCode) -> ClassifiedTransformCode:
     weigh_for_ms_ssim(code, pictures_of(textures(2).image), USUAL_CBR, 2, seed=2)
     return code
 
 
 @pytest.fixture(scope="module")
-def code() -> ClassifiedCode:
+def code() -> ClassifiedTransformCode:
     return weigh(fitted(pictures_of(textures(1).image)))
 
 
 class TestWeights:
-    def test_flat_tokens_count_more(self, code: ClassifiedCode) -> None:
+    def test_flat_tokens_count_more(self, code: ClassifiedTransformCode) -> None:
         busy = int(code.log_variance.exp().sum(1).argmax())
         means = code.log_weight.mean(1)
         assert means[1 - busy] > means[busy] + 0.1  # the windows are larger than these tokens
         # No weight but their ratios matters.
         assert abs(float(means.mean())) < 1e-5
 
-    def test_long_waves_count_less(self, code: ClassifiedCode) -> None:
+    def test_long_waves_count_less(self, code: ClassifiedTransformCode) -> None:
         assert bool((code.log_wave_weight.diff(dim=0) >= 0).all())
         assert code.log_wave_weight.shape[1] == SMOOTH
 
-    def test_nothing_else_changes(self, code: ClassifiedCode) -> None:
+    def test_nothing_else_changes(self, code: ClassifiedTransformCode) -> None:
         before = fitted(pictures_of(textures(1).image)).state_dict()
         for name, tensor in code.state_dict().items():
             assert torch.equal(tensor, before[name]) != name.endswith("weight"), name
 
-    def test_the_seed_decides(self, code: ClassifiedCode) -> None:
+    def test_the_seed_decides(self, code: ClassifiedTransformCode) -> None:
         again = weigh(fitted(pictures_of(textures(1).image)))
         assert torch.equal(again.log_weight, code.log_weight)
         assert again.block == BLOCK

@@ -14,12 +14,13 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.codecs.classified.code import ClassifiedCode, Plan, full_precision
+from witt.codecs.classified.allocation import PictureAllocation
+from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
 from witt.codecs.config import ModelConfig
 from witt.codecs.network import PatchEmbed, channel_modnet
 from witt.nn.layers import OUTPUT_SCALE, DecoderStage, EncoderStage, init_steady, swin_blocks
 
-GROUPS = 12  # of features whose errors or powers a network is told together
+GROUPS = 12  # of features whose mean error or power is an input of a network
 SKETCH_SCALE = 4.0  # brings pixels less 0.5 to about unit power
 DETAIL_SCALE = 0.3  # of the last layer, in units of the error that the receiver expects
 
@@ -60,26 +61,31 @@ class ShapingEncoder(nn.Module):
         nn.init.zeros_(self.head.bias)
 
     def forward(
-        self, image: Tensor, features: Tensor, plan: Plan, snr_db: Tensor, condition: Tensor
+        self,
+        image: Tensor,
+        features: Tensor,
+        allocation: PictureAllocation,
+        snr_db: Tensor,
+        condition: Tensor,
     ) -> tuple[Tensor, Tensor]:
         """Factors and summands (B, h, w, own) of the features that are not smooth.
 
         Args:
             image: (B, 3, H, W) in [0, 1], sides multiples of the stride.
             features: (B, h, w, C) of the code, before their gains.
-            plan: of these pictures.
+            allocation: of these pictures.
             snr_db: (B,).
             condition: (B, n).
         """
         with full_precision(image.device):
-            power = plan.gain.square() * plan.variance
+            power = allocation.gain.square() * allocation.variance
             bits = torch.log2(1 + 2 * power * 10 ** (snr_db / 10)[:, None, None, None])
-            told = torch.stack((bits, plan.sent.to(bits.dtype)))[..., -self.own :]
-            told = torch.cat([group_means(each, self.groups) for each in told], -1)
-            unit = (features / plan.variance.sqrt())[..., -self.own :]
-            label = F.one_hot(plan.classes, self.label.in_features).to(bits.dtype)
+            powers = torch.stack((bits, allocation.sent.to(bits.dtype)))[..., -self.own :]
+            powers = torch.cat([group_means(each, self.groups) for each in powers], -1)
+            unit = (features / allocation.variance.sqrt())[..., -self.own :]
+            label = F.one_hot(allocation.classes, self.label.in_features).to(bits.dtype)
         dtype = self.token.weight.dtype
-        image, unit, told, label = (each.to(dtype) for each in (image, unit, told, label))
+        image, unit, powers, label = (each.to(dtype) for each in (image, unit, powers, label))
         x = self.patch_embed(image).to(image.dtype)  # autocast: the sums stay in full
         *stages, last = cast("list[EncoderStage]", list(self.layers))
         for stage in stages:
@@ -87,7 +93,7 @@ class ShapingEncoder(nn.Module):
         x = (
             last.downsample(x).to(x.dtype)
             + self.token(unit)
-            + self.powers(told)
+            + self.powers(powers)
             + self.label(label)
         )
         x = self.norm(last.blocks(x))
@@ -136,8 +142,8 @@ class RefiningDecoder(nn.Module):
 
     def forward(
         self,
-        code: ClassifiedCode,
-        plan: Plan,
+        code: ClassifiedTransformCode,
+        allocation: PictureAllocation,
         features: Tensor,
         error: Tensor,
         amplitude: Tensor,
@@ -147,30 +153,30 @@ class RefiningDecoder(nn.Module):
 
         Args:
             code: of both ends.
-            plan: of these pictures.
+            allocation: of these pictures.
             features: (B, h, w, C) received, unsent ones 0.
             error: (B, h, w, C) error variance in [0, 1] of the symbol of each, unsent ones 1.
             amplitude: (B, 1, 1, 1) by which the power normalisation divided.
             condition: (B, n).
         """
         with full_precision(features.device):
-            estimate, left = lmmse(plan, features, error, amplitude)
-            base = code.synthesise(estimate, plan.classes)
-            doubt = torch.cat((left[..., code.smooth :], left[..., : code.smooth]), -1)
-            total = left.sum(-1) + code.log_rest.exp()[plan.classes]
+            estimate, left = lmmse(allocation, features, error, amplitude)
+            base = code.synthesise(estimate, allocation.classes)
+            error_variance = torch.cat((left[..., code.smooth :], left[..., : code.smooth]), -1)
+            total = left.sum(-1) + code.log_rest.exp()[allocation.classes]
             unit = (total / code.mean.numel()).sqrt()[:, None]  # (B, 1, h, w), of a pixel
-            known = torch.cat((group_means(doubt, self.groups), total[..., None]), -1)
-            known = known.clamp_min(1e-9).log() / 4 + 1
-            heard = whitened(plan, features, error, amplitude)[..., -self.own :]
-            label = F.one_hot(plan.classes, self.label.in_features)
+            errors = torch.cat((group_means(error_variance, self.groups), total[..., None]), -1)
+            errors = errors.clamp_min(1e-9).log() / 4 + 1
+            observed = whitened(allocation, features, error, amplitude)[..., -self.own :]
+            label = F.one_hot(allocation.classes, self.label.in_features)
         dtype = self.token.weight.dtype
-        heard, known, label = (each.to(dtype) for each in (heard, known, label))
+        observed, errors, label = (each.to(dtype) for each in (observed, errors, label))
         sketch = ((base - 0.5) * SKETCH_SCALE).to(dtype)
         x = self.sketch(F.pixel_unshuffle(sketch, self.patch))
         maps = [x.permute(0, 2, 3, 1).to(dtype)]
         for merge in self.downsample:
             maps.append(merge(maps[-1]).to(dtype))
-        x = maps.pop() + self.token(heard) + self.head(known) + self.label(label)
+        x = maps.pop() + self.token(observed) + self.head(errors) + self.label(label)
         x = self.modnet(x, condition) if self.modulation else x
         for stage in self.stages:
             x = maps.pop() + stage(x)
@@ -179,29 +185,36 @@ class RefiningDecoder(nn.Module):
         return base + scale * detail
 
 
-def lmmse(plan: Plan, features: Tensor, error: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
+def lmmse(
+    allocation: PictureAllocation, features: Tensor, error: Tensor, amplitude: Tensor
+) -> tuple[Tensor, Tensor]:
     """Estimates of the features before their gains, and their error variances.
 
     A symbol after the MMSE equaliser is (1−e)·x + noise of variance (1−e)·e, for unit power.
 
     Args:
-        plan: variances and gains.
+        allocation: variances and gains.
         features, error: (B, h, w, C) received.
         amplitude: (B, 1, 1, 1).
     """
     error = error.clamp_min(1e-12)  # of a channel without noise, 0/0 where there is no power
-    gain = plan.gain / amplitude
-    certain = received_power(plan, error, gain)
-    return 2 * gain * plan.variance * features / certain, plan.variance * error / certain
+    gain = allocation.gain / amplitude
+    certain = received_power(allocation, error, gain)
+    return (
+        2 * gain * allocation.variance * features / certain,
+        allocation.variance * error / certain,
+    )
 
 
-def received_power(plan: Plan, error: Tensor, gain: Tensor) -> Tensor:
+def received_power(allocation: PictureAllocation, error: Tensor, gain: Tensor) -> Tensor:
     """Of symbols after the equaliser and divided by 1−e, where those sent have these gains."""
-    power = 2 * gain.square() * plan.variance  # two features share the unit power of a symbol
+    power = 2 * gain.square() * allocation.variance  # two features share the unit power of a symbol
     return power * (1 - error) + error
 
 
-def whitened(plan: Plan, features: Tensor, error: Tensor, amplitude: Tensor) -> Tensor:
-    """Features as received, about 1−e strong whatever the plan gave them; arguments of `lmmse`."""
+def whitened(
+    allocation: PictureAllocation, features: Tensor, error: Tensor, amplitude: Tensor
+) -> Tensor:
+    """Received features of power about 1−e, whatever they were sent with; arguments of `lmmse`."""
     error = error.clamp_min(1e-12)
-    return features * (2 / received_power(plan, error, plan.gain / amplitude)).sqrt()
+    return features * (2 / received_power(allocation, error, allocation.gain / amplitude)).sqrt()

@@ -13,9 +13,9 @@ import math
 import torch
 from torch import Tensor
 
-# Radial frequencies, as powers of 2 in cycles a token, between which a spectrum is interpolated.
+# Nodes between which a spectrum is interpolated: log2 of a radial frequency in cycles a token.
 # The lowest is half a cycle over 64 tokens; sampling ends at 2^(−1/2), on the diagonal.
-KNOTS = tuple(range(-7, 1))
+OCTAVES = tuple(range(-7, 1))
 
 
 def dct_matrix(n: int, like: Tensor) -> Tensor:
@@ -45,8 +45,8 @@ def _both_ways(rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
     return torch.einsum("vw,buwc->buvc", columns, torch.einsum("uh,bhwc->buwc", rows, x))
 
 
-def knot_weights(height: int, width: int, like: Tensor) -> Tensor:
-    """(h, w, knots) weights of the interpolation at each frequency of a map; they sum to 1.
+def interpolation_weights(height: int, width: int, like: Tensor) -> Tensor:
+    """(h, w, nodes) weights of the interpolation at each frequency of a map; they sum to 1.
 
     The radial frequency is that of the bin's corner half a bin in, so that the mean of the map
     stands for the frequencies below the first, as few as they are on a large map.
@@ -56,6 +56,6 @@ def knot_weights(height: int, width: int, like: Tensor) -> Tensor:
         for n in (height, width)
     ]
     octave = torch.log2(axes[0][:, None] + axes[1]) / 2
-    place = (octave - KNOTS[0]).clamp(0, len(KNOTS) - 1)
-    knots = torch.arange(len(KNOTS), dtype=like.dtype, device=like.device)
-    return (1 - (place[..., None] - knots).abs()).clamp_min(0)
+    position = (octave - OCTAVES[0]).clamp(0, len(OCTAVES) - 1)
+    nodes = torch.arange(len(OCTAVES), dtype=like.dtype, device=like.device)
+    return (1 - (position[..., None] - nodes).abs()).clamp_min(0)

@@ -164,7 +164,9 @@ class Step:
         noise = torch.empty(batch, n, dtype=torch.complex64, device=self.device)
         for i, channel in enumerate(self.over):
             mine = noise[i :: len(self.over)]
-            gain, drawn = channel.draw(len(mine), n, device=self.device, generator=self.generator)
+            gain, drawn = channel.draw(
+                len(mine), n, dtype=noise.dtype, device=self.device, generator=self.generator
+            )
             mine.copy_(drawn)
             if gain is not None:
                 h[i :: len(self.over)].copy_(gain)

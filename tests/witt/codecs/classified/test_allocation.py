@@ -8,8 +8,8 @@ import torch
 from scipy.optimize import minimize
 from torch import Tensor
 
-from witt.codecs.classified import helix
-from witt.codecs.classified.allocation import MOST, Allocation, allocate
+from witt.codecs.classified import shannon_kotelnikov
+from witt.codecs.classified.allocation import MAX_EXPANDED_SHARE, Allocation, allocate
 
 VARIANCE = (4.0, 0.01, 9.0, 0.25, 1.0)
 COUNT = (2, 3, 1, 4, 2)
@@ -27,7 +27,7 @@ def solve(
     count: tuple[float, ...] = COUNT,
 ) -> Allocation:
     """`allocate` for one picture, all of it linear."""
-    return allocate(row(variance), row(count), row((budget,))[0], row((noise,))[0], winds=False)
+    return allocate(row(variance), row(count), row((budget,))[0], row((noise,))[0], expansion=False)
 
 
 def total_error(
@@ -37,8 +37,8 @@ def total_error(
     count: tuple[float, ...] = COUNT,
 ) -> float:
     """Σ v·σ²/(p + σ²) of all that is sent, and v of each that is not."""
-    error = found.taken * row(variance) * noise / (found.power + noise)
-    return float((error + (row(count) - found.taken) * row(variance)).sum())
+    error = found.number_sent * row(variance) * noise / (found.power + noise)
+    return float((error + (row(count) - found.number_sent) * row(variance)).sum())
 
 
 def least_error(strengths: np.ndarray, power: float, noise: float) -> float:
@@ -71,33 +71,33 @@ def least_error(strengths: np.ndarray, power: float, noise: float) -> float:
 
 def test_the_strongest_are_taken() -> None:
     """9, 4, 4, 1, 1, 0.25 × 4, 0.01 × 3: of the last kind only some."""
-    assert solve(4, 0.1).taken.tolist() == [[2, 0, 1, 0, 1]]
-    assert solve(7, 0.1).taken.tolist() == [[2, 0, 1, 2, 2]]
-    assert solve(100, 0.1).taken.tolist() == [list(COUNT)]
+    assert solve(4, 0.1).number_sent.tolist() == [[2, 0, 1, 0, 1]]
+    assert solve(7, 0.1).number_sent.tolist() == [[2, 0, 1, 2, 2]]
+    assert solve(100, 0.1).number_sent.tolist() == [list(COUNT)]
 
 
 def test_of_equal_kinds_the_earlier_is_taken() -> None:
     found = solve(5, 0.1, variance=(1.0, 2.0, 1.0, 2.0, 1.0), count=(2, 1, 2, 1, 2))
-    assert found.taken.tolist() == [[2, 1, 1, 1, 0]]
+    assert found.number_sent.tolist() == [[2, 1, 1, 1, 0]]
     many = 5000  # as many frequencies as a picture may have; an unstable sort would mix them
     even = torch.ones(1, many, dtype=torch.float64)
     found = allocate(even, even, row((2000.0,))[0], row((0.1,))[0])
-    assert torch.equal(found.taken[0], (torch.arange(many) < 2000).double())
+    assert torch.equal(found.number_sent[0], (torch.arange(many) < 2000).double())
 
 
 @pytest.mark.parametrize("noise", NOISES)
 @pytest.mark.parametrize("budget", [1, 4, 7, 12])
 def test_half_a_unit_of_power_each(budget: int, noise: float) -> None:
     found = solve(budget, noise)
-    assert found.taken.sum() == budget
-    assert float((found.taken * found.power).sum()) == pytest.approx(budget / 2, rel=1e-12)
+    assert found.number_sent.sum() == budget
+    assert float((found.number_sent * found.power).sum()) == pytest.approx(budget / 2, rel=1e-12)
     assert bool((found.power >= 0).all())
-    assert bool((found.power[found.taken == 0] == 0).all())
+    assert bool((found.power[found.number_sent == 0] == 0).all())
 
 
 def test_more_places_than_coefficients_are_power_for_those_there_are() -> None:
     found = solve(30, 0.1)
-    assert float((found.taken * found.power).sum()) == pytest.approx(15, rel=1e-12)
+    assert float((found.number_sent * found.power).sum()) == pytest.approx(15, rel=1e-12)
 
 
 @pytest.mark.parametrize("noise", NOISES)
@@ -134,36 +134,41 @@ STEP = 1e-6
 
 
 @pytest.mark.parametrize("kind", [0, 2, 4])
-def test_slope_and_rent_are_what_one_more_costs(kind: int) -> None:
-    """One more of a kind that is sent, in the place of one of the weakest: 2·s·√v − s² + rent.
+def test_water_level_and_bandwidth_price_are_what_one_more_costs(kind: int) -> None:
+    """One more of a kind that is sent, instead of one of the weakest: 2·s·√v − s² + price.
 
-    Of it 2·s·√v − s² is its own error and the power that it takes, the rent what the other loses.
+    Of it 2·s·√v − s² is its own error and the power that it takes, the price of bandwidth what the
+    other loses.
     """
     budget, noise = 7, 0.02
     found = solve(budget, noise)
-    assert 0 < found.taken[0, 3] < COUNT[3]  # the weakest sent are of this kind, with v = 0.25
-    assert found.rent > 0
+    assert (
+        0 < found.number_sent[0, 3] < COUNT[3]
+    )  # the weakest sent are of this kind, with v = 0.25
+    assert found.bandwidth_price > 0
     more = tuple(n + STEP * (i == kind) for i, n in enumerate(COUNT))
     after = total_error(solve(budget, noise, count=more), noise, count=more)
     measured = (after - total_error(found, noise)) / STEP
-    slope = found.slope
-    expected = float(2 * slope * VARIANCE[kind] ** 0.5 - slope**2 + found.rent)
+    water_level = found.water_level
+    expected = float(
+        2 * water_level * VARIANCE[kind] ** 0.5 - water_level**2 + found.bandwidth_price
+    )
     assert measured == pytest.approx(expected, rel=1e-5)
 
 
-def test_slope_is_the_price_of_power() -> None:
+def test_water_level_is_the_price_of_power() -> None:
     """dD/dP = −s²/σ²: the error saved for a little more power, by a SLSQP of its own."""
     budget, noise = 7, 0.4
     each = np.sort(np.repeat(VARIANCE, COUNT))[::-1][:budget].copy()
     step = 1e-2
     low, high = (least_error(each, budget / 2 + d, noise) for d in (-step, step))
-    slope = float(solve(budget, noise).slope)
-    assert (low - high) / (2 * step) == pytest.approx(slope**2 / noise, rel=1e-3)
+    water_level = float(solve(budget, noise).water_level)
+    assert (low - high) / (2 * step) == pytest.approx(water_level**2 / noise, rel=1e-3)
 
 
 def test_places_cost_nothing_where_all_are_sent() -> None:
-    assert float(solve(12, 1e-3).rent) == 0
-    assert float(solve(11, 1e-3).rent) > 0
+    assert float(solve(12, 1e-3).bandwidth_price) == 0
+    assert float(solve(11, 1e-3).bandwidth_price) > 0
 
 
 def test_each_picture_by_itself() -> None:
@@ -178,66 +183,73 @@ def test_each_picture_by_itself() -> None:
             assert torch.equal(one[0], all_of_them[i])
 
 
-class TestHelix:
-    """With the choice to send a kind on a helix; its error is that of the table of `helix`."""
+class TestExpansion:
+    """With bandwidth expansion allowed; the error is that of the table of `shannon_kotelnikov`."""
 
     VARIANCE = tuple(1000 * 0.85**i for i in range(60))
     COUNT = (1,) * 60
 
-    def found(self, budget: float, noise: float, winds: bool = True) -> Allocation:
+    def found(self, budget: float, noise: float, expansion: bool = True) -> Allocation:
         at = row((budget,))[0], row((noise,))[0]
-        return allocate(row(self.VARIANCE), row(self.COUNT), *at, winds=winds)
+        return allocate(row(self.VARIANCE), row(self.COUNT), *at, expansion=expansion)
 
     def error(self, found: Allocation, noise: float) -> float:
         power = found.power / noise
-        alike = helix.linear_equal(power.clamp_min(1), found.circles)
-        power = torch.where(found.circles > 0, alike, power)
+        equivalent = shannon_kotelnikov.equivalent_linear_power(power.clamp_min(1), found.pairs)
+        power = torch.where(found.pairs > 0, equivalent, power)
         return total_error(found._replace(power=power * noise), noise, self.VARIANCE, self.COUNT)
 
     @pytest.mark.parametrize("noise", [0.01, 0.4, 2.0])
     @pytest.mark.parametrize("budget", [20, 40])
-    def test_places_and_power_are_used_up(self, budget: int, noise: float) -> None:
+    def test_dimensions_and_power_are_used_up(self, budget: int, noise: float) -> None:
         found = self.found(budget, noise)
-        each, wound = row(self.COUNT), found.circles > 0
-        assert float((found.taken + 2 * each * found.circles).sum()) == budget
-        assert float((found.taken * found.power).sum()) == pytest.approx(budget / 2, rel=1e-12)
-        assert bool((found.taken[wound] == each[wound]).all())
-        assert float((each * wound * (1 + 2 * found.circles)).sum()) <= MOST * budget
+        each, expanded = row(self.COUNT), found.pairs > 0
+        assert float((found.number_sent + 2 * each * found.pairs).sum()) == budget
+        assert float((found.number_sent * found.power).sum()) == pytest.approx(
+            budget / 2, rel=1e-12
+        )
+        assert bool((found.number_sent[expanded] == each[expanded]).all())
+        assert float((each * expanded * (1 + 2 * found.pairs)).sum()) <= MAX_EXPANDED_SHARE * budget
 
     @pytest.mark.parametrize("noise", [0.01, 0.1, 0.4, 2.0])
     def test_no_other_choice_of_kinds_is_much_better(self, noise: float) -> None:
         """Of all sets of strong kinds, each with the best common price of power; within 10 %.
 
-        A helix has to be better by `RISK` to be taken, and the prices are not iterated to the end.
+        A mapping has to be better by `COST_MARGIN` to be taken, and the prices are not iterated to
+        the end.
         """
         budget, strengths = 40, np.array(self.VARIANCE)
         found = self.error(self.found(budget, noise), noise)
         errors = []
         prices = np.geomspace(1e-4, 1e4, 400)
         best = {
-            circles: helix.best(torch.from_numpy(strengths[:, None] * prices), circles)[1].numpy()
-            for circles in (1, 2)
+            pairs: shannon_kotelnikov.least_cost(
+                torch.from_numpy(strengths[:, None] * prices), pairs
+            )[1].numpy()
+            for pairs in (1, 2)
         }
         for two, one in itertools.product(range(7), range(7)):
             number, numbers = two + one, 5 * two + 3 * one
-            if numbers > MOST * budget:
+            if numbers > MAX_EXPANDED_SHARE * budget:
                 continue
             linear, left = strengths[number:][: budget - numbers], strengths[number:]
             rest = left.sum() - linear.sum()
-            circles = torch.tensor([2] * two + [1] * one)
+            pairs = torch.tensor([2] * two + [1] * one)
             for share in np.linspace(0.02, 0.75, 25) if number else [0.0]:
                 # Of theirs each gets what is best at one price.
                 powers = noise * np.concatenate((best[2][:two], best[1][two:number]))
-                place = np.abs(powers.sum(0) - share * budget / 2).argmin() if number else 0
-                power = powers[:, place]
+                index = np.abs(powers.sum(0) - share * budget / 2).argmin() if number else 0
+                power = powers[:, index]
                 if power.sum() > budget / 2 * 0.99:
                     continue
-                alike = helix.linear_equal(torch.from_numpy(power / noise), circles).numpy()
-                error = (strengths[:number] / (1 + alike)).sum() + rest
+                equivalent = shannon_kotelnikov.equivalent_linear_power(
+                    torch.from_numpy(power / noise), pairs
+                ).numpy()
+                error = (strengths[:number] / (1 + equivalent)).sum() + rest
                 level = _water_filling(linear, budget / 2 - power.sum(), noise)
                 errors.append(error + level)
         assert found <= 1.1 * min(errors)
-        linear = self.error(self.found(budget, noise, winds=False), noise)
+        linear = self.error(self.found(budget, noise, expansion=False), noise)
         assert found <= linear * (0.85 if noise == 0.1 else 1.0)
 
 

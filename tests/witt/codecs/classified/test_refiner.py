@@ -5,9 +5,9 @@ import torch
 from torch import Tensor
 
 import witt
-from witt.codecs.classified.code import Plan
-from witt.codecs.classified.framing import from_symbols
+from witt.codecs.classified.allocation import PictureAllocation
 from witt.codecs.classified.refiner import RefiningDecoder, lmmse, whitened
+from witt.codecs.classified.symbol_mapping import from_symbols
 from witt.codecs.network import condition_vector
 from witt.nn.layers import OUTPUT_SCALE
 
@@ -53,13 +53,13 @@ def received(model: witt.WITT, size: tuple[int, int]) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(7)
     classes = torch.randint(0, CLASSES, (2, *size), generator=generator)
     snr_db, k = torch.tensor([3.0, 15.0]), torch.tensor([8, 10])
-    plan = model.code.plan(classes, snr_db, k)
-    features = normal(2, *size, CHANNELS, seed=8) * plan.sent
+    allocation = model.code.allocate(classes, snr_db, k)
+    features = normal(2, *size, CHANNELS, seed=8) * allocation.sent
     error = torch.rand(features.shape, generator=generator, dtype=torch.float64)
     return {
-        "plan": plan,
+        "allocation": allocation,
         "features": features,
-        "error": torch.where(plan.sent, error, 1.0),
+        "error": torch.where(allocation.sent, error, 1.0),
         "amplitude": torch.tensor([0.8, 1.3]).double()[:, None, None, None],
         "condition": condition_vector(model.config, snr_db, k).double(),
     }
@@ -77,8 +77,8 @@ def awake(decoder: RefiningDecoder) -> RefiningDecoder:
 def test_untrained_it_is_the_linear_receiver(size: tuple[int, int]) -> None:
     model = tiny()
     given = received(model, size)
-    estimate, _ = lmmse(given["plan"], given["features"], given["error"], given["amplitude"])
-    expected = model.code.synthesise(estimate, given["plan"].classes)
+    estimate, _ = lmmse(given["allocation"], given["features"], given["error"], given["amplitude"])
+    expected = model.code.synthesise(estimate, given["allocation"].classes)
     assert expected.shape == (2, 3, 4 * size[0], 4 * size[1])
     assert torch.equal(model.decoder(model.code, **given), expected)
     assert not torch.allclose(awake(model.decoder)(model.code, **given), expected)
@@ -98,8 +98,10 @@ def test_what_it_adds_is_in_units_of_the_expected_error() -> None:
     given["features"] = torch.zeros_like(given["features"])
     added = decoder(code, **given) - 0.5
     assert added.abs().mean() > 1e-3
-    plan = given["plan"]
-    given["plan"] = plan._replace(variance=4 * plan.variance, gain=plan.gain / 2)
+    allocation = given["allocation"]
+    given["allocation"] = allocation._replace(
+        variance=4 * allocation.variance, gain=allocation.gain / 2
+    )
     code.log_rest += torch.tensor(4.0).log()
     torch.testing.assert_close(decoder(code, **given) - 0.5, 2 * added)
 
@@ -114,10 +116,10 @@ def test_the_unit_is_the_error_of_a_pixel() -> None:
     decoder, code = model.decoder, model.code
     torch.nn.init.ones_(decoder.out.bias)
     given = received(model, (3, 5))
-    plan = given["plan"]
-    estimate, left = lmmse(plan, given["features"], given["error"], given["amplitude"])
-    added = decoder(code, **given) - code.synthesise(estimate, plan.classes)
-    unit = ((left.sum(-1) + code.log_rest.exp()[plan.classes]) / 48).sqrt()
+    allocation = given["allocation"]
+    estimate, left = lmmse(allocation, given["features"], given["error"], given["amplitude"])
+    added = decoder(code, **given) - code.synthesise(estimate, allocation.classes)
+    unit = ((left.sum(-1) + code.log_rest.exp()[allocation.classes]) / 48).sqrt()
     ratio = added / unit[:, None].repeat_interleave(4, 2).repeat_interleave(4, 3)
     torch.testing.assert_close(
         ratio, torch.full_like(ratio, float(ratio.mean())), rtol=1e-9, atol=0
@@ -132,9 +134,9 @@ def test_picture_by_picture() -> None:
     given = received(model, (6, 4))
     together = decoder(model.code, **given)
     for i in range(2):
-        alone = {name: x[i : i + 1] for name, x in given.items() if name != "plan"}
-        plan = Plan(*(x[i : i + 1] for x in given["plan"]))
-        torch.testing.assert_close(decoder(model.code, plan, **alone), together[i : i + 1])
+        alone = {name: x[i : i + 1] for name, x in given.items() if name != "allocation"}
+        allocation = PictureAllocation(*(x[i : i + 1] for x in given["allocation"]))
+        torch.testing.assert_close(decoder(model.code, allocation, **alone), together[i : i + 1])
 
 
 def test_every_parameter_gets_a_gradient() -> None:
@@ -150,35 +152,35 @@ def test_every_parameter_gets_a_gradient() -> None:
 class TestShaping:
     """What the encoder's network does to the features of two random pictures."""
 
-    def sent(self, model: witt.WITT) -> tuple[Tensor, Plan]:
-        """Features (2, 3, 5, 12) in their symbols, and the plan; at -10 and 5 dB."""
+    def sent(self, model: witt.WITT) -> tuple[Tensor, PictureAllocation]:
+        """Features (2, 3, 5, 12) in their symbols, and the allocation; at -10 and 5 dB."""
         image = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(1)).double()
         snr_db, k = torch.tensor([-10.0, 5.0]).double(), torch.tensor([8, 8])
         sending = model.transmit(image, snr_db, k, 60)
         error = torch.zeros(2, 60).double()
-        assert sending.plan is not None
-        return from_symbols(sending.symbols, error, sending.plan)[0], sending.plan
+        assert sending.allocation is not None
+        return from_symbols(sending.symbols, error, sending.allocation)[0], sending.allocation
 
     @torch.no_grad()
     def test_untrained_the_features_are_those_of_the_code(self) -> None:
         model = tiny()
-        features, plan = self.sent(model)
+        features, allocation = self.sent(model)
         image = torch.rand(2, 3, 12, 20, generator=torch.Generator().manual_seed(1)).double()
-        code = model.code.analyse(model.code.project(image), plan.classes)
-        assert not plan.wound.numel()
-        torch.testing.assert_close(features, code * plan.gain)
+        code = model.code.analyse(model.code.project(image), allocation.classes)
+        assert not allocation.expanded.numel()
+        torch.testing.assert_close(features, code * allocation.gain)
 
     @torch.no_grad()
     def test_a_summand_goes_wherever_there_is_a_place(self) -> None:
         """Also where the linear code puts no power; the smooth features get none."""
         model = tiny()
-        before, plan = self.sent(model)
+        before, allocation = self.sent(model)
         model.encoder.head.bias[CHANNELS - SMOOTH :] = 3.0
         added = self.sent(model)[0] - before
-        expected = 3 * OUTPUT_SCALE * plan.sent[..., SMOOTH:]
+        expected = 3 * OUTPUT_SCALE * allocation.sent[..., SMOOTH:]
         torch.testing.assert_close(added[..., SMOOTH:], expected.double())
         torch.testing.assert_close(added[..., :SMOOTH], torch.zeros_like(added[..., :SMOOTH]))
-        silent = plan.sent & (plan.gain == 0)
+        silent = allocation.sent & (allocation.gain == 0)
         assert silent[..., SMOOTH:].any()
 
     @torch.no_grad()
@@ -202,7 +204,7 @@ class TestShaping:
 
 @pytest.mark.parametrize("error", [0.1, 0.7])
 @pytest.mark.parametrize("power", [0.0, 0.05, 6.0])
-def test_what_is_heard_is_as_strong_whatever_was_sent(power: float, error: float) -> None:
+def test_what_is_observed_is_as_strong_whatever_was_sent(power: float, error: float) -> None:
     """Mean square 1−e of y = (1−e)·x + n, measured; that of n samples is good to √(2/n)."""
     n, variance, amplitude = 200_000, 0.3, 1.4
     gain = (power / 2 / variance) ** 0.5 * amplitude
@@ -212,19 +214,23 @@ def test_what_is_heard_is_as_strong_whatever_was_sent(power: float, error: float
     full = torch.full((1, 1, n, 1), 1.0).double()
     none = torch.zeros(1, dtype=torch.int64)
     kinds = torch.zeros(1, 1, n, dtype=torch.int64)
-    wound = none[:, None][:, :0]
-    plan = Plan(kinds, variance * full, gain * full, full > 0, wound, wound, wound, none, none)
-    heard = whitened(plan, y.view(1, 1, n, 1), error * full, amplitude * full[:, :, :1])
-    assert float(heard.square().mean()) == pytest.approx(1 - error, rel=4 * (2 / n) ** 0.5)
+    expanded = none[:, None][:, :0]
+    allocation = PictureAllocation(
+        kinds, variance * full, gain * full, full > 0, expanded, expanded, expanded, none, none
+    )
+    observed = whitened(allocation, y.view(1, 1, n, 1), error * full, amplitude * full[:, :, :1])
+    assert float(observed.square().mean()) == pytest.approx(1 - error, rel=4 * (2 / n) ** 0.5)
 
 
 class TestLmmse:
-    def plan(self, variance: Tensor, gain: Tensor) -> Plan:
+    def allocation(self, variance: Tensor, gain: Tensor) -> PictureAllocation:
         shape = variance.shape[:3]
         none = torch.zeros(shape[0], dtype=torch.int64)
-        wound = none[:, None][:, :0]
+        expanded = none[:, None][:, :0]
         labels = torch.zeros(shape, dtype=torch.int64)
-        return Plan(labels, variance, gain, gain > 0, wound, wound.double(), wound, none, none)
+        return PictureAllocation(
+            labels, variance, gain, gain > 0, expanded, expanded.double(), expanded, none, none
+        )
 
     @pytest.mark.parametrize("error", [1e-4, 0.1, 0.7])
     @pytest.mark.parametrize("power", [0.05, 1.0, 6.0])
@@ -240,9 +246,11 @@ class TestLmmse:
         feature = feature * variance**0.5
         y = (1 - error) * gain / amplitude * feature
         y = y + ((1 - error) * error / 2) ** 0.5 * noise
-        plan = self.plan(torch.full((1, 1, n, 1), variance), torch.full((1, 1, n, 1), gain))
+        allocation = self.allocation(
+            torch.full((1, 1, n, 1), variance), torch.full((1, 1, n, 1), gain)
+        )
         estimate, left = lmmse(
-            plan,
+            allocation,
             y.view(1, 1, n, 1),
             torch.full((1, 1, n, 1), error),
             torch.tensor(amplitude).view(1, 1, 1, 1),
@@ -263,7 +271,7 @@ class TestLmmse:
         variance = normal(1, 2, 3, 4).square()
         silent = torch.zeros_like(variance)
         estimate, left = lmmse(
-            self.plan(variance, silent), silent, silent + 1, torch.ones(1, 1, 1, 1).double()
+            self.allocation(variance, silent), silent, silent + 1, torch.ones(1, 1, 1, 1).double()
         )
         assert not estimate.any()
         torch.testing.assert_close(left, variance)
@@ -272,17 +280,17 @@ class TestLmmse:
         variance, features = normal(1, 2, 3, 4).square(), normal(1, 2, 3, 4, seed=2)
         gain, amplitude = torch.full_like(variance, 0.7), torch.full((1, 1, 1, 1), 1.7).double()
         estimate, left = lmmse(
-            self.plan(variance, gain), features * gain / amplitude, 0 * gain, amplitude
+            self.allocation(variance, gain), features * gain / amplitude, 0 * gain, amplitude
         )
         torch.testing.assert_close(estimate, features)
         assert (left <= 1e-10).all()
 
     def test_gradients(self) -> None:
         variance, gain = normal(1, 1, 2, 3).square(), normal(1, 1, 2, 3, seed=2).abs()
-        plan = self.plan(variance, gain)
+        allocation = self.allocation(variance, gain)
 
         def both(features: Tensor, error: Tensor, amplitude: Tensor) -> tuple[Tensor, Tensor]:
-            return lmmse(plan, features, error, amplitude)
+            return lmmse(allocation, features, error, amplitude)
 
         features = normal(1, 1, 2, 3, seed=3).requires_grad_()
         error = torch.full((1, 1, 2, 3), 0.3, dtype=torch.float64, requires_grad=True)

@@ -8,7 +8,7 @@ import scipy.fft
 import torch
 from torch import Tensor
 
-from witt.codecs.classified.spectrum import KNOTS, dct, inverse_dct, knot_weights
+from witt.codecs.classified.spectrum import OCTAVES, dct, interpolation_weights, inverse_dct
 
 
 def normal(*shape: int, seed: int = 1) -> Tensor:
@@ -26,18 +26,18 @@ def test_dct_is_scipys(size: tuple[int, int]) -> None:
 
 @pytest.mark.parametrize("size", [(1, 1), (8, 8), (32, 48), (300, 2)])
 def test_interpolation_weights_are_a_partition(size: tuple[int, int]) -> None:
-    weights = knot_weights(*size, like=normal(1))
+    weights = interpolation_weights(*size, like=normal(1))
     assert weights.min() >= 0
     torch.testing.assert_close(weights.sum(-1), torch.ones(size, dtype=torch.float64))
 
 
 def test_a_power_law_is_met_exactly_at_every_frequency() -> None:
-    """Piecewise linear in log-log holds c·f^a for all frequencies within the knots."""
+    """Piecewise linear in log-log holds c·f^a for all frequencies within the nodes."""
     slope = -2.0
-    log = slope * math.log(2) * torch.tensor(KNOTS, dtype=torch.float64)
+    log = slope * math.log(2) * torch.tensor(OCTAVES, dtype=torch.float64)
     rows, columns = torch.meshgrid(torch.arange(24), torch.arange(16), indexing="ij")
     f = torch.sqrt((rows**2 + 0.25) / 48**2 + (columns**2 + 0.25) / 32**2)
-    spectrum = torch.exp(knot_weights(24, 16, log) @ log)
+    spectrum = torch.exp(interpolation_weights(24, 16, log) @ log)
     torch.testing.assert_close(spectrum, f.double() ** slope, rtol=1e-5, atol=0)
 
 

@@ -18,7 +18,7 @@ class Kind(NamedTuple):
     first: bool
 
 
-class Pace:
+class TimeLeft:
     """Seconds a picture for each kind of work.
 
     Args:
@@ -36,7 +36,7 @@ class Pace:
         """Pictures sent so far, over all cells."""
         return self.total - self.todo.total()
 
-    def saw(self, kind: Kind, pictures: int, seconds: float) -> None:
+    def record(self, kind: Kind, pictures: int, seconds: float) -> None:
         """Take note of finished work."""
         self.todo[kind] -= pictures
         self._seconds[kind] = self._seconds.get(kind, 0.0) + seconds

@@ -1,11 +1,11 @@
-"""A linear code that tells tokens apart, beside which the networks work.
+"""Classified transform coding with a KLT for each class, beside which the networks work.
 
 Each block of pixels (one token) belongs to one of K classes (flat, textured, edges of a direction,
 …) and goes to coefficients by the KLT of its class; the strongest of the whole picture are sent,
 with the power that is best for them, so that a busy token gets many channel uses and a flat one
-hardly any; the few strongest on a helix each (`helix.py`). What is smooth over the picture, the
-first coefficients of all tokens, is sent by its spatial frequencies. The receiver knows the
-classes, and with them all variances: it makes the LMMSE estimate.
+hardly any; the few strongest by a Shannon–Kotel'nikov mapping (`shannon_kotelnikov.py`). What is
+smooth over the picture, the first coefficients of all tokens, is sent by its spatial frequencies.
+The receiver knows the classes, and with them all variances: it makes the LMMSE estimate.
 
 Which class a token is in and what is sent is decided in float64: in float32 another processor,
 which adds up in another order, would now and then decide otherwise, and send other symbols.
@@ -28,18 +28,21 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.codecs.classified import helix
-from witt.codecs.classified.allocation import MOST, Allocation, allocate
-from witt.codecs.classified.spectrum import KNOTS, dct, inverse_dct, knot_weights
+from witt.codecs.classified import shannon_kotelnikov
+from witt.codecs.classified.allocation import (
+    MAX_EXPANDED_SHARE,
+    Allocation,
+    PictureAllocation,
+    allocate,
+)
+from witt.codecs.classified.class_map import map_rate, viterbi_rows
+from witt.codecs.classified.spectrum import OCTAVES, dct, interpolation_weights, inverse_dct
 
-# The class map is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
-# is also at least 1.4 dB short of the limit of a Rayleigh channel with fast fading.
-MAP_MARGIN_DB = 4.0
 WITHOUT_FLOAT64 = ("mps",)  # kinds of devices
-# One token in so many is looked at for a first guess of what a coefficient is worth.
-SAMPLE = 4
+# One token in so many is looked at for a first guess of the prices of power and bandwidth.
+SUBSAMPLING = 4
 
-T = TypeVar("T", "Tokens", "Plan")
+T = TypeVar("T", "Tokens", "PictureAllocation")
 
 
 class Tokens(NamedTuple):
@@ -47,32 +50,6 @@ class Tokens(NamedTuple):
 
     shared: Tensor
     classes: Tensor
-
-
-class Plan(NamedTuple):
-    """What both ends know of a picture once they know its classes.
-
-    classes: (B, h, w) int64.
-    variance: (B, h, w, C) of each feature.
-    gain: (B, h, w, C) from feature to half of a channel symbol, 0 where it is not sent; of one on
-        a helix that of a linear one with the same error.
-    sent: (B, h, w, C) bool, whether it has a place among the symbols.
-    wound: (B, M) those on a helix, as numbers of features in (h, w, C), and h·w·C past the last.
-    wound_power: (B, M) power over the noise of each; 1 past the last.
-    wound_circles: (B, M) int64 of the helix of each; 0 past the last.
-    map_uses: (B,) int64, channel uses that the class map takes.
-    uses: (B,) int64, channel uses of the features.
-    """
-
-    classes: Tensor
-    variance: Tensor
-    gain: Tensor
-    sent: Tensor
-    wound: Tensor
-    wound_power: Tensor
-    wound_circles: Tensor
-    map_uses: Tensor
-    uses: Tensor
 
 
 def full_precision(device: torch.device) -> AbstractContextManager[Any]:
@@ -86,7 +63,7 @@ def in_float64(function: Callable[..., T]) -> Callable[..., T]:
     """Have the CPU do the work of a method where the device has no float64 (Apple's GPUs)."""
 
     @functools.wraps(function)
-    def there(code: ClassifiedCode, *args: Tensor, **settings: Any) -> T:
+    def there(code: ClassifiedTransformCode, *args: Tensor, **settings: Any) -> T:
         device = args[0].device
         if device.type not in WITHOUT_FLOAT64:
             return function(code, *args, **settings)
@@ -101,34 +78,9 @@ def noise_variance(snr_db: Tensor) -> Tensor:
     return 10 ** (-snr_db / 10) / 2
 
 
-def map_rate(snr_db: Tensor) -> Tensor:
-    """Bits a channel use at which the class map is charged."""
-    return torch.log2(1 + 10 ** ((snr_db - MAP_MARGIN_DB) / 10))
-
-
-def cheapest_rows(costs: Tensor, step: Tensor) -> Tensor:
-    """Classes (B, h, w) of least cost in all, by Viterbi's algorithm along each row.
-
-    Args:
-        costs: (B, h, w, K) of each token in each class.
-        step: (B, 1, K + 1, K) of a class after that of its left neighbour, the last row where
-            there is none.
-    """
-    best = costs[:, :, 0] + step[:, :, -1]
-    came_from = []
-    for column in range(1, costs.shape[2]):
-        total, before = (best[..., None] + step[:, :, :-1]).min(dim=2)
-        came_from.append(before)
-        best = total + costs[:, :, column]
-    classes = [best.argmin(-1)]
-    for before in reversed(came_from):
-        classes.append(before.gather(-1, classes[-1][..., None])[..., 0])
-    return torch.stack(classes[::-1], dim=-1)
-
-
-def _waves(log: Tensor, grid: tuple[int, int]) -> Tensor:
-    """(h, w, m) float64 of the spatial frequencies of a grid, from (knots, m)."""
-    return knot_weights(*grid, log.double()) @ log.double()
+def _interpolated(log: Tensor, grid: tuple[int, int]) -> Tensor:
+    """(h, w, m) float64 at the spatial frequencies of a grid, from (nodes, m)."""
+    return interpolation_weights(*grid, log.double()) @ log.double()
 
 
 def _without_weights(code: nn.Module, state: dict[str, Tensor], prefix: str, *_: Any) -> None:
@@ -137,14 +89,14 @@ def _without_weights(code: nn.Module, state: dict[str, Tensor], prefix: str, *_:
         state.setdefault(prefix + name, torch.zeros_like(getattr(code, name)))
 
 
-class ClassifiedCode(nn.Module):
-    """The transforms and statistics of the classes; fixed by `witt.training.classes`.
+class ClassifiedTransformCode(nn.Module):
+    """KLTs and statistics of the classes; fixed by `witt.training.classes`.
 
     Args:
         block: side of a token in pixels.
         classes: K.
         smooth: m, coefficients of a token that are sent by their spatial frequencies.
-        channels: C features of a token, the smooth ones first.
+        feature_channels: C features of a token, the smooth ones first.
     """
 
     mean: Tensor
@@ -158,28 +110,31 @@ class ClassifiedCode(nn.Module):
     log_weight: Tensor
     log_wave_weight: Tensor
 
-    def __init__(self, block: int, classes: int, smooth: int, channels: int) -> None:
+    def __init__(self, block: int, classes: int, smooth: int, feature_channels: int) -> None:
         super().__init__()
-        size, own = 3 * block**2, channels - smooth
+        size, own = 3 * block**2, feature_channels - smooth
         self.block, self.classes, self.smooth, self.own = block, classes, smooth, own
         for name, start in (
             ("mean", torch.zeros(size)),  # of a block, pixels less 0.5
-            ("basis", torch.eye(channels, size)),  # rows: the KLT of all blocks
+            ("basis", torch.eye(feature_channels, size)),  # rows: the KLT of all blocks
             ("rotation", torch.eye(own).repeat(classes, 1, 1)),  # columns: the KLT of a class
             ("centre", torch.zeros(classes, own)),  # mean of a class, after its rotation
             ("log_variance", torch.zeros(classes, own)),  # after it too
             ("log_rest", torch.zeros(classes)),  # of what no feature holds, over the whole block
-            ("log_spectrum", torch.zeros(len(KNOTS), smooth)),  # of the smooth ones
+            ("log_spectrum", torch.zeros(len(OCTAVES), smooth)),  # of the smooth ones
             # Bits for a class after that of its left neighbour; the last row where there is none.
             ("map_bits", torch.full((classes + 1, classes), math.log2(classes))),
-            # What a squared error counts, where it does not count alike everywhere (MS-SSIM).
+            # Weights of squared errors, where these do not count alike everywhere (MS-SSIM).
+            # Shipped files hold log_wave_weight, of the spatial frequencies, under this name.
             ("log_weight", torch.zeros(classes, own)),
-            ("log_wave_weight", torch.zeros(len(KNOTS), smooth)),
+            ("log_wave_weight", torch.zeros(len(OCTAVES), smooth)),
         ):
             self.register_buffer(name, start)
         self.register_load_state_dict_pre_hook(_without_weights)
 
-    def _apply(self, fn: Callable[[Tensor], Tensor], recurse: bool = True) -> ClassifiedCode:
+    def _apply(
+        self, fn: Callable[[Tensor], Tensor], recurse: bool = True
+    ) -> ClassifiedTransformCode:
         """In `model.half()` the code stays in float32: it decides what is sent."""
 
         def moved(tensor: Tensor) -> Tensor:
@@ -249,35 +204,37 @@ class ClassifiedCode(nn.Module):
         share = 2 ** -self.map_bits[-1].double()
         counts = (share * tokens).expand(len(own), -1)
         grid = (shared.shape[1], shared.shape[2])
-        worth = self.allocation(counts, grid, snr_db, tokens * k)
-        sample = self.costs(own[:, ::SAMPLE], worth, snr_db).argmin(-1)
+        prices = self.allocate_components(counts, grid, snr_db, tokens * k)
+        sample = self.costs(own[:, ::SUBSAMPLING], prices, snr_db).argmin(-1)
         counts = F.one_hot(sample, self.classes).double().mean(1) * tokens
-        worth = self.allocation(counts, grid, snr_db, tokens * k)
-        costs = self.costs(own, worth, snr_db)
-        a_bit = self._cost_of_a_bit(worth, snr_db)[..., None]
-        rows = costs - a_bit * self.map_bits[-1]
-        classes = cheapest_rows(rows.unflatten(1, grid), a_bit[..., None] * self.map_bits)
+        prices = self.allocate_components(counts, grid, snr_db, tokens * k)
+        costs = self.costs(own, prices, snr_db)
+        bit_price = self._bit_price(prices, snr_db)[..., None]
+        rows = costs - bit_price * self.map_bits[-1]
+        classes = viterbi_rows(rows.unflatten(1, grid), bit_price[..., None] * self.map_bits)
         # Where the map would take most of the channel, one class has to do for all tokens.
         too_long = self.map_size(classes) / map_rate(snr_db) > tokens * k / 4
         return torch.where(too_long[:, None, None], costs.sum(1).argmin(-1)[:, None, None], classes)
 
-    def costs(self, own: Tensor, worth: Allocation, snr_db: Tensor) -> Tensor:
-        """(B, T, K) for each class: error, the power taken from others, places, bits of the map.
+    def costs(self, own: Tensor, prices: Allocation, snr_db: Tensor) -> Tensor:
+        """(B, T, K) for each class: error, power and bandwidth taken from others, bits of the map.
 
-        As if all were sent linearly, at the prices that there are with a helix for some.
+        As if all were sent linearly, at the prices that there are with some of them expanded.
         """
         root = self.log_variance.to(own.dtype).exp().sqrt()
         rotation, centre = self.rotation.to(own.dtype), self.centre.to(own.dtype)
-        slope, rent = (w.to(own.dtype)[..., None] for w in (worth.slope, worth.rent))  # (B, 1, 1)
-        sent = (root - slope).clamp_min(0).square() > rent  # (B, K, C)
-        fixed = torch.where(sent, slope * (root - slope) + rent, 0.0).sum(-1)
+        water_level, bandwidth_price = (
+            price.to(own.dtype)[..., None] for price in (prices.water_level, prices.bandwidth_price)
+        )  # (B, 1, 1)
+        sent = (root - water_level).clamp_min(0).square() > bandwidth_price  # (B, K, C)
+        fixed = torch.where(sent, water_level * (root - water_level) + bandwidth_price, 0.0).sum(-1)
         fixed = fixed + self.log_rest.to(own.dtype).exp()
-        fixed = fixed + self._cost_of_a_bit(worth, snr_db) * self.map_bits[-1]
+        fixed = fixed + self._bit_price(prices, snr_db) * self.map_bits[-1]
         # What a coefficient that is not sent costs is its square, and no rotation changes the sum
         # of those: only the ones that are sent, the first of each class, have to be looked at.
-        less = torch.where(sent, slope / root - 1, 0.0)
-        turned = (rotation @ centre[..., None])[..., 0]
-        energy = own.square().sum(-1, keepdim=True) - 2 * own @ turned.T
+        less = torch.where(sent, water_level / root - 1, 0.0)
+        rotated = (rotation @ centre[..., None])[..., 0]
+        energy = own.square().sum(-1, keepdim=True) - 2 * own @ rotated.T
         energy = energy + centre.square().sum(-1)
         costs = []
         for c, most in enumerate(self._widths(sent)):
@@ -289,39 +246,41 @@ class ClassifiedCode(nn.Module):
         """For each class how many features to look at: at least up to the last that is sent."""
         if torch.compiler.is_exporting() or sent.device.type != "cpu":
             return [self.own] * self.classes
-        place = torch.arange(1, self.own + 1)
-        return (sent * place).amax(dim=(0, 2)).clamp_min(1).tolist()
+        index = torch.arange(1, self.own + 1)
+        return (sent * index).amax(dim=(0, 2)).clamp_min(1).tolist()
 
-    def _cost_of_a_bit(self, worth: Allocation, snr_db: Tensor) -> Tensor:
-        """(B, 1): a use has the places of two coefficients, and a unit of power, from them."""
+    def _bit_price(self, prices: Allocation, snr_db: Tensor) -> Tensor:
+        """(B, 1) cost of a bit: a channel use takes two dimensions and a unit of power."""
         noise = noise_variance(snr_db)[:, None]
-        use = 2 * worth.rent + worth.slope.square() / noise  # the power is worth 1/L²
+        use = (
+            2 * prices.bandwidth_price + prices.water_level.square() / noise
+        )  # the power is worth 1/L²
         return use.to(snr_db.dtype) / map_rate(snr_db)[:, None]
 
-    def allocation(
+    def allocate_components(
         self,
         counts: Tensor,
         grid: tuple[int, int],
         snr_db: Tensor,
         budget: Tensor,
-        winds: bool = True,
+        expansion: bool = True,
         weighted: bool = False,
     ) -> Allocation:
         """For (B, K) tokens of each class on a grid: features (K·own), frequencies (h·w·m)."""
         snr_db, variance = snr_db.double(), self._variances(grid)
         if weighted:
-            waves = _waves(self.log_wave_weight, grid)
-            variance = variance * torch.cat((self.log_weight.flatten(), waves.flatten())).exp()
+            smooth = _interpolated(self.log_wave_weight, grid)
+            variance = variance * torch.cat((self.log_weight.flatten(), smooth.flatten())).exp()
         each = counts.double().repeat_interleave(self.own, dim=1)
         ones = each.new_ones(len(counts), len(variance) - each.shape[1])
         kinds = variance.expand(len(counts), -1)
         each = torch.cat((each, ones), dim=1)
-        return allocate(kinds, each, budget, noise_variance(snr_db), winds)
+        return allocate(kinds, each, budget, noise_variance(snr_db), expansion)
 
     def _variances(self, grid: tuple[int, int]) -> Tensor:
         """(E,) float64 of each kind: the features of the classes, then the frequencies."""
-        waves = _waves(self.log_spectrum, grid)
-        return torch.cat((self.log_variance.flatten(), waves.flatten())).exp()
+        smooth = _interpolated(self.log_spectrum, grid)
+        return torch.cat((self.log_variance.flatten(), smooth.flatten())).exp()
 
     def map_size(self, classes: Tensor) -> Tensor:
         """(B,) bits of the class map (B, h, w): an arithmetic coder's, row by row.
@@ -335,7 +294,9 @@ class ClassifiedCode(nn.Module):
 
     @in_float64
     @torch.no_grad()
-    def plan(self, classes: Tensor, snr_db: Tensor, k: Tensor, most_k: int | None = None) -> Plan:
+    def allocate(
+        self, classes: Tensor, snr_db: Tensor, k: Tensor, most_k: int | None = None
+    ) -> PictureAllocation:
         """What is sent of a picture with these classes; transmitter and receiver agree on it.
 
         Args:
@@ -349,39 +310,45 @@ class ClassifiedCode(nn.Module):
         uses = (grid[0] * grid[1] * k // 2 - map_uses).clamp_min(0)
         flat = classes.flatten(1)
         member = F.one_hot(flat, self.classes)
-        chosen = self.allocation(member.sum(1), grid, snr_db, 2 * uses, weighted=True)
+        chosen = self.allocate_components(member.sum(1), grid, snr_db, 2 * uses, weighted=True)
 
         def of_each_feature(entries: Tensor) -> Tensor:
             """(B, h, w, C) from (B, E) of each kind."""
             kinds = entries[:, : self.log_variance.numel()].unflatten(1, self.log_variance.shape)
             own = kinds.gather(1, flat[..., None].expand(-1, -1, self.own))
-            waves = entries[:, self.log_variance.numel() :]
-            waves = waves.reshape(len(waves), flat.shape[1], self.smooth)
-            return torch.cat((waves, own), dim=-1).unflatten(1, grid)
+            smooth = entries[:, self.log_variance.numel() :]
+            smooth = smooth.reshape(len(smooth), flat.shape[1], self.smooth)
+            return torch.cat((smooth, own), dim=-1).unflatten(1, grid)
 
-        # Of the last kind that is sent only the first tokens of the class find a place.
+        # Of the last kind that is sent only the first tokens of the class are.
         rank = (member.cumsum(1) - 1).gather(2, flat[..., None]).unflatten(1, grid)
-        taken = of_each_feature(chosen.taken.to(torch.int32))
-        waves, own = taken.tensor_split([self.smooth], dim=-1)
-        sent = torch.cat((waves > 0, own > rank), dim=-1)
+        number_sent = of_each_feature(chosen.number_sent.to(torch.int32))
+        smooth, own = number_sent.tensor_split([self.smooth], dim=-1)
+        sent = torch.cat((smooth > 0, own > rank), dim=-1)
         # All that is alike in the features of a kind, before there is one of each.
         kinds = self._variances(grid).to(self.log_variance.dtype)
         noise = noise_variance(snr_db)[:, None]
         power = chosen.power.to(kinds.dtype)
         ratio = power / noise
-        alike = helix.linear_equal(ratio.clamp_min(1), chosen.circles) * noise
-        alike = torch.where(chosen.circles > 0, alike, power)
+        equivalent = (
+            shannon_kotelnikov.equivalent_linear_power(ratio.clamp_min(1), chosen.pairs) * noise
+        )
+        equivalent = torch.where(chosen.pairs > 0, equivalent, power)
         variance = of_each_feature(kinds.expand(len(classes), -1))
-        gain = of_each_feature((alike / kinds).sqrt()) * sent
-        circles, ratio = of_each_feature(chosen.circles), of_each_feature(ratio)
-        most = math.ceil(MOST * flat.shape[1] * (most_k or sent.shape[-1]) / 3)  # 3 places each
-        wound = self._listed(circles.flatten(1) > 0, most)
-        ratio = F.pad(ratio.flatten(1), (0, 1), value=1.0).gather(1, wound)
-        circles = F.pad(circles.flatten(1), (0, 1)).gather(1, wound)
-        return Plan(classes, variance, gain, sent, wound, ratio, circles, map_uses, uses)
+        gain = of_each_feature((equivalent / kinds).sqrt()) * sent
+        pairs, ratio = of_each_feature(chosen.pairs), of_each_feature(ratio)
+        most = math.ceil(
+            MAX_EXPANDED_SHARE * flat.shape[1] * (most_k or sent.shape[-1]) / 3
+        )  # 3 dimensions each
+        expanded = self._indices(pairs.flatten(1) > 0, most)
+        ratio = F.pad(ratio.flatten(1), (0, 1), value=1.0).gather(1, expanded)
+        pairs = F.pad(pairs.flatten(1), (0, 1)).gather(1, expanded)
+        return PictureAllocation(
+            classes, variance, gain, sent, expanded, ratio, pairs, map_uses, uses
+        )
 
-    def _listed(self, chosen: Tensor, most: int) -> Tensor:
-        """(B, M) places of those chosen among (B, N), in their order, and N past the last.
+    def _indices(self, chosen: Tensor, most: int) -> Tensor:
+        """(B, M) indices of those chosen among (B, N), in their order, and N past the last.
 
         M is `most` where a shape may not follow from numbers.
         """
@@ -389,7 +356,7 @@ class ClassifiedCode(nn.Module):
         total = chosen.shape[1]
         if not torch.compiler.is_exporting() and chosen.device.type == "cpu":
             most = int(number[:, -1].max()) if total else 0
-        place = torch.where(chosen, number - 1, most)
-        every = torch.arange(total, device=chosen.device).expand_as(place)
-        listed = torch.full_like(place[:, :1], total).repeat(1, most + 1)
-        return listed.scatter(1, place, every)[:, :most]
+        position = torch.where(chosen, number - 1, most)
+        every = torch.arange(total, device=chosen.device).expand_as(position)
+        listed = torch.full_like(position[:, :1], total).repeat(1, most + 1)
+        return listed.scatter(1, position, every)[:, :most]

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from witt.codecs.classified.spreading import dft_matrix
+from witt.codecs.classified.precoding import dft_matrix
 
 LIKE = torch.zeros(1, dtype=torch.float64)
 

@@ -1,7 +1,7 @@
-"""A unitary DFT over some symbols, so that over a fading channel each feature sees an average.
+"""Unitary (DFT) precoding: over a fading channel each feature sees the average of some symbols.
 
 Over a fast-fading channel each symbol has its own gain. A feature sent on one symbol is lost in a
-fade; spread over several, every feature sees their average. On AWGN a unitary transform changes
+fade; precoded over several, every feature sees their average. On AWGN a unitary transform changes
 nothing. Known as DFT spreading (SC-FDMA) or, with other unitary matrices, as signal-space
 diversity (Boutros & Viterbo, IEEE Trans. Inf. Theory 44(4), 1998).
 """
@@ -26,8 +26,8 @@ def dft_matrix(n: int, like: Tensor) -> Tensor:
 @cache
 @torch.inference_mode(False)  # it may be wanted in training later
 def _dft_matrix(n: int, dtype: torch.dtype, device: torch.device) -> Tensor:
-    turns = torch.outer(torch.arange(n), torch.arange(n)).double() % n
-    angle = 2 * math.pi / n * turns
+    phase = torch.outer(torch.arange(n), torch.arange(n)).double() % n
+    angle = 2 * math.pi / n * phase
     cos, sin = angle.cos() / math.sqrt(n), angle.sin() / math.sqrt(n)
     rows = torch.stack((torch.stack((cos, -sin), -1), torch.stack((sin, cos), -1)), 1)
     return rows.reshape(2 * n, 2 * n).to(device, dtype)

@@ -5,8 +5,8 @@
 
 The receiver is told the power λ of each chunk, 8 bits on a logarithmic scale; chunks that do not
 fit into the channel uses are dropped, those of least power first. These bits are the scheme's
-header. Symbols are spread by a unitary DFT over blocks, in the place of SoftCast's Hadamard
-transform, so that no coefficient is lost in one fade.
+header. Unitary DFT precoding over blocks of symbols is in the place of
+SoftCast's Hadamard transform, so that no coefficient is lost in one fade.
 
 Source: Jakubczak & Katabi, A cross-layer design for scalable mobile video, MobiCom 2011, section
 4; the gains are those of Lee & Petersen, IEEE Trans. Commun. 24(11), 1976.
@@ -32,13 +32,13 @@ POWER_BITS = 8
 _POWER_STEP = 0.25  # octaves: 64 octaves from the smallest level up
 _SMALLEST = 2.0**-40
 GRID = 16  # chunks of a colour plane each way, SoftCast has 8
-SPREAD = 256  # symbols of a block of the DFT
+PRECODER_LENGTH = 256  # symbols of a DFT
 
 # Orthonormal: luma, and two differences of colour.
 _COLOURS = np.array([[1, 1, 1], [1, 0, -1], [1, -2, 1]]) / np.sqrt([[3], [2], [6]])
 
 
-class Plan(NamedTuple):
+class ChunkAllocation(NamedTuple):
     """What both ends know of a picture: the power of each coefficient, and which are sent.
 
     power: (3, H, W) as the header says it.
@@ -63,7 +63,7 @@ def synthesise(coefficients: NDArray[np.float64]) -> Pixels:
     return to_pixels(torch.from_numpy(np.einsum("kc,khw->chw", _COLOURS, planes) + 0.5))
 
 
-def plan(coefficients: NDArray[np.float64], most: int) -> Plan:
+def allocate(coefficients: NDArray[np.float64], most: int) -> ChunkAllocation:
     """Chunk powers, and the coefficients of the chunks that fit.
 
     Args:
@@ -80,21 +80,21 @@ def plan(coefficients: NDArray[np.float64], most: int) -> Plan:
     # Strongest chunks first; the last one is sent in part. All follows from the header.
     ranked = np.argsort(-power, axis=None, kind="stable")[:most]
     order = np.random.default_rng(0).permutation(ranked)  # weak and strong share the symbols
-    return Plan(power, order, SIZE_BITS + POWER_BITS * chunk_power.size)
+    return ChunkAllocation(power, order, SIZE_BITS + POWER_BITS * chunk_power.size)
 
 
 def _edges(side: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, side, min(GRID, side) + 1).round().astype(np.int64))
 
 
-class Linear(OneByOne):
+class SoftCast(OneByOne):
     """The scheme; see the module."""
 
-    name = family = "linear"
+    name = family = "softcast"
 
     def record(self) -> dict[str, Any]:
         """Plain values for the result file."""
-        settings = {"chunks": GRID, "power_bits": POWER_BITS, "spread": SPREAD}
+        settings = {"chunks": GRID, "power_bits": POWER_BITS, "spread": PRECODER_LENGTH}
         return {**settings, **probe(self, 1 / 16)}
 
     def send_one(self, pixels: Pixels, link: Link, snr_db: float, cbr: float, seed: int) -> Sent:
@@ -104,7 +104,7 @@ class Linear(OneByOne):
             reason = "not one channel use at this CBR"
             return Sent(None, 0, {"reason": reason})
         coefficients = analyse(pixels)
-        known = plan(coefficients, 2 * uses)
+        known = allocate(coefficients, 2 * uses)
         power = known.power.flat[known.order]
         features = np.zeros(2 * uses)
         features[: len(power)] = coefficients.flat[known.order] * power**-0.25
@@ -125,8 +125,8 @@ class Linear(OneByOne):
 
 
 def _blocks(x: torch.Tensor, transform: Callable[..., torch.Tensor]) -> torch.Tensor:
-    return torch.cat([transform(part, norm="ortho") for part in x.split(SPREAD)])
+    return torch.cat([transform(part, norm="ortho") for part in x.split(PRECODER_LENGTH)])
 
 
 def _block_means(error: torch.Tensor) -> torch.Tensor:
-    return torch.cat([part.mean().expand(len(part)) for part in error.split(SPREAD)])
+    return torch.cat([part.mean().expand(len(part)) for part in error.split(PRECODER_LENGTH)])

@@ -10,10 +10,10 @@ import channels
 import witt
 from cli import main
 from tests.witt.tiny import CHANNELS, every_channel, every_kind, picture, seeded, tiny
-from witt.codecs.classified import helix
-from witt.codecs.classified.framing import from_symbols
+from witt.codecs.classified import shannon_kotelnikov
+from witt.codecs.classified.symbol_mapping import from_symbols
 from witt.errors import InputError
-from witt.link.adaptation import Adaptation, trained_for
+from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.metrics.quality import ms_ssim, psnr
 from witt.pictures.images import to_tensor
 
@@ -29,7 +29,7 @@ def sample(side: int) -> torch.Tensor:
 def test_power_and_length_stay(entries: dict[str, object], channel: channels.Channel) -> None:
     model, image = tiny(**entries), picture(2, 17, 30)
     plain = model.encode(image, 5.0)
-    adapted = model.encode(image, 5.0, None, Adaptation(3, channel))
+    adapted = model.encode(image, 5.0, None, PerImageOptimisation(3, channel))
     assert adapted.symbols.shape == plain.symbols.shape
     assert not torch.equal(adapted.symbols, plain.symbols)
     # Within what the header's float16 of the scale leaves.
@@ -46,9 +46,9 @@ def test_a_step_goes_downhill_over_its_own_noise(entries: dict[str, object]) -> 
     model, image = tiny(**entries), picture(1, 16, 16)
     sizes = []
     for steps in (4, 12):
-        adaptation = Adaptation(steps, channels.AWGN())
+        optimisation = PerImageOptimisation(steps, channels.AWGN())
         errors = []
-        for how in (None, adaptation):
+        for how in (None, optimisation):
             encoded = model.encode(image, 12.0, None, how)
             received = [
                 model.carry(encoded, channels.AWGN(), 12.0, generator=seeded(seed)).image.detach()
@@ -67,7 +67,7 @@ def test_shipped_weights_gain() -> None:
     image = sample(128)
     for name, measure, least in (("witt_light", psnr, 0.05), ("witt_light_ms_ssim", ms_ssim, 0.2)):
         model, training = witt.load_weights(witt.store.weights.resolve(name))
-        how = Adaptation(5, channels.AWGN(), trained_for(training))
+        how = PerImageOptimisation(5, channels.AWGN(), trained_for(training))
         gains = []
         with torch.inference_mode():
             plain = model.encode(image, 13.0, 1 / 16)
@@ -86,7 +86,7 @@ def test_shipped_weights_gain() -> None:
 @pytest.mark.parametrize("channel", CHANNELS, ids=repr)
 def test_pictures_of_a_batch_do_not_touch_each_other(channel: channels.Channel) -> None:
     model, image = tiny(rate_adaptive=True), picture(3, 16, 24)
-    how = Adaptation(3, channel)
+    how = PerImageOptimisation(3, channel)
     together = [model.encode(image, 5.0, None, each).symbols for each in (None, how)]
     for index in range(3):
         alone = model.encode(image[index : index + 1], 5.0, None, how).symbols
@@ -101,7 +101,7 @@ def test_weights_and_gradients_are_left_alone() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     learns = [parameter.requires_grad for parameter in model.parameters()]
     with torch.inference_mode():
-        model.encode(picture(1, 8, 8), 5.0, None, Adaptation(2, channels.AWGN()))
+        model.encode(picture(1, 8, 8), 5.0, None, PerImageOptimisation(2, channels.AWGN()))
     assert [parameter.requires_grad for parameter in model.parameters()] == learns
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -115,19 +115,19 @@ def test_what_does_not_help_is_not_sent() -> None:
             parameter.zero_()
     image = picture(1, 8, 8)
     plain = model.encode(image, 5.0)
-    adapted = model.encode(image, 5.0, None, Adaptation(2, channels.AWGN()))
+    adapted = model.encode(image, 5.0, None, PerImageOptimisation(2, channels.AWGN()))
     assert torch.equal(adapted.symbols, plain.symbols)
 
 
 def test_small_pictures_have_no_ms_ssim() -> None:
     model = tiny()
-    how = Adaptation(1, channels.AWGN(), "ms-ssim")
+    how = PerImageOptimisation(1, channels.AWGN(), "ms-ssim")
     assert model.encode(picture(1, 7, 40), 5.0, None, how).symbols.isfinite().all()
 
 
 def test_no_steps_are_refused() -> None:
     with pytest.raises(InputError, match="at least 1 step, not 0"):
-        Adaptation(0, channels.AWGN())
+        PerImageOptimisation(0, channels.AWGN())
 
 
 def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -159,27 +159,37 @@ def test_commands(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @torch.no_grad()
-def test_what_is_on_a_helix_moves_along_it() -> None:
+def test_an_expanded_feature_moves_along_its_curve() -> None:
     """By as much as a linear one of the same error would; all others by what is said."""
     model, image, snr_db = witt.load("witt_light"), sample(128), torch.tensor([13.0])
-    shaped = model.transmit(image, snr_db, torch.tensor([96]), 3072).shaped
-    assert shaped is not None
-    plan, features = shaped.plan, shaped.features
+    encoder_output = model.transmit(image, snr_db, torch.tensor([96]), 3072).encoder_output
+    assert encoder_output is not None
+    allocation, features = encoder_output.allocation, encoder_output.features
     change = 0.1 * torch.randn(features.shape, generator=seeded(0))
-    received = from_symbols(shaped.symbols(change), torch.zeros(1, 3072), plan)
-    sent = (features * plan.gain * shaped.factors + change + shaped.summands) * plan.sent
+    received = from_symbols(encoder_output.symbols(change), torch.zeros(1, 3072), allocation)
+    sent = (
+        features * allocation.gain * encoder_output.factors + change + encoder_output.summands
+    ) * allocation.sent
 
-    at = plan.wound[0]
-    assert plan.wound_circles.unique().tolist() == [1, 2]
+    at = allocation.expanded[0]
+    assert allocation.expanded_pairs.unique().tolist() == [1, 2]
     moved, gain, variance, more, found = (
         x.flatten()[at]
-        for x in (features, plan.gain, plan.variance, shaped.summands, received.features)
+        for x in (
+            features,
+            allocation.gain,
+            allocation.variance,
+            encoder_output.summands,
+            received.features,
+        )
     )
     unit = (moved + change.flatten()[at] / gain) / variance.sqrt()
     sigma = (10 ** (-snr_db / 10) / 2).sqrt()
-    numbers = sigma * helix.wind(unit, plan.wound_power[0], plan.wound_circles[0])
+    numbers = sigma * shannon_kotelnikov.modulate(
+        unit, allocation.expanded_power[0], allocation.expanded_pairs[0]
+    )
     torch.testing.assert_close(found, numbers[:, 0] + more, rtol=0, atol=1e-4)
-    torch.testing.assert_close(received.more[0], numbers[:, 1:], rtol=0, atol=1e-4)
+    torch.testing.assert_close(received.extra[0], numbers[:, 1:], rtol=0, atol=1e-4)
     others = torch.ones(features.numel(), dtype=torch.bool)
     others[at] = False
     torch.testing.assert_close(

@@ -1,19 +1,20 @@
-"""What is sent of one picture, improved at the transmitter by gradient descent.
+"""Per-image optimisation at the transmitter: gradient steps on what is sent of one picture.
 
     ┌──── steps ────────────────────────────────────────────┐
     symbols ─► power norm ─► noise of its own ─► decoder ─► loss
                                                              ▲ picture
 
-Of a model with classes the features behind the symbols are moved, those on a helix along it.
+Of a model with classes the features behind the symbols are moved, expanded ones along their curves.
 
 An encoder makes the symbols of every picture by the same rule. The transmitter has the decoder and
 the picture too, so it may change the symbols of this one until the decoder makes more of them,
 over noise that it draws itself: it never sees that of the channel. The receiver notices nothing;
 channel uses, power and header are what they were. It costs time, not rate.
 
-Sources: Campos et al., "Content Adaptive Optimization for Neural Image Compression", arXiv
-1906.01223, for codecs; Dai et al., "Toward Adaptive Semantic Communications", arXiv 2211.04339,
-over channels, where the networks are tuned for the picture too.
+Known as content-adaptive or latent optimisation. Sources: Campos et al., "Content Adaptive
+Optimization for Neural Image Compression", arXiv 1906.01223, for codecs; Dai et al., "Toward
+Adaptive Semantic Communications" (NTSCC+, "online"), arXiv 2211.04339, over channels, where the
+networks are tuned for the picture too.
 """
 
 from __future__ import annotations
@@ -40,8 +41,8 @@ STEP = 0.03  # of an Adam step at the start, in amplitudes of what is sent; by t
 
 
 @dataclass(frozen=True)
-class Adaptation:
-    """How the symbols of a picture are improved.
+class PerImageOptimisation:
+    """How the transmitter optimises the symbols of a picture.
 
     Args:
         steps: of gradient descent, at least 1.
@@ -58,7 +59,7 @@ class Adaptation:
 
     def __post_init__(self) -> None:
         if self.steps < 1:
-            raise InputError(f"an adaptation needs at least 1 step, not {self.steps}")
+            raise InputError(f"per-image optimisation needs at least 1 step, not {self.steps}")
 
     def improve(
         self,
@@ -82,8 +83,10 @@ class Adaptation:
             # What was made in inference mode cannot take part in a gradient.
             image, snr_db, k = image.clone(), snr_db.clone(), k.clone()
             start, uses = sending.symbols.detach().clone(), sending.uses.clone()
-            shaped = None if sending.shaped is None else sending.shaped.clone()
-            plan = None if shaped is None else shaped.plan
+            encoder_output = (
+                None if sending.encoder_output is None else sending.encoder_output.clone()
+            )
+            allocation = None if encoder_output is None else encoder_output.allocation
             generator = torch.Generator().manual_seed(SEED)
 
             def losses(symbols: Tensor, generator: torch.Generator) -> Tensor:
@@ -93,14 +96,20 @@ class Adaptation:
                     image.shape[2] // model.config.stride,
                     image.shape[3] // model.config.stride,
                 )
-                return self._losses(model.receive(*received, snr_db, k, grid, plan), image, size)
+                return self._losses(
+                    model.receive(*received, snr_db, k, grid, allocation), image, size
+                )
 
             there = (torch.arange(start.shape[1], device=start.device) < uses[:, None])[..., None]
 
             def changed(change: Tensor) -> Tensor:
-                return start + change * there if shaped is None else shaped.symbols(change)
+                return (
+                    start + change * there
+                    if encoder_output is None
+                    else encoder_output.symbols(change)
+                )
 
-            like = start if shaped is None else shaped.features
+            like = start if encoder_output is None else encoder_output.features
             change = torch.zeros_like(like, requires_grad=True)
             optimizer = torch.optim.Adam([change], lr=STEP, betas=(0.9, 0.99))
             for step in range(self.steps):
@@ -126,7 +135,9 @@ class Adaptation:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """The first arguments of `WITT.receive`, over noise and gains that all pictures share."""
         x, scale = channels.normalise_power(torch.view_as_complex(symbols), uses)
-        gain, noise = self.channel.draw(1, x.shape[1], dtype=x.dtype, generator=generator)
+        gain, noise = self.channel.draw(
+            1, x.shape[1], dtype=x.dtype, device=None, generator=generator
+        )
         gain = None if gain is None else gain.to(x).expand_as(x)
         out = self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
         y, error = out.y, x.real.new_zeros(1)

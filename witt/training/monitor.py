@@ -34,7 +34,7 @@ class Followed(Protocol):
     def speed(self, images_per_s: float) -> dict[str, float]: ...
 
 
-class Pace:
+class Monitor:
     """Smoothed figure and speed.
 
     Args:

@@ -7,7 +7,7 @@ import pytest
 import scipy.fft
 from numpy.typing import NDArray
 
-from benchmarks.schemes.linear import Linear, analyse, plan, synthesise
+from benchmarks.schemes.softcast import SoftCast, allocate, analyse, synthesise
 from channels import theory
 from witt.link.conditions import Link
 from witt.pictures.images import Pixels
@@ -39,14 +39,14 @@ def chunks(coefficients: NDArray[np.float64], power: NDArray[np.float64]) -> Non
 
 def test_the_header_gives_the_power_of_each_chunk_within_its_step() -> None:
     coefficients = analyse(picture(64))
-    known = plan(coefficients, coefficients.size)
+    known = allocate(coefficients, coefficients.size)
     assert known.header_bits == 32 + 8 * 3 * 16 * 16
     chunks(coefficients, known.power)
 
 
 def test_the_strongest_coefficients_are_sent() -> None:
     coefficients = analyse(picture())
-    known = plan(coefficients, 1000)
+    known = allocate(coefficients, 1000)
     assert len(known.order) == len(set(known.order.tolist())) == 1000
     sent = known.power.flat[known.order]
     rest = np.delete(known.power.flatten(), known.order)
@@ -58,14 +58,14 @@ def test_error_over_awgn_is_the_closed_form(snr_db: float) -> None:
     """Σ λ n/(p + n) over what is sent, p = √λ at unit power, n = N0/2, and Σ λ of the rest."""
     pixels = picture(160)
     cbr, n0 = 1 / 6, 10 ** (-snr_db / 10)
-    known = plan(analyse(pixels), 2 * int(pixels.size * cbr))
+    known = allocate(analyse(pixels), 2 * int(pixels.size * cbr))
     power = known.power.flat[known.order]
     rest = np.delete(known.power.flatten(), known.order)
     share = np.sqrt(power) / np.sqrt(power).mean() / 2
     expected = ((power * n0 / 2 / (share + n0 / 2)).sum() + rest.sum()) / pixels.size
     errors = []
     for seed in range(12):
-        sent = Linear().send([pixels], Link(), snr_db, cbr, [seed])[0]
+        sent = SoftCast().send([pixels], Link(), snr_db, cbr, [seed])[0]
         assert sent.pixels is not None
         errors.append((((sent.pixels / 255.0) - pixels / 255.0) ** 2).mean())
     # Rounding to 8 bits adds 1/12 of a level; the header's powers are within 9 % each.
@@ -78,7 +78,7 @@ def test_fading_costs_what_it_costs_on_average() -> None:
     pixels = picture(160)
     psnrs = {}
     for name in ("awgn", "rayleigh"):
-        sent = Linear().send([pixels], Link(name), 10.0, 1 / 6, [3])[0]
+        sent = SoftCast().send([pixels], Link(name), 10.0, 1 / 6, [3])[0]
         assert sent.pixels is not None
         mse = ((sent.pixels.astype(float) - pixels) ** 2).mean()
         psnrs[name] = 10 * math.log10(255**2 / mse)
@@ -88,7 +88,9 @@ def test_fading_costs_what_it_costs_on_average() -> None:
 
 def test_uses_and_seeds() -> None:
     pixels = picture(48)
-    first, again, other = (Linear().send([pixels], Link(), 5.0, 1 / 16, [s])[0] for s in (1, 1, 2))
+    first, again, other = (
+        SoftCast().send([pixels], Link(), 5.0, 1 / 16, [s])[0] for s in (1, 1, 2)
+    )
     assert first.channel_uses == int(48 * 48 * 3 / 16)
     assert first.pixels is not None
     assert again.pixels is not None
@@ -99,6 +101,6 @@ def test_uses_and_seeds() -> None:
 
 def test_too_few_channel_uses_have_a_reason() -> None:
     tiny = np.zeros((1, 1, 3), np.uint8)
-    sent = Linear().send([tiny], Link(), 5.0, 1 / 16, [1])[0]
+    sent = SoftCast().send([tiny], Link(), 5.0, 1 / 16, [1])[0]
     assert sent.pixels is None
     assert "channel use" in sent.info["reason"]
