@@ -82,7 +82,7 @@ def _scheme(result: dict[str, Any], document: dict[str, Any]) -> str:
 
 def _values(entries: list[dict[str, Any]], quantities: tuple[Quantity, ...], count: int) -> Values:
     """The mean over the draws of each picture; None where it was not sent any more."""
-    by_picture: dict[tuple[int, str], list[dict[str, Any]]] = {}
+    by_picture: dict[tuple[int, int], list[dict[str, Any]]] = {}
     draws: dict[tuple[int, int], int] = {}
     for entry in entries:
         draw = entry["batch"], entry.get("repeat", 0)

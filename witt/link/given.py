@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import channels
-from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.report import file_sha256
@@ -73,7 +72,7 @@ def link_of(channel: str | Link | channels.Channel) -> Link:
     if type(channel) is channels.AWGN:
         return Link()
     if type(channel) in (channels.Rayleigh, channels.Rician):
-        name, coherence = type(channel).__name__.lower(), channel.coherence
+        name, coherence = type(channel).__name__.lower(), getattr(channel, "coherence", None)
         k_factor_db = getattr(channel, "k_factor_db", Link.k_factor_db)
         if coherence == 1:
             return Link(name, "fast", None, k_factor_db)
@@ -88,7 +87,7 @@ class Trained(NamedTuple):
     record: plain values for a result file: its weights, its configuration.
     """
 
-    codec: Codec
+    codec: Any
     training: dict[str, Any]
     record: dict[str, Any]
 
@@ -148,7 +147,7 @@ def _trained(codec: Any) -> Trained:
 
 
 def _plain(codec: Any) -> Any:
-    config = getattr(codec, "config", None)
+    config: Any = getattr(codec, "config", None)
     if hasattr(config, "to_dict"):
         return config.to_dict()
     return asdict(config) if is_dataclass(config) and not isinstance(config, type) else config

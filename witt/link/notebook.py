@@ -65,7 +65,8 @@ def evaluate(
     """
     measures = make_metrics(metrics)
     quantities = [metric.quantity for metric in measures]
-    links = [link_of(e) for e in (channel if isinstance(channel, (list, tuple)) else [channel])]
+    listed: Sequence[Any] = channel if isinstance(channel, (list, tuple)) else [channel]
+    links = [link_of(each) for each in listed]
     snrs, cbrs = _snrs(snr), _cbrs(cbr)
     if repeats < 1:
         raise InputError(f"repeats is {repeats}; it must be at least 1")

@@ -71,7 +71,8 @@ class Table(NamedTuple):
         padded = ("  ".join(t.ljust(w) for t, w in zip(x, widths, strict=True)) for x in lines)
         return "\n".join(line.rstrip() for line in padded)
 
-    __repr__ = __str__
+    def __repr__(self) -> str:
+        return str(self)
 
     def _repr_html_(self) -> str:
         heads = "".join(f"<th>{escape(head)}</th>" for head in self.heads)
@@ -145,7 +146,7 @@ class Results:
         series: dict[tuple[str, ...], list[dict[str, Any]]] = {}
         for result in self.results:
             fixed = f"CBR {result[other]}" if axis == "snr" else f"SNR {result[other]:g} dB"
-            key = (result["codec"], result["channel_label"], fixed)
+            key: tuple[str, ...] = (result["codec"], result["channel_label"], fixed)
             series.setdefault(key, []).append(result)
         columns = list(zip(*series, strict=True))
         shared = [column[0] for column in columns if len(set(column)) == 1]

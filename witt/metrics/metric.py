@@ -202,7 +202,7 @@ class MsSsim(Metric):
 OURS = {"psnr": Psnr(PSNR, psnr), "ms-ssim": MsSsim(MS_SSIM, ms_ssim_db)}
 
 
-def make_metrics(asked: Sequence[str | Function]) -> tuple[Metric, ...]:
+def make_metrics(asked: str | Function | Sequence[str | Function]) -> tuple[Metric, ...]:
     """The metrics of these names, each once.
 
     Args:
@@ -213,7 +213,8 @@ def make_metrics(asked: Sequence[str | Function]) -> tuple[Metric, ...]:
             would have one name.
     """
     metrics: dict[str, Metric] = {}
-    for each in dict.fromkeys([asked] if isinstance(asked, str) or callable(asked) else asked):
+    listed = [asked] if isinstance(asked, str) or callable(asked) else asked
+    for each in dict.fromkeys(listed):
         metric = _make(each)
         key = metric.quantity.key
         if key in TAKEN or key in metrics:
