@@ -113,6 +113,20 @@ class Transmission(NamedTuple):
     cbr: float
     header_bits: int
 
+    def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:
+        """What metrics say of the pictures beside their originals; see `witt.link.look`."""
+        return dict(_looked().metrics(self, image, metrics))
+
+    def show(self, image: Any, picture: int = 0) -> Any:
+        """The comparison of `witt transmit`, which a notebook shows; see `witt.link.look`."""
+        return _looked().show(self, image, picture)
+
+    def __repr__(self) -> str:
+        count, _, height, width = self.image.shape
+        pictures = f"{count} picture{'' if count == 1 else 's'} of {width}x{height}"
+        uses = f"{self.symbols.shape[1]:,} symbols"
+        return f"Transmission({pictures}, {uses}, CBR {self.cbr:.4g}, {self.header_bits} bits)"
+
 
 class Preparation(NamedTuple):
     """What a codec may look at before it is trained.
@@ -300,3 +314,8 @@ class Codec(HubModel):
             f"{self.name} cannot be exported: it has no graphs of its encoder and decoder, which "
             "Codec.graphs gives"
         )
+
+
+def _looked() -> ModuleType:
+    # By name: this file is below everything, and imports nothing of it.
+    return importlib.import_module("witt.link.look")
