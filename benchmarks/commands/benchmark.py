@@ -22,6 +22,7 @@ from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Plan
 from witt.commands.options import (
     HELP,
+    Registered,
     chosen_metrics,
     condition_options,
     fading_options,
@@ -36,6 +37,7 @@ from witt.link.given import split_label
 from witt.link.summary import failures
 from witt.link.values import Cbr, SnrSpec
 from witt.pictures.sheets import TILE
+from witt.registry import DATASETS
 from witt.report import console, number, plain, table
 
 EPILOG = """\b
@@ -103,9 +105,11 @@ def worker_options(command: Any) -> Any:
 @click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
 @click.option(
     "--dataset",
-    metavar="DIR",
+    cls=Registered,
+    registry=DATASETS,
+    metavar="DIR|NAME",
     type=click.Path(path_type=Path),
-    help="The folder DIR, too.",
+    help="The folder DIR, too, or a data set by name.",
 )
 @click.option(
     "--schemes",

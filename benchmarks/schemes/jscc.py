@@ -50,13 +50,13 @@ class Jscc:
 
     def record(self) -> dict[str, object]:
         """Plain values for the result file."""
+        served = getattr(self.model, "served_cbr", None)
         if isinstance(self.weights, Path):
             return {
                 "weights_sha256": file_sha256(self.weights),
                 "training": training_record(self.weights),
-                **probe(self, self.model.config.served_cbr[1]),
+                **probe(self, PROBE_CBR if served is None else served[1]),
             }
-        served = getattr(self.model, "served_cbr", None)
         try:
             probed = probe(self, PROBE_CBR if served is None else served[1])
         except Exception as error:  # whatever a stranger's codec raises
@@ -119,12 +119,11 @@ class Jscc:
             InputError: the codec does not serve this.
             TypeError: it does not keep to `witt.contract.Codec`.
         """
-        how: dict[str, Any] = {}
+        encode = self.model.encode
         if self.adapt:
-            how["optimisation"] = PerImageOptimisation(
-                self.adapt, channel, trained_for(self._loaded[1])
-            )
-        encoded = self.model.encode(image, snr_db, cbr, **how)
+            loss = trained_for(self._loaded[1])
+            encode = partial(PerImageOptimisation(self.adapt, channel, loss).encode, self.model)
+        encoded: Encoded = encode(image, snr_db, cbr)
         check_encoded(encoded, len(image))
         return encoded
 
@@ -134,9 +133,7 @@ class Jscc:
         Raises:
             InputError: the model does not serve it.
         """
-        if not hasattr(
-            self.model, "feature_channels"
-        ):  # it says nothing of what it was trained for
+        if not isinstance(self.model, Codec):  # it says nothing of what it was trained for
             return []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they go into the results

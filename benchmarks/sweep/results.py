@@ -231,7 +231,7 @@ def open_results(
     if path.is_dir():
         raise InputError(f"{path}: is a folder; --out is the file for the results")
     ensure_writable_folder(path.parent)
-    head = {
+    head: dict[str, Any] = {
         "format": FORMAT,
         "version": version(),
         "dataset": dataset,

@@ -11,8 +11,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from witt.codecs.model import WITT
-from witt.contract import Transmission
+from witt.contract import Codec, Transmission
 from witt.link.conditions import Link
 from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profile_link import transmit_as
@@ -64,7 +63,7 @@ def image_seed(seed: int, pixels: Pixels) -> int:
 
 def evaluate(
     pictures: Sequence[Input],
-    model: WITT,
+    model: Codec,
     conditions: Sequence[Condition],
     *,
     seed: int = 0,
@@ -156,7 +155,7 @@ class Reception(NamedTuple):
 
 
 def send_batch(
-    model: WITT,
+    model: Codec,
     image: Tensor,
     condition: Condition,
     seeds: Sequence[int],

@@ -368,3 +368,11 @@ def _orientation(image: Image.Image, notes: list[str]) -> int:
     except Exception:
         notes.append("damaged EXIF ignored")
         return 1
+
+
+def mirrored(pixels: Pixels, side: int) -> Pixels:
+    """The picture, continued by its mirror image below and to the right up to `side` pixels."""
+    height, width = (max(0, side - length) for length in pixels.shape[:2])
+    if not height and not width:
+        return pixels
+    return np.pad(pixels, ((0, height), (0, width), (0, 0)), mode="symmetric")

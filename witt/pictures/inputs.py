@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from witt.errors import InputError
 from witt.pictures.finding import find_images
 from witt.pictures.images import Pixels, as_pixels, read_image
+from witt.pictures.sets import is_set, read_set
 from witt.pictures.sheets import TILE, read_sheets
 
 NAMED = 3
@@ -26,7 +27,8 @@ class Input(NamedTuple):
     notes: the conversions it needs.
     sha256: of the pixels.
     tile: the pixels of a picture that is no file: one of CIFAR-10, whose `path` is the folder of
-        the sheets, or one that is in memory, without a path.
+        the sheets, one of a data set by name, whose `path` is that name, or one that is in memory,
+        without a path.
     """
 
     path: Path
@@ -99,12 +101,21 @@ def gather(
 def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> list[Input]:
     """As `gather`; a folder of CIFAR-10 sheets is its test set, picture by picture, and last.
 
+    Data sets by name (`witt.pictures.sets`) come before those.
+
     Raises:
         InputError: as `gather`, or a sheet or its labels are damaged.
     """
     tiles: list[Input] = []
     others: list[Path] = []
+    named: list[Input] = []
     for path in map(Path, inputs):
+        if is_set(path):
+            named += [
+                Input(path, Path(one.name), one.size, (), _sha256(one.pixels), one.pixels)
+                for one in read_set(path, limit)
+            ]
+            continue
         sheets = read_sheets(path, "test", limit) if os.path.isdir(path) else None
         if sheets is None:
             others.append(path)
@@ -114,7 +125,7 @@ def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> l
                 for number, tile in enumerate(sheets)
             ]
     pictures = gather(others, limit=limit) if others else []
-    return [*pictures, *tiles][:limit]
+    return [*pictures, *named, *tiles][:limit]
 
 
 def gather_any(images: Any) -> list[Input]:

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from witt.codecs.config import channels_for_cbr
-from witt.codecs.model import WITT
+from witt.codecs.feature_config import channels_for_cbr
+from witt.codecs.witt import WITT
 from witt.link.conditions import Link
 from witt.training.config import TrainConfig
 from witt.training.gpu.passes import FastWITT, Lines
