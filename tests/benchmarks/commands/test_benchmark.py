@@ -219,12 +219,14 @@ def test_weights_are_name_and_file(benchmark: Run, tmp_path: Path) -> None:
     )
     assert done.exit_code == 0
     assert len(notes.read_text().splitlines()) == 4
-    done = benchmark("--schemes", "a+noisy", "--weights", "justafile")
-    assert done.exit_code == 2
     error = benchmark("--schemes", "a+noisy", "--weights", f"b+noisy={notes}").exception
     assert "b+noisy=…: no scheme is called so here, only a+noisy" in str(error)
-    done = benchmark("--schemes", "a+noisy", "--weights", "justafile")
-    assert "NAME=FILE" in done.stderr
+    error = benchmark("--schemes", "a+noisy", "--weights", "x/justafile").exception
+    assert "justafile=…: no scheme is called so here, only a+noisy" in str(error)
+    for text in ("=file", "name="):
+        done = benchmark("--schemes", "a+noisy", "--weights", text)
+        assert done.exit_code == 2
+        assert "is not NAME=FILE" in done.stderr
 
 
 def test_lines_where_there_is_no_terminal(
