@@ -65,7 +65,8 @@ class HubModel(
         if name in shipped():
             return load(name).to(dtype)  # type: ignore[return-value]
         try:
-            return super().from_pretrained(name, **options).to(dtype)
+            # In evaluation mode, which huggingface_hub before 1 leaves to us.
+            return super().from_pretrained(name, **options).to(dtype).eval()
         except HFValidationError as error:
             raise InputError(
                 f"{name}: no such folder, nor the name of a repository or of shipped weights "
