@@ -8,10 +8,10 @@ from torch import nn
 
 from benchmarks import cost
 from benchmarks.cost import Gpu, Reached, StepCost, Work
-from witt.codecs.model import WITT
+from witt.codecs.witt import WITT
 from witt.commands.info import cost as forward_cost
 from witt.training.config import TrainConfig
-from witt.training.start import model_config
+from witt.training.start import initial_model
 
 GPU = Gpu("a GPU", flops=100.0, memory=10.0, near=4.0, far=1.0, machine=8)
 ALL = Reached(flops=1.0, memory=1.0, links=1.0, launch_s=0.0)
@@ -38,7 +38,7 @@ def config() -> TrainConfig:
 def test_a_step_is_three_forward_passes(config: TrainConfig) -> None:
     """But for the gradient of the picture, which is not needed; and Adam moves what it must."""
     counted = cost.count_step(config)
-    sizes = model_config(config)
+    sizes = initial_model(config).config
     parameters = WITT(sizes).named_parameters()
     used = sum(p.numel() for name, p in parameters if "modnet" not in name)
     forward = forward_cost(sizes).flops_per_pixel * config.crop**2

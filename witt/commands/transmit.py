@@ -13,7 +13,6 @@ import click
 import numpy as np
 from rich.progress import track
 
-from witt.codecs.model import WITT
 from witt.commands.options import (
     HELP,
     CbrType,
@@ -29,6 +28,7 @@ from witt.commands.options import (
     seed_option,
     weights_option,
 )
+from witt.contract import Codec
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
@@ -169,7 +169,7 @@ def command(
         link, snr_db, cbr, seed, repeats, weights, digest, optimisation, metrics, notes
     )
     pictures = gather(images, output=output)
-    targets = plan(pictures, output)
+    targets = output_files(pictures, output)
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
     progress = track(
@@ -193,7 +193,7 @@ def command(
         click.echo(f"Look at {click.format_filename(last)}")
 
 
-def plan(pictures: Sequence[Input], output: Path) -> list[Target]:
+def output_files(pictures: Sequence[Input], output: Path) -> list[Target]:
     """Make the folders and name the files, none of which may be an input.
 
     Raises:
@@ -236,7 +236,7 @@ def own_seed(seed: int, pixels: Pixels, taken: Set[int]) -> int:
 
 
 def process(
-    picture: Input, pixels: Pixels, target: Target, model: WITT, request: Request, seed: int
+    picture: Input, pixels: Pixels, target: Target, model: Codec, request: Request, seed: int
 ) -> dict[str, Any]:
     """Send one picture, write its files and return its entry of the JSON list."""
     notes = [*picture.notes, *request.notes]

@@ -62,7 +62,7 @@ class TrainConfig:
         save_minutes: time between checkpoints.
         compile: compile the Swin blocks.
         init: weights to start from.
-        overrides: entries of `ModelConfig` that replace the preset's.
+        overrides: arguments of the preset, from --set.
 
     Raises:
         InputError: a value is out of range; the message names it.

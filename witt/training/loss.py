@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from witt.errors import InputError, one_line
-from witt.metrics.quality import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
+from witt.metrics.quality import SCALE_WEIGHTS, WINDOW
+from witt.metrics.window import C1, C2, blur
 from witt.registry import LOSSES, parse
 
 OUR_LOSSES = ("mse", "ms-ssim")
 TRIAL = 64  # side of the pictures that a loss of one's own is tried on, in pixels
 # A fractional power has an infinite slope at 0.
 LEAST_SIMILARITY = 1e-3
-C1, C2 = 0.01**2, 0.03**2
 LEAST_MSE = 1e-8  # 80 dB; a flat picture may be received without an error
 
 
@@ -212,19 +212,3 @@ def _similarity(x: Tensor, y: Tensor, with_luminance: bool) -> Tensor:
     if with_luminance:
         value = value * (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
     return value.mean(dim=(1, 2))
-
-
-def blur(planes: Tensor) -> Tensor:
-    """The Gaussian window over (B, C, H, W), where it fits."""
-    window = gaussian_window(planes.dtype, planes.device).expand(planes.shape[1], -1, -1, -1)
-    across = F.conv2d(planes, window, groups=planes.shape[1])
-    return F.conv2d(across, window.transpose(2, 3), groups=planes.shape[1])
-
-
-@cache
-@torch.inference_mode(False)  # whatever it is wanted for first
-def gaussian_window(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The Gaussian window (1, 1, 1, 11), kept where it is used."""
-    square = (torch.arange(WINDOW) - WINDOW // 2).square()
-    window = torch.exp(-square / (2 * WINDOW_SIGMA**2))
-    return (window / window.sum()).to(device, dtype)[None, None, None]

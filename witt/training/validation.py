@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from witt.codecs.model import WITT
+from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as
@@ -145,7 +145,7 @@ def summary(step: int, scores: Scores, at: Sequence[Point], best: bool) -> str:
 
 @torch.inference_mode()
 def validate(
-    model: WITT,
+    model: Codec,
     batches: Sequence[Tensor],
     at: Sequence[Point],
     with_ms_ssim: bool,
@@ -167,7 +167,7 @@ def validate(
     for point in at:
         generator = torch.Generator().manual_seed(0)
         channel = Link.of(point.channel).module()
-        cbr = float(Fraction(point.cbr)) if model.config.rate_adaptive else None
+        cbr = None if model.fixed_rate else float(Fraction(point.cbr))
         quality, similarity = [], []
         for batch in batches:
             if stop():

@@ -22,7 +22,7 @@ from tests.witt.tiny import (
     tiny,
     tiny_config,
 )
-from witt.codecs.config import PRESETS
+from witt.codecs.presets import CONFIGS
 from witt.contract import Header, SideInformation
 
 # Every registered model
@@ -44,7 +44,7 @@ def test_light_fits_its_file() -> None:
     assert sum(p.numel() for p in model.parameters()) <= 7.5e6  # 2 bytes each, under 16 MB
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_preset(name: str) -> None:
     """Shapes, a finite gradient that is not 0 everywhere for each parameter, a bare state dict."""
     with torch.random.fork_rng():

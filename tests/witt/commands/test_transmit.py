@@ -13,7 +13,7 @@ from PIL import Image
 
 import cli
 import witt
-from witt.commands.transmit import plan
+from witt.commands.transmit import output_files
 from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
 from witt.link.transmission import transmit
@@ -336,7 +336,7 @@ def test_names_too_long_for_an_output(picture: Path, tmp_path: Path) -> None:
     long = picture.with_name("x" * 245 + ".png")
     shutil.copy(picture, long)
     with pytest.raises(witt.InputError, match="too long"):
-        plan(gather([long]), tmp_path / "out")
+        output_files(gather([long]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 import channels
 import witt
+from witt.codecs.classified import classes as training_classes
 from witt.codecs.classified import shannon_kotelnikov
 from witt.codecs.classified.allocation import allocate
+from witt.codecs.classified.classes import start_classes
 from witt.codecs.classified.spectrum import OCTAVES, interpolation_weights, inverse_dct
 from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.errors import InputError
-from witt.training import classes as training_classes
-from witt.training.classes import start_classes
 from witt.training.objective import Conditions, send
 from witt.training.pictures import Pictures
 
