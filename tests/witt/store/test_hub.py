@@ -115,7 +115,10 @@ def test_push_uploads_the_folder(model: witt.WITT, monkeypatch: pytest.MonkeyPat
     [
         (lambda f: (f / "config.json").unlink(), r"no config\.json"),
         (lambda f: (f / "config.json").write_text("{"), r"config\.json is damaged"),
-        (lambda f: (f / "config.json").write_text('{"name": "x"}'), "not a configuration of WITTConfig"),
+        (
+            lambda f: (f / "config.json").write_text('{"name": "x"}'),
+            "not a configuration of WITTConfig",
+        ),
         (lambda f: (f / "model.safetensors").unlink(), "not the weights"),
         (lambda f: (f / "model.safetensors").write_bytes(b"x"), "not the weights"),
     ],
