@@ -186,6 +186,14 @@ class Codec(HubModel):
         self.name = type(self).__name__
         self.served_cbr = self.snr_range_db = None
 
+    def __repr__(self) -> str:
+        parameters = sum(p.numel() for p in self.parameters())
+        served = self.served_cbr
+        cbr = (
+            "" if served is None else ", CBR " + " to ".join(f"{c:.3g}" for c in sorted({*served}))
+        )
+        return f"{type(self).__name__}({self.name!r}, {parameters / 1e6:.2f} M parameters{cbr})"
+
     def encode(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Encoded:
         """Channel symbols of pictures, and what the receiver is told beside them.
 

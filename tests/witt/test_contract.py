@@ -25,6 +25,29 @@ def image() -> torch.Tensor:
     return witt.to_tensor(sample[100:228, 60:188])
 
 
+def test_a_codec_says_in_one_line_what_it_is(light: witt.Codec) -> None:
+    assert repr(light) == "ClassifiedCodec('witt_light', 4.05 M parameters, CBR 0.0208 to 0.125)"
+    assert repr(witt.create_model("deepjscc")).endswith("0.14 M parameters, CBR 0.0625)")
+
+
+def test_what_no_header_holds_is_refused() -> None:
+    image = picture(1, 8, 8)
+    assert Header.of(image, 10.001, 256).bits == 56
+    for rate in (0, 257):
+        with pytest.raises(witt.InputError, match=f"from 1 to 256, not {rate}"):
+            Header.of(image, 10.0, rate)
+
+
+def test_side_information_is_counted_where_it_is_sent() -> None:
+    """In the header by its bits; what is among the symbols costs channel uses, and no bits."""
+    mask = witt.SideInformation(torch.ones(1, 4), bits=4)
+    header = Header.of(picture(1, 8, 8), 10.0, mask=mask)
+    assert header.bits == 60
+    more = header.told("classes", witt.SideInformation(torch.zeros(1, 2), symbols=3))
+    assert (more.bits, header.get("classes")) == (60, None)
+    assert torch.equal(more.get("mask"), mask.value)
+
+
 def test_snr_is_in_steps_of_a_256th_of_a_db() -> None:
     snr = torch.tensor([10.0, 10.001, 10.003, -4.3396], dtype=torch.float64)
     assert rounded_snr(snr).tolist() == [10.0, 10.0, 10 + 1 / 256, -1111 / 256]
