@@ -283,3 +283,5 @@ LOSSES = Registry(
     {"mse": "witt.training.loss:MSE", "ms-ssim": "witt.training.loss:MS_SSIM"},
 )
 SCHEMES = Registry("scheme", "witt.schemes", {"softcast": "benchmarks.schemes.softcast:SoftCast"})
+
+REGISTRIES = (CHANNELS, CODECS, PRESETS, METRICS, DATASETS, LOSSES, SCHEMES)
