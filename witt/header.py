@@ -76,7 +76,7 @@ class Header:
         check_size(size)
         if not 1 <= rate <= MOST_RATES:
             raise InputError(f"the rate in a header is from 1 to {MOST_RATES}, not {rate}")
-        return cls(size, rate, told_snr(snr_db, image), side)
+        return cls(size, rate, nominal_snr(snr_db, image), side)
 
     @property
     def bits(self) -> int:
@@ -93,7 +93,7 @@ class Header:
         side = {n: e._replace(value=e.value.clone()) for n, e in self.side.items()}
         return replace(self, snr_db=self.snr_db.clone(), side=side)
 
-    def told(self, name: str, entry: SideInformation) -> Header:
+    def with_side(self, name: str, entry: SideInformation) -> Header:
         """With one entry more, or another in its place."""
         return replace(self, side={**self.side, name: entry})
 
@@ -121,7 +121,7 @@ def rounded_snr(snr_db: Tensor) -> Tensor:
     return torch.round(snr_db * SNR_STEPS) / SNR_STEPS
 
 
-def told_snr(snr_db: float | Tensor, like: Tensor) -> Tensor:
+def nominal_snr(snr_db: float | Tensor, like: Tensor) -> Tensor:
     """The SNRs of a batch as the header holds them, (B,) dB.
 
     Args:

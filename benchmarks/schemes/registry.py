@@ -91,8 +91,8 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
         if kind == "ldpc":
             return ldpc_scheme(name, source, mode if colon else None, searched[source])
         return AtCapacity(source, searched[source])
-    found = (one for registry in (CODECS, PRESETS) for one in registry.names())
-    others = [one for one in found if registry_of(one) is not None]
+    offered = (one for registry in (CODECS, PRESETS) for one in registry.names())
+    others = [one for one in offered if registry_of(one) is not None]
     models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *others]))
     raise InputError(
         f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, "

@@ -10,7 +10,7 @@ import torch
 import channels
 import witt
 from tests.witt.tiny import FULL, cn, every_channel, every_kind, picture, seeded, tiny
-from witt.codecs.received import check_received, unshrunk
+from witt.codecs.received import check_received, unbiased
 from witt.contract import Header, rounded_snr
 
 
@@ -182,7 +182,7 @@ def test_one_gain_for_a_picture_is_awgn_of_its_snr(entries: dict[str, Any]) -> N
 def test_noise_of_a_deep_fade_is_not_blown_up() -> None:
     x = cn(1, 50, seed=0)
     e = torch.tensor([[0.999]], dtype=torch.float64)
-    torch.testing.assert_close(unshrunk(x, e, 0.0), 2 * x)  # 0 dB is e = 1/2
+    torch.testing.assert_close(unbiased(x, e, 0.0), 2 * x)  # 0 dB is e = 1/2
 
 
 # Half precision

@@ -24,7 +24,7 @@ from torch.nn import functional as F
 
 import channels
 from witt.codecs.feature_config import FeatureConfig
-from witt.codecs.received import check_received, unshrunk
+from witt.codecs.received import check_received, unbiased
 from witt.contract import (
     BITS,
     SCALE_BITS,
@@ -34,14 +34,14 @@ from witt.contract import (
     SideInformation,
     check_images,
     check_size,
+    nominal_snr,
     rounded_scale,
-    told_snr,
 )
 from witt.errors import InputError
 
 
 @dataclass(frozen=True)
-class Sending:
+class UnscaledSymbols:
     """What the transmitter makes of pictures, before the power is normalised.
 
     symbols: (B, N, 2) I and Q.
@@ -66,9 +66,9 @@ class Sending:
         place = torch.arange(self.symbols.shape[1], device=self.symbols.device)
         return self.symbols + change * (place < self.uses[:, None])[..., None]
 
-    def apart(self) -> Sending:
+    def detached(self) -> UnscaledSymbols:
         """The same without a past, so that it can take part in a gradient."""
-        return Sending(self.symbols.detach().clone(), self.uses.clone())
+        return UnscaledSymbols(self.symbols.detach().clone(), self.uses.clone())
 
 
 class Draft(NamedTuple):
@@ -83,7 +83,7 @@ class Draft(NamedTuple):
     image: Tensor
     header: Header
     k: Tensor
-    sending: Sending
+    sending: UnscaledSymbols
 
 
 class FeatureCodec(Codec):
@@ -176,7 +176,7 @@ class FeatureCodec(Codec):
 
     # Batches of which each picture has its own rate
 
-    def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> Sending:
+    def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> UnscaledSymbols:
         """Symbols of padded images, each at its own rate.
 
         Args:
@@ -189,7 +189,7 @@ class FeatureCodec(Codec):
         x = x * (torch.arange(x.shape[-1], device=x.device) < k[:, None])[:, None, None]
         tokens = x.shape[1] * x.shape[2]
         symbols = x[..., : 2 * length // tokens].reshape(len(x), length, 2)
-        return Sending(symbols.to(image.dtype), tokens * k // 2)
+        return UnscaledSymbols(symbols.to(image.dtype), tokens * k // 2)
 
     def receive(
         self,
@@ -209,7 +209,7 @@ class FeatureCodec(Codec):
             scale: (B, 1) that the receiver undoes.
             snr_db, k: as given to `transmit`.
             grid: (h, w) tokens.
-            allocation: of `Sending`.
+            allocation: of `UnscaledSymbols`.
         """
         features = symbols.reshape(len(symbols), *grid, -1)
         features = F.pad(features, (0, self.config.channels - features.shape[-1]))
@@ -219,15 +219,15 @@ class FeatureCodec(Codec):
 
     # What a codec with more side information adds
 
-    def told(self, sending: Sending, header: Header) -> Header:
+    def with_side_information(self, sending: UnscaledSymbols, header: Header) -> Header:
         """The header with what this codec tells of these pictures."""
         return header
 
     def allocate(self, header: Header, snr_db: Tensor, k: Tensor) -> Any:
-        """What `Sending.allocation` was at the transmitter, from the header."""
+        """What `UnscaledSymbols.allocation` was at the transmitter, from the header."""
         return None
 
-    def completed(self, symbols: Tensor, sending: Sending) -> Tensor:
+    def with_side_symbols(self, symbols: Tensor, sending: UnscaledSymbols) -> Tensor:
         """Symbols (B, N, 2) with those of the side information among them."""
         return symbols
 
@@ -240,20 +240,20 @@ class FeatureCodec(Codec):
         check_size(size)
         image = image.to(torch.promote_types(image.dtype, torch.float32))
         k = self.feature_channels(size, cbr)
-        snr = told_snr(snr_db, image)
+        snr = nominal_snr(snr_db, image)
         rates = torch.full((len(snr),), k, device=snr.device)
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
         padded = F.pad(image, padding, mode="replicate")
         sending = self.transmit(padded, snr, rates, self.tokens(size) * k // 2)
-        header = self.told(sending, Header(size, k // 2, snr))
+        header = self.with_side_information(sending, Header(size, k // 2, snr))
         return Draft(padded, header, rates, sending)
 
     def unscaled(self, draft: Draft, symbols: Tensor | None = None) -> Tensor:
         """(B, N) complex before the power is normalised; of `symbols` in the place of its own."""
         sending = draft.sending
         symbols = sending.symbols if symbols is None else symbols
-        return torch.view_as_complex(self.completed(symbols, sending).contiguous())
+        return torch.view_as_complex(self.with_side_symbols(symbols, sending).contiguous())
 
     def at_unit_power(self, unscaled: Tensor, header: Header) -> Encoded:
         """What is sent of symbols; if the receiver undoes the power, by just what it is told."""
@@ -261,7 +261,7 @@ class FeatureCodec(Codec):
         if not self.sends_scale:
             return Encoded(symbols, header)
         scale = rounded_scale(scale)
-        header = header.told("scale", SideInformation(scale, SCALE_BITS))
+        header = header.with_side("scale", SideInformation(scale, SCALE_BITS))
         return Encoded(unscaled * scale, header)
 
     def encode(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Encoded:
@@ -298,7 +298,7 @@ class FeatureCodec(Codec):
                 `noise_var` is not what an MMSE equaliser leaves of these symbols.
         """
         self.check_header(symbols, header)
-        snr = told_snr(header.snr_db, symbols)
+        snr = nominal_snr(header.snr_db, symbols)
         check_received(symbols, noise_var, snr, uses_error=self.uses_error)
         return self.reconstruct(symbols, header, noise_var)
 
@@ -322,7 +322,7 @@ class FeatureCodec(Codec):
         self, symbols: Tensor, header: Header, noise_var: Tensor | None = None
     ) -> Tensor:
         """As `decode`, of symbols and a header that fit, whose pictures may lack unit power."""
-        size, k, snr = header.size, 2 * header.rate, told_snr(header.snr_db, symbols)
+        size, k, snr = header.size, 2 * header.rate, nominal_snr(header.snr_db, symbols)
         symbols, error = self.equalised(symbols, snr, noise_var)
         scale = header.get("scale")
         if scale is None or not self.sends_scale:
@@ -340,7 +340,7 @@ class FeatureCodec(Codec):
         """Symbols as the network has learnt them, and the error variance of each."""
         if noise_var is None:  # the network does not look at it
             return symbols, symbols.real.new_zeros(1)
-        return unshrunk(symbols, noise_var, self.config.snr_range_db[0]), noise_var
+        return unbiased(symbols, noise_var, self.config.snr_range_db[0]), noise_var
 
     def pass_through(self, image: Tensor) -> Tensor:
         size = (image.shape[2], image.shape[3])

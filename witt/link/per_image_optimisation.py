@@ -96,7 +96,7 @@ class PerImageOptimisation:
         with torch.inference_mode(False), torch.enable_grad(), _fixed(model):
             # What was made in inference mode cannot take part in a gradient.
             image, snr_db, k = draft.image.clone(), draft.header.snr_db.clone(), draft.k.clone()
-            sending, size = draft.sending.apart(), draft.header.size
+            sending, size = draft.sending.detached(), draft.header.size
             grid, allocation = model.grid(size), sending.allocation
 
             def losses(symbols: Tensor, generator: torch.Generator) -> Tensor:
@@ -166,7 +166,7 @@ class PerImageOptimisation:
         return torch.view_as_real(y.contiguous()), error.expand(y.shape), known
 
     def _losses(self, received: Tensor, image: Tensor, size: tuple[int, int]) -> Tensor:
-        from witt.training.loss import image_terms
+        from witt.metrics.loss import image_terms
 
         name = "mse" if self.loss == "ms-ssim" and min(size) < WINDOW else self.loss
         return image_terms(name, *(x[:, :, : size[0], : size[1]] for x in (received, image)))
@@ -190,7 +190,7 @@ def trained_for(training: Mapping[str, Any]) -> str:
 
     Also where it is one that is not here; a warning says so.
     """
-    from witt.training.loss import make_loss
+    from witt.metrics.loss import make_loss
 
     settings = training.get("config")
     loss = settings.get("loss", "mse") if isinstance(settings, Mapping) else "mse"

@@ -70,7 +70,7 @@ def transmit_as(
         symbols = normalised.x.reshape(unscaled.shape)
         if model.sends_scale:
             scale = normalised.scale.expand(len(image), 1)
-            header = header.told("scale", SideInformation(scale))
+            header = header.with_side("scale", SideInformation(scale))
     else:
         symbols, header = model.encode(image, snr_db, cbr)
     if profile.half_pairs:

@@ -27,7 +27,7 @@ from witt.codecs.classified.config import ClassifiedConfig
 from witt.codecs.classified.refiner import RefiningDecoder, ShapingEncoder
 from witt.codecs.classified.symbol_mapping import from_symbols
 from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
-from witt.codecs.features import FeatureCodec, Sending
+from witt.codecs.features import FeatureCodec, UnscaledSymbols
 from witt.codecs.witt import condition_vector
 from witt.contract import SCALE_BITS, Encoded, Header, Preparation, SideInformation, rounded_scale
 from witt.errors import InputError
@@ -36,8 +36,8 @@ CLASS_MAP = "class map"
 
 
 @dataclass(frozen=True)
-class ClassifiedSending(Sending):
-    """`Sending` with the features behind the symbols.
+class ClassifiedSymbols(UnscaledSymbols):
+    """`UnscaledSymbols` with the features behind the symbols.
 
     encoder_output: what the symbols were made from.
     """
@@ -56,9 +56,9 @@ class ClassifiedSending(Sending):
     def moved(self, change: Tensor) -> Tensor:
         return self.encoder_output.symbols(change)
 
-    def apart(self) -> ClassifiedSending:
+    def detached(self) -> ClassifiedSymbols:
         symbols, uses = self.symbols.detach().clone(), self.uses.clone()
-        return ClassifiedSending(symbols, uses, self.encoder_output.clone())
+        return ClassifiedSymbols(symbols, uses, self.encoder_output.clone())
 
 
 class ClassifiedCodec(FeatureCodec):
@@ -83,10 +83,10 @@ class ClassifiedCodec(FeatureCodec):
         self.encoder, self.decoder = ShapingEncoder(config), RefiningDecoder(config)
         self.uses_all_parameters = config.modulation
 
-    def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> ClassifiedSending:
+    def transmit(self, image: Tensor, snr_db: Tensor, k: Tensor, length: int) -> ClassifiedSymbols:
         """As `FeatureCodec.transmit`; k features are sent of a token on average.
 
-        The symbols of the class map are left to `completed`.
+        The symbols of the class map are left to `with_side_symbols`.
         """
         condition = condition_vector(self.config, snr_db, k).to(self.dtype)
         with full_precision(image.device):
@@ -101,7 +101,7 @@ class ClassifiedCodec(FeatureCodec):
             factors = F.pad(factors.to(like), (self.code.smooth, 0), value=1.0)
             summands = F.pad(summands.to(like), (self.code.smooth, 0))
             output = EncoderOutput(features, factors, summands, allocation, snr_db, length)
-            return ClassifiedSending(output.symbols(), allocation.uses, output)
+            return ClassifiedSymbols(output.symbols(), allocation.uses, output)
 
     def receive(
         self,
@@ -124,10 +124,10 @@ class ClassifiedCodec(FeatureCodec):
 
     # Side information
 
-    def told(self, sending: Sending, header: Header) -> Header:
+    def with_side_information(self, sending: UnscaledSymbols, header: Header) -> Header:
         allocation: PictureAllocation = sending.allocation
         class_map = SideInformation(allocation.classes, symbols=allocation.map_uses)
-        return header.told(CLASS_MAP, class_map)
+        return header.with_side(CLASS_MAP, class_map)
 
     def allocate(self, header: Header, snr_db: Tensor, k: Tensor) -> PictureAllocation | None:
         classes = header.get(CLASS_MAP)
@@ -135,7 +135,7 @@ class ClassifiedCodec(FeatureCodec):
             return None
         return self.code.allocate(classes, snr_db, k, most_k=2 * header.rate)
 
-    def completed(self, symbols: Tensor, sending: Sending) -> Tensor:
+    def with_side_symbols(self, symbols: Tensor, sending: UnscaledSymbols) -> Tensor:
         return with_class_map(symbols, sending.allocation)
 
     def check_header(self, symbols: Tensor, header: Header) -> None:
@@ -152,7 +152,7 @@ class ClassifiedCodec(FeatureCodec):
         """The power is exactly 1: the receiver expects an error in the scale anyway."""
         symbols, scale = channels.normalise_power(unscaled)
         if self.sends_scale:
-            header = header.told("scale", SideInformation(rounded_scale(scale), SCALE_BITS))
+            header = header.with_side("scale", SideInformation(rounded_scale(scale), SCALE_BITS))
         return Encoded(symbols, header)
 
     def equalised(
