@@ -227,6 +227,10 @@ def test_channels_and_codecs_as_given(model: witt.WITT, run: Path) -> None:
     assert codec_label("runs/mine/weights.safetensors") == "mine"
     assert codec_label("a/b.safetensors") == "b"
     assert codec_label("witt_light") == "witt_light"
+    example = Path(__file__).parents[3] / "examples" / "own_codec.py"
+    (result,) = witt.evaluate(f"{example}:MyCodec", ONE, snr=40, cbr=1 / 16).results
+    assert result["codec"] == "MyCodec"
+    assert result["cbr"] <= 1 / 16
     with pytest.raises(witt.InputError, match="two codecs are called mine"):
         witt.evaluate([run, str(run)], ONE)
     for codecs, said in ((3, "a codec is"), ([], "no codecs"), ("nothing", "no such weights")):
