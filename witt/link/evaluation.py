@@ -97,7 +97,7 @@ def evaluate(
         InputError: a CBR or SNR that the model does not serve, or too little memory.
     """
     metrics = make_metrics(DEFAULT) if metrics is None else metrics
-    device = next(model.parameters()).device
+    device = model.device
     for number, batch in enumerate(batches(pictures)):
         pixels = [picture.read() for picture in batch]
         seeds = [image_seed(seed, each) for each in pixels]

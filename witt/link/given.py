@@ -9,11 +9,14 @@ from dataclasses import asdict, dataclass, is_dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import torch
+
 import channels
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.registry import CODECS, OURS, is_path, parse, short
 from witt.report import file_sha256
-from witt.store.weights import load_weights, resolve
+from witt.store.weights import load_weights, resolve, shipped
 
 
 @dataclass(frozen=True)
@@ -96,8 +99,8 @@ def codecs_of(codecs: Any) -> dict[str, Trained]:
     """Codecs by label.
 
     Args:
-        codecs: the name of weights that come with witt, a file, the folder of a run or a codec; a
-            list of these, or a dict of them by label.
+        codecs: the name of weights that come with witt, a file, the folder of a run, a codec, or
+            "file.py:Name" of one; a list of these, or a dict of them by label.
 
     Raises:
         InputError: one is none of these, cannot be loaded, or two would have one label.
@@ -125,6 +128,8 @@ def split_label(text: str) -> tuple[str, str]:
 
 def codec_label(codec: Any) -> str:
     """What a codec is called in a table: its name, or that of its file or run."""
+    if _is_code(codec):
+        return short(str(codec))
     if isinstance(codec, (str, Path)):
         path = Path(codec)
         if path.suffix != ".safetensors":
@@ -133,7 +138,20 @@ def codec_label(codec: Any) -> str:
     return str(getattr(codec, "name", type(codec).__name__))
 
 
+def _is_code(codec: Any) -> bool:
+    """Whether it names a codec to be made, as "file.py:Name" does, and no weights."""
+    if not isinstance(codec, str) or codec in shipped():
+        return False
+    target = parse(codec).target
+    known = target in CODECS.names() and CODECS.origin(target) != OURS
+    return is_path(target) or (known and not os.path.exists(codec))
+
+
 def _trained(codec: Any) -> Trained:
+    if _is_code(codec):
+        with torch.random.fork_rng(devices=[]):  # the same each time, though nobody trained it
+            torch.manual_seed(0)
+            return _trained(CODECS.make(codec).eval())
     if isinstance(codec, (str, Path)):
         path = resolve(codec)
         model, training = load_weights(path)

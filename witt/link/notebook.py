@@ -48,8 +48,8 @@ def evaluate(
     The numbers are those of `witt evaluate` for the same seed.
 
     Args:
-        codecs: the name of weights that come with witt, a file, the folder of a run or a codec; a
-            list of these, or a dict of them by label.
+        codecs: the name of weights that come with witt, a file, the folder of a run, a codec, or
+            "file.py:Name" of one; a list of these, or a dict of them by label.
         images: a path, a folder, a PIL image, an array (H, W, 3) or (B, H, W, 3) uint8, a tensor
             (3, H, W) or (B, 3, H, W) in [0, 1], or a list of these.
         channel: a name ("rayleigh", "./mine.py:Impulsive:p=0.05") or a channel, or a list.

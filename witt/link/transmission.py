@@ -107,7 +107,7 @@ def transmit(
     """
     metrics = make_metrics(DEFAULT) if metrics is None else metrics
     started = time.perf_counter()
-    image = to_tensor(pixels, next(model.parameters()).device)
+    image = to_tensor(pixels, model.device)
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():

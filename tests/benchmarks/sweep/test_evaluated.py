@@ -41,7 +41,7 @@ def metric(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def model() -> witt.WITT:
+def model() -> witt.Codec:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return witt.create_model("deepjscc").eval()
@@ -109,7 +109,7 @@ def test_lower_is_better_counts_backwards(
 
 
 def test_evaluation_to_figure(
-    photos: Path, model: witt.WITT, metric: Path, tmp_path: Path,
+    photos: Path, model: witt.Codec, metric: Path, tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """`witt evaluate -o` and `Results.save` are drawn like a benchmark, of the same pictures."""

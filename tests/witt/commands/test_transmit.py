@@ -14,6 +14,7 @@ from PIL import Image
 import cli
 import witt
 from witt.commands.transmit import output_files
+from witt.contract import Codec
 from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
 from witt.link.transmission import transmit
@@ -153,14 +154,14 @@ def test_a_picture_without_error_counts_as_100_db(
 ) -> None:
     """In the mean, the percentiles and what the comparison shows."""
     image = witt.to_tensor(witt.read_image(picture).pixels)
-    carry, calls, facts = witt.WITT.carry, [], []
+    carry, calls, facts = Codec.carry, [], []
 
     def carried(*args: Any, **how: Any) -> witt.Transmission:
         calls.append(1)
         sent = carry(*args, **how)
         return sent._replace(image=image) if len(calls) == 1 else sent
 
-    monkeypatch.setattr(witt.WITT, "carry", carried)
+    monkeypatch.setattr(Codec, "carry", carried)
     monkeypatch.setattr(
         "witt.commands.transmit.comparison_png", lambda *args: facts.append(args[4]) or b""
     )

@@ -23,7 +23,7 @@ TWO = RNG.integers(0, 256, (32, 32, 3), dtype=np.uint8)
 
 
 @pytest.fixture(scope="module")
-def model() -> witt.WITT:
+def model() -> witt.Codec:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         return witt.create_model("deepjscc").eval()
@@ -39,7 +39,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def run(model: witt.WITT, tmp_path: Path) -> Path:
+def run(model: witt.Codec, tmp_path: Path) -> Path:
     """A folder as `witt train` leaves it."""
     folder = tmp_path / "runs" / "mine"
     folder.mkdir(parents=True)
@@ -80,7 +80,7 @@ def test_the_numbers_are_those_of_the_command(
     assert {r["codec"] for r in results.results} == {"mine"}
 
 
-def test_pictures_of_any_kind_are_the_same(folder: Path, model: witt.WITT) -> None:
+def test_pictures_of_any_kind_are_the_same(folder: Path, model: witt.Codec) -> None:
     """Files, PIL images, arrays and tensors: the noise follows from the pixels."""
     tensor = torch.from_numpy(ONE.copy()).permute(2, 0, 1) / 255
     kinds = [folder / "a.png", str(folder / "a.png"), Image.fromarray(ONE), ONE, tensor]
@@ -115,7 +115,7 @@ def test_tensors_of_files_pictures_and_arrays(folder: Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def results(model: witt.WITT) -> Results:
+def results(model: witt.Codec) -> Results:
     def darkness(image: torch.Tensor, reference: torch.Tensor) -> torch.Tensor:
         return 1 - image.mean(dim=(1, 2, 3))
 
@@ -126,7 +126,7 @@ def results(model: witt.WITT) -> Results:
     )
 
 
-def test_table_is_means_and_deviations(results: Results, model: witt.WITT) -> None:
+def test_table_is_means_and_deviations(results: Results, model: witt.Codec) -> None:
     table = results.table()
     assert table.heads == ("codec", "channel", "CBR", "SNR dB", "PSNR dB", "darkness")
     assert [row[:4] for row in table.rows] == [
@@ -216,7 +216,7 @@ class Loud(channels.AWGN):
     label = "Loud"
 
 
-def test_channels_and_codecs_as_given(model: witt.WITT, run: Path) -> None:
+def test_channels_and_codecs_as_given(model: witt.Codec, run: Path) -> None:
     link = link_of(Loud())
     assert (str(link), link.fades, link.record()["channel"]) == ("Loud", False, "Loud")
     results = witt.evaluate([model], ONE, channel=[Loud(), "awgn"], snr=3)
@@ -227,6 +227,10 @@ def test_channels_and_codecs_as_given(model: witt.WITT, run: Path) -> None:
     assert codec_label("runs/mine/weights.safetensors") == "mine"
     assert codec_label("a/b.safetensors") == "b"
     assert codec_label("witt_light") == "witt_light"
+    example = Path(__file__).parents[3] / "examples" / "own_codec.py"
+    (result,) = witt.evaluate(f"{example}:MyCodec", ONE, snr=40, cbr=1 / 16).results
+    assert result["codec"] == "MyCodec"
+    assert result["cbr"] <= 1 / 16
     with pytest.raises(witt.InputError, match="two codecs are called mine"):
         witt.evaluate([run, str(run)], ONE)
     for codecs, said in ((3, "a codec is"), ([], "no codecs"), ("nothing", "no such weights")):
@@ -237,7 +241,7 @@ def test_channels_and_codecs_as_given(model: witt.WITT, run: Path) -> None:
             witt.evaluate(model, ONE, **how)  # type: ignore[arg-type]
 
 
-def test_a_transmission_says_what_it_is_worth(model: witt.WITT, tmp_path: Path) -> None:
+def test_a_transmission_says_what_it_is_worth(model: witt.Codec, tmp_path: Path) -> None:
     image = witt.to_tensor(ONE)
     with torch.no_grad():
         sent = model(image, channels.AWGN(), 7.0, 1 / 16)
@@ -256,7 +260,7 @@ def test_a_transmission_says_what_it_is_worth(model: witt.WITT, tmp_path: Path) 
         sent.metrics(TWO)
 
 
-def test_the_comparison_is_that_of_transmit(model: witt.WITT, folder: Path) -> None:
+def test_the_comparison_is_that_of_transmit(model: witt.Codec, folder: Path) -> None:
     with torch.no_grad():
         sent = model(witt.to_tensor(ONE), channels.AWGN(), 7.0, 1 / 16)
     shown = sent.show(folder / "a.png")
