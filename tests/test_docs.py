@@ -130,7 +130,8 @@ def test_commands_parse(page: Path) -> None:
         name, *rest = words
         command = cli.LazyGroup().get_command(click.Context(cli.cli), name)
         assert command is not None, line
-        context = click.Context(command, info_name=name)
+        # With its settings: click keeps the names of the help option that it sees first.
+        context = click.Context(command, info_name=name, **command.context_settings)
         _, left, _ = command.make_parser(context).parse_args(rest)
         assert not left, line
 
