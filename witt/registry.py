@@ -280,6 +280,6 @@ DATASETS = Registry("data set", "witt.datasets", {})
 LOSSES = Registry(
     "loss",
     "witt.losses",
-    {"mse": "witt.training.loss:MSE", "ms-ssim": "witt.training.loss:MS_SSIM"},
+    {"mse": "witt.metrics.loss:MSE", "ms-ssim": "witt.metrics.loss:MS_SSIM"},
 )
 SCHEMES = Registry("scheme", "witt.schemes", {"softcast": "benchmarks.schemes.softcast:SoftCast"})
