@@ -3,6 +3,8 @@
 witt evaluate photos --channel awgn,examples/own_channel.py:Impulsive:p=0.02
 """
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -27,12 +29,8 @@ class Impulsive(channels.Channel):
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor | None, Tensor]:
         """No gain, and noise of unit mean power; all of it from the generator."""
-        how = {"device": device, "generator": generator}
-        noise = channels.complex_normal((batch, n), dtype=dtype, **how)
-        struck = channels.complex_normal((batch, n), **how).abs().square() < -_log1p(-self.p)
+        how = {"dtype": dtype, "device": device, "generator": generator}
+        noise, other = channels.complex_normal((2, batch, n), **how)
+        struck = other.abs().square() < -math.log1p(-self.p)
         power = 1 + (self.times - 1) * struck
         return None, noise * (power / (1 + (self.times - 1) * self.p)).sqrt()
-
-
-def _log1p(x: float) -> float:
-    return float(torch.tensor(x).log1p())

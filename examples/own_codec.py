@@ -9,15 +9,15 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 import channels
-from witt.contract import Codec, Encoded, Header, SideInformation, rounded_scale
+from witt import Codec, Encoded, Header, SideInformation
 
 
 class MyCodec(Codec):
     def __init__(self, width: int = 16) -> None:
         super().__init__()
-        last = nn.Conv2d(width, 3, 5, padding=2)
-        self.sharpen = nn.Sequential(nn.Conv2d(3, width, 5, padding=2), nn.ReLU(), last)
+        last = nn.Conv2d(width, 3, 5, padding=2, bias=False)
         nn.init.zeros_(last.weight)  # untrained it changes nothing
+        self.sharpen = nn.Sequential(nn.Conv2d(3, width, 5, padding=2), nn.ReLU(), last)
 
     def small(self, size: tuple[int, int], rate: int) -> tuple[int, int]:
         """Its pixels make two values a symbol, at a CBR of rate / 256."""
@@ -28,7 +28,7 @@ class MyCodec(Codec):
         small = F.interpolate(image, self.small(image.shape[2:], rate), mode="area")
         values = F.pad((small - 0.5).flatten(1), (0, small[0].numel() % 2))
         x, scale = channels.normalise_power(torch.view_as_complex(values.unflatten(1, (-1, 2))))
-        side = SideInformation(rounded_scale(scale), bits=16)
+        side = SideInformation(scale.half().float(), bits=16)
         return Encoded(x, Header.of(image, snr_db, rate, scale=side))
 
     def decode(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Tensor:

@@ -283,3 +283,5 @@ LOSSES = Registry(
     {"mse": "witt.metrics.loss:MSE", "ms-ssim": "witt.metrics.loss:MS_SSIM"},
 )
 SCHEMES = Registry("scheme", "witt.schemes", {"softcast": "benchmarks.schemes.softcast:SoftCast"})
+
+REGISTRIES = (CHANNELS, CODECS, PRESETS, METRICS, DATASETS, LOSSES, SCHEMES)

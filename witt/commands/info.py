@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
 from functools import cache, partial
 from pathlib import Path
@@ -19,7 +20,7 @@ from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.requests import trained_channels
 from witt.nn.meta import without_values
-from witt.registry import CODECS, PRESETS
+from witt.registry import CODECS, PRESETS, REGISTRIES
 from witt.report import console, file_sha256, plain, table, to_json, version
 from witt.store.making import KEY, from_values, to_values
 from witt.store.weights import load_weights, resolve, shipped
@@ -145,16 +146,47 @@ def command(weights: str | None, as_json: bool) -> None:
         record = describe_weights(resolve(weights))
         click.echo(to_json(record)) if as_json else show_weights(weights, record)
         return
-    presets = {name: describe_codec(base_codec(name, {}, None)) for name in PRESETS.names()}
+    presets = describe_presets()
     files = {name: describe_weights(path) for name, path in shipped().items()}
     devices = describe_devices()
     if as_json:
         versions = {"version": version(), "torch": torch.__version__}
-        click.echo(to_json({**versions, "presets": presets, "weights": files, "devices": devices}))
+        found = {"presets": presets, "weights": files, "devices": devices}
+        click.echo(to_json({**versions, **found, "names": names_by_kind()}))
         return
     show_presets(presets)
     show_shipped(files)
+    show_names(names_by_kind())
     click.echo(f"Devices: {', '.join(devices)}; PyTorch {torch.__version__}")
+
+
+def describe_presets() -> dict[str, dict[str, Any]]:
+    """What each preset is; a warning for a package's that cannot be made."""
+    described = {}
+    for name in PRESETS.names():
+        try:
+            described[name] = describe_codec(base_codec(name, {}, None))
+        except InputError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return described
+
+
+def names_by_kind() -> dict[str, dict[str, str]]:
+    """What may be named of each kind, and where it comes from."""
+    return {each.kind: {name: each.origin(name) for name in each.names()} for each in REGISTRIES}
+
+
+def show_names(kinds: dict[str, dict[str, str]]) -> None:
+    """The table of what may be named, a row for each place that it comes from."""
+    rows = table("By name", "Kind", "Names", "From")
+    for column in rows.columns:
+        column.justify = "left"
+    for kind, origins in kinds.items():
+        for origin in dict.fromkeys(origins.values()):
+            mine = [name for name, place in origins.items() if place == origin]
+            rows.add_row(kind, plain(", ".join(mine)), plain(origin))
+    console().print(rows)
+    click.echo("Your own go everywhere as file.py:Name; docs/extending.md shows how.")
 
 
 def show_presets(presets: dict[str, dict[str, Any]]) -> None:
