@@ -61,6 +61,15 @@ COMMANDS = (
         "command",
         "Turn weights of the published code into a file of ours.",
     ),
+    Entry(
+        "send", "witt.commands.send", "command", "Encode a picture to a file of channel symbols."
+    ),
+    Entry(
+        "receive",
+        "witt.commands.receive",
+        "command",
+        "Decode a file of channel symbols to a picture.",
+    ),
     Entry("export", "witt.commands.export", "command", "Write weights for other programs."),
     Entry("info", "witt.commands.info", "command", "Show presets, weights and devices."),
 )

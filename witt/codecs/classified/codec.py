@@ -172,7 +172,7 @@ class ClassifiedCodec(FeatureCodec):
         from witt.codecs.classified.weighting import weigh_for_ms_ssim
 
         usual_cbr = self.config.served_cbr[1] / 2
-        if job.new:
+        if job.new or not self.code.log_variance.any():
             say("making the classes of tokens from the training pictures …")
             start_classes(self.code, job.pictures, usual_cbr, job.seed)
         if job.loss == "ms-ssim" and not self.code.log_weight.any():
