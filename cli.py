@@ -48,7 +48,12 @@ COMMANDS = (
         "command",
         "Compare schemes over a channel, at the same channel uses.",
     ),
-    Entry("plot", "benchmarks.commands.plot", "command", "Draw the results of witt benchmark."),
+    Entry(
+        "plot",
+        "benchmarks.commands.plot",
+        "command",
+        "Draw the results of witt benchmark and witt evaluate.",
+    ),
     Entry(
         "reproduce",
         "benchmarks.commands.reproduce",

@@ -16,6 +16,8 @@ from witt.codecs.presets import create_model
 from witt.codecs.witt import WITT, WITTConfig
 from witt.contract import Codec, Encoded, Header, SideInformation, Transmission
 from witt.errors import InputError
+from witt.link.notebook import evaluate
+from witt.link.results import Results
 from witt.metrics.quality import ms_ssim, psnr
 from witt.pictures.finding import find_images
 from witt.pictures.images import read_image, to_pixels, to_tensor
@@ -35,10 +37,12 @@ __all__ = [
     "Encoded",
     "Header",
     "InputError",
+    "Results",
     "SideInformation",
     "Transmission",
     "WITTConfig",
     "create_model",
+    "evaluate",
     "find_images",
     "load",
     "load_weights",

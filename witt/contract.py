@@ -9,9 +9,11 @@ All that the receiver is told is in the header (`witt.header`), each entry with 
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, is_dataclass, replace
 from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -26,9 +28,9 @@ from witt.header import (
     SideInformation,
     check_images,
     check_size,
+    nominal_snr,
     rounded_scale,
     rounded_snr,
-    nominal_snr,
 )
 from witt.store.hub import HubModel
 from witt.store.symbols import read_symbols, write_symbols
@@ -44,9 +46,9 @@ __all__ = [
     "Transmission",
     "check_images",
     "check_size",
+    "nominal_snr",
     "rounded_scale",
     "rounded_snr",
-    "nominal_snr",
 ]
 
 
@@ -112,6 +114,20 @@ class Transmission(NamedTuple):
     received: Tensor
     cbr: float
     header_bits: int
+
+    def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:
+        """What metrics say of the pictures beside their originals; see `witt.link.look`."""
+        return dict(_looked().metrics(self, image, metrics))
+
+    def show(self, image: Any, picture: int = 0) -> Any:
+        """The comparison of `witt transmit`, which a notebook shows; see `witt.link.look`."""
+        return _looked().show(self, image, picture)
+
+    def __repr__(self) -> str:
+        count, _, height, width = self.image.shape
+        pictures = f"{count} picture{'' if count == 1 else 's'} of {width}x{height}"
+        uses = f"{self.symbols.shape[1]:,} symbols"
+        return f"Transmission({pictures}, {uses}, CBR {self.cbr:.4g}, {self.header_bits} bits)"
 
 
 class Preparation(NamedTuple):
@@ -300,3 +316,8 @@ class Codec(HubModel):
             f"{self.name} cannot be exported: it has no graphs of its encoder and decoder, which "
             "Codec.graphs gives"
         )
+
+
+def _looked() -> ModuleType:
+    # By name: this file is below everything, and imports nothing of it.
+    return importlib.import_module("witt.link.look")

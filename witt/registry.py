@@ -29,6 +29,7 @@ from typing import Any, NamedTuple, TypeVar
 from witt.errors import InputError, one_line
 
 T = TypeVar("T")
+OURS = "witt"  # where our own come from
 
 
 class Spec(NamedTuple):
@@ -107,7 +108,7 @@ class Registry:
         """Where one of `names` comes from: "witt", or the package that was installed."""
         if name in self._given:
             return "registered here"
-        return "witt" if name in self._places else _version(_installed(self.group)[name])
+        return OURS if name in self._places else _version(_installed(self.group)[name])
 
     def source(self, text: str) -> str | None:
         """What tells two versions of a thing apart: the hash of its file, or its package's version.
@@ -279,6 +280,6 @@ DATASETS = Registry("data set", "witt.datasets", {})
 LOSSES = Registry(
     "loss",
     "witt.losses",
-    {"mse": "witt.training.loss:MSE", "ms-ssim": "witt.training.loss:MS_SSIM"},
+    {"mse": "witt.metrics.loss:MSE", "ms-ssim": "witt.metrics.loss:MS_SSIM"},
 )
-SCHEMES = Registry("scheme", "witt.schemes", {"linear": "benchmarks.schemes.linear:Linear"})
+SCHEMES = Registry("scheme", "witt.schemes", {"softcast": "benchmarks.schemes.softcast:SoftCast"})

@@ -21,7 +21,7 @@ from benchmarks.schemes.scheme import Sent
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.pictures.images import Pixels
-from witt.registry import CODECS, PRESETS, SCHEMES, Registry, is_path, parse, short
+from witt.registry import CODECS, OURS, PRESETS, SCHEMES, Registry, is_path, parse, short
 
 LOUDEST = 1.005  # mean power; ours round the scale to what a header holds
 
@@ -62,13 +62,16 @@ def split_sources(texts: Sequence[str]) -> Sources:
 def registry_of(text: str) -> Registry | None:
     """Where to find what a text stands for; None where it is no name of codec or scheme.
 
-    A file is looked up as a codec's; what it is shows when it is there.
+    A file is looked up as a codec's; what it is shows when it is there. Codecs and presets of ours
+    are none: they have no weights of their own.
     """
     target = parse(text).target
     if is_path(target):
         return CODECS
-    found = (one for one in (SCHEMES, CODECS, PRESETS) if target in one.names())
-    return next(found, None)
+    for registry in (SCHEMES, CODECS, PRESETS):
+        if target in registry.names() and (registry is SCHEMES or registry.origin(target) != OURS):
+            return registry
+    return None
 
 
 def make(text: str) -> Any:

@@ -11,11 +11,10 @@ from benchmarks.codecs.search import Searched
 from benchmarks.schemes.bounds import AtCapacity
 from benchmarks.schemes.digital import ldpc_scheme
 from benchmarks.schemes.jscc import Jscc
-from benchmarks.schemes.own import Own, is_weights, make, sends
+from benchmarks.schemes.own import Own, is_weights, make, registry_of, sends
 from benchmarks.schemes.scheme import Scheme
-from benchmarks.schemes.softcast import SoftCast
 from witt.errors import InputError
-from witt.registry import CODECS
+from witt.registry import CODECS, PRESETS, SCHEMES
 from witt.store.weights import resolve, shipped
 
 # What "witt" stands for: the network of the paper, and ours where its weights are not shipped.
@@ -82,8 +81,8 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
         return _of_source(name, weights[model], steps)
     if model in shipped():
         return Jscc(name, resolve(model), steps)
-    if name == "softcast":
-        return SoftCast()
+    if registry_of(model) is not None:
+        return _of_source(name, model, steps)
     if plus and (kind == "ldpc" or channel_code == "capacity"):
         if source not in searched:
             found = codec(source)
@@ -92,11 +91,13 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
         if kind == "ldpc":
             return ldpc_scheme(name, source, mode if colon else None, searched[source])
         return AtCapacity(source, searched[source])
-    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *CODECS.names()]))
+    offered = (one for registry in (CODECS, PRESETS) for one in registry.names())
+    others = [one for one in offered if registry_of(one) is not None]
+    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *others]))
     raise InputError(
-        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, softcast, "
-        f"and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with CODEC one of "
-        f"{', '.join(codec_names())}"
+        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, "
+        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with "
+        f"CODEC one of {', '.join(codec_names())}; name your own as NAME=file.py:Name"
     )
 
 

@@ -6,11 +6,12 @@ I and Q of a symbol are the last dimension.
 
 from __future__ import annotations
 
+from typing import Any
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.codecs.features import FeatureCodec
 from witt.contract import Header, SideInformation, rounded_scale, rounded_snr
 from witt.store.onnx import Graph
 
@@ -18,11 +19,11 @@ CHECK_SNR_DB = 7.0
 INPUTS = {"scale": "scale", "class map": "classes"}  # names of what the header holds
 
 
-def graphs(model: FeatureCodec, size: tuple[int, int], cbr: float | None = None) -> list[Graph]:
+def graphs(model: Any, size: tuple[int, int], cbr: float | None = None) -> list[Graph]:
     """The two graphs, with pictures and symbols to check them by.
 
     Args:
-        model: on the CPU, in evaluation mode.
+        model: a `FeatureCodec`, which offers this, on the CPU and in evaluation mode.
         size: (height, width).
         cbr: requested CBR; None is the highest that the weights serve.
     """
@@ -58,7 +59,7 @@ class EncoderGraph(nn.Module):
         k: feature channels that are sent.
     """
 
-    def __init__(self, model: FeatureCodec, size: tuple[int, int], k: int) -> None:
+    def __init__(self, model: Any, size: tuple[int, int], k: int) -> None:
         super().__init__()
         self.model, self.size, self.k = model, size, k
         self.uses = model.tokens(size) * k // 2
@@ -90,7 +91,7 @@ class DecoderGraph(nn.Module):
         model, size, k: as the encoder's.
     """
 
-    def __init__(self, model: FeatureCodec, size: tuple[int, int], k: int) -> None:
+    def __init__(self, model: Any, size: tuple[int, int], k: int) -> None:
         super().__init__()
         self.model, self.size, self.k = model, size, k
         self.grid = model.grid(size)

@@ -67,7 +67,12 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     help="File of settings in stages; each starts from the weights of the one before. `list` shows "
     "what there is. The command line wins; --resume goes on.",
 )
-@click.option("--data", multiple=True, metavar="DIR", help="Training pictures; may be repeated.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="DIR",
+    help="Training pictures: a folder, or a data set by name; may be repeated.",
+)
 @click.option("--val", multiple=True, metavar="DIR", help="Validation pictures; may be repeated.")
 @click.option("--preset", default="witt_light", help="Model; `witt info` lists them.")
 @click.option("--set", multiple=True, metavar="KEY=VALUE", help="Replace an entry of the preset.")

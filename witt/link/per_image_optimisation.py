@@ -166,7 +166,7 @@ class PerImageOptimisation:
         return torch.view_as_real(y.contiguous()), error.expand(y.shape), known
 
     def _losses(self, received: Tensor, image: Tensor, size: tuple[int, int]) -> Tensor:
-        from witt.training.loss import image_terms
+        from witt.metrics.loss import image_terms
 
         name = "mse" if self.loss == "ms-ssim" and min(size) < WINDOW else self.loss
         return image_terms(name, *(x[:, :, : size[0], : size[1]] for x in (received, image)))
@@ -190,7 +190,7 @@ def trained_for(training: Mapping[str, Any]) -> str:
 
     Also where it is one that is not here; a warning says so.
     """
-    from witt.training.loss import make_loss
+    from witt.metrics.loss import make_loss
 
     settings = training.get("config")
     loss = settings.get("loss", "mse") if isinstance(settings, Mapping) else "mse"

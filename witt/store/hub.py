@@ -68,7 +68,8 @@ class HubModel(
         if name in shipped():
             return load(name).to(dtype)
         try:
-            return super().from_pretrained(name, **options).to(dtype)
+            # In evaluation mode, which huggingface_hub before 1 leaves to us.
+            return super().from_pretrained(name, **options).to(dtype).eval()
         except HFValidationError as error:
             raise InputError(
                 f"{name}: no such folder, nor the name of a repository or of shipped weights "

@@ -17,8 +17,8 @@ from witt.contract import Codec
 from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import OURS, PROFILES, Profile
+from witt.metrics.loss import image_terms, make_loss
 from witt.training.config import TrainConfig, uses_bf16
-from witt.training.loss import image_terms, make_loss
 from witt.training.objective import Conditions, Draws, draw_images, send, send_whole
 from witt.training.processes import Processes
 from witt.training.published import draw_snr, published_terms
@@ -33,7 +33,7 @@ class Objective(nn.Module):
     Args:
         model: both ends.
         over: channels.
-        loss: as for `witt.training.loss.make_loss`.
+        loss: as for `witt.metrics.loss.make_loss`.
         bf16: as in `send`.
         profile: how the images are sent and compared.
         cbrs: whose numbers the rates are, for a codec that is not one of features.

@@ -10,13 +10,13 @@ import click
 from witt.codecs.features import FeatureCodec
 from witt.errors import InputError
 from witt.files import write_text
+from witt.metrics.loss import ms_ssim_scales
 from witt.report import to_json
 from witt.store.making import from_values
 from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
 from witt.training.config import TrainConfig, uses_bf16
 from witt.training.folder import sole_run
 from witt.training.gpu.run import DeviceRun, takes
-from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Sets, open_sets
 from witt.training.processes import Processes, joined
 from witt.training.progress import Bar, duration

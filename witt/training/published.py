@@ -17,10 +17,10 @@ from torch import Tensor
 from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.profiles import Profile
+from witt.metrics.loss import OUR_LOSSES
 from witt.metrics.published import ms_ssim_published, published_window
 from witt.nn.layers import ModNet
 from witt.training.config import TrainConfig
-from witt.training.loss import OUR_LOSSES
 
 
 def check_published(config: TrainConfig, name: str, adapts: bool) -> None:

@@ -16,11 +16,11 @@ from witt.codecs.feature_config import FeatureConfig, channels_for_cbr
 from witt.codecs.features import FeatureCodec
 from witt.contract import Codec, Preparation
 from witt.errors import InputError
+from witt.metrics.loss import ms_ssim_scales
 from witt.nn.meta import without_values
 from witt.registry import PRESETS, is_path
 from witt.store.weights import load_weights, resolve
 from witt.training.config import TrainConfig
-from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
 from witt.training.published import check_published
 

@@ -73,7 +73,7 @@ def pixels(seed: int = 0) -> np.ndarray:
 @pytest.mark.parametrize(
     ("texts", "names", "sources"),
     [
-        (("witt_light", "linear"), ("witt_light", "linear"), {}),
+        (("witt_light", "softcast"), ("witt_light", "softcast"), {}),
         (("a=./m.py:C:q=3",), ("a",), {"a": "./m.py:C:q=3"}),
         (("./m.py:C:q=3",), ("C:q=3",), {"C:q=3": "./m.py:C:q=3"}),
         (("my_codec:q=3",), ("my_codec:q=3",), {}),
@@ -123,7 +123,7 @@ def test_a_registered_scheme() -> None:
     SCHEMES.register("black")(Black)
     try:
         assert make_schemes(["black"], {})[0].name == "black"
-        with pytest.raises(InputError, match="linear, black"):
+        with pytest.raises(InputError, match="softcast, black"):
             make_schemes(["white"], {})
     finally:
         SCHEMES._given.clear()

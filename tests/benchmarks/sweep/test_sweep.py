@@ -100,7 +100,7 @@ def test_the_same_picture_is_measured_once(
 
     monkeypatch.setattr("benchmarks.sweep.sweep.measure", counting)
     cells = cells_of(["deaf"], LINKS, (1 / 10, 1 / 5), SNRS)
-    plan = Plan(open_dataset(photos), ("deaf",), {}, cells, lambda *_: [Deaf()], 0, False)
+    plan = Plan(open_dataset(photos), ("deaf",), {}, cells, lambda *_: [Deaf()], 0, ("psnr",))
     results = begin(plan, tmp_path / "r.json")
     run(plan, results)
     assert len(calls) == 4 * len(LINKS)

@@ -58,7 +58,8 @@ def sha256(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 def read(path: Path) -> tuple[dict[str, Tensor], dict[str, str]]:
     with safetensors.safe_open(path, framework="pt") as file:
-        return {n: file.get_tensor(n) for n in file.keys()}, file.metadata()  # noqa: SIM118
+        # Copies: the file is written over, which older safetensors show in what they have read.
+        return {n: file.get_tensor(n).clone() for n in file.keys()}, file.metadata()  # noqa: SIM118
 
 
 def rewrite(path: Path, state: dict[str, Tensor], metadata: dict[str, str]) -> None:

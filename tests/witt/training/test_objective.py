@@ -11,8 +11,8 @@ import channels
 import witt
 from witt.codecs.presets import CONFIGS
 from witt.codecs.witt import WITT
+from witt.metrics.loss import loss_of, make_loss
 from witt.nn.swin import SwinBlock
-from witt.training.loss import loss_of, make_loss
 from witt.training.objective import Conditions, draw_conditions, draw_images, send
 
 DRAWS = 4000
