@@ -48,8 +48,7 @@ def test_a_step_goes_downhill_over_its_own_noise(entries: dict[str, object]) -> 
     for steps in (4, 12):
         optimisation = PerImageOptimisation(steps, channels.AWGN())
         errors = []
-        for how in (None, optimisation):
-            encoded = how.encode(model, image, 12.0)
+        for encoded in (model.encode(image, 12.0), optimisation.encode(model, image, 12.0)):
             received = [
                 model.carry(encoded, channels.AWGN(), 12.0, generator=seeded(seed)).image.detach()
                 for seed in range(8)

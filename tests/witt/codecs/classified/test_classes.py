@@ -313,8 +313,8 @@ class TestEndToEnd:
         power = result.power / noise
         equivalent = shannon_kotelnikov.equivalent_linear_power(power.clamp_min(1), result.pairs)
         power = torch.where(result.pairs > 0, equivalent, power)
-        of_sent = result.taken * variance / (power + 1)
-        predicted = (of_sent + (each - result.taken) * variance).sum(1)
+        of_sent = result.number_sent * variance / (power + 1)
+        predicted = (of_sent + (each - result.number_sent) * variance).sum(1)
         predicted += (tokens * code.log_rest.exp()).sum(1)
 
         difference = errors - predicted
