@@ -43,7 +43,7 @@ def test_side_information_is_counted_where_it_is_sent() -> None:
     mask = witt.SideInformation(torch.ones(1, 4), bits=4)
     header = Header.of(picture(1, 8, 8), 10.0, mask=mask)
     assert header.bits == 60
-    more = header.told("classes", witt.SideInformation(torch.zeros(1, 2), symbols=3))
+    more = header.with_side("classes", witt.SideInformation(torch.zeros(1, 2), symbols=3))
     assert (more.bits, header.get("classes")) == (60, None)
     assert torch.equal(more.get("mask"), mask.value)
 

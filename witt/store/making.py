@@ -25,6 +25,8 @@ def from_values(values: dict[str, Any]) -> Any:
     Raises:
         InputError: there is no such class, or it does not take these values.
     """
+    if not isinstance(values, dict):
+        raise InputError(f"a configuration has entries by name, and this is {values!r:.40}")
     values = dict(values)
     name = values.pop(KEY, None) or _earlier(values)
     made = CODECS.find(name)

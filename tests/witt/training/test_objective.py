@@ -120,7 +120,7 @@ def injected(model: WITT, image: Tensor) -> tuple[Tensor, Tensor]:
     [
         ("witt_light", {}),
         ("witt_light", {"sends_scale": False}),
-        ("witt_light", {"classes": 0}),
+        ("witt_base", {"rate_adaptive": True, "sends_scale": True}),
         ("witt_cifar", {}),
         ("witt_base", {"rate_adaptive": True}),
         ("deepjscc", {}),
