@@ -88,6 +88,7 @@ def test_lower_is_better_counts_backwards(
     capsys: pytest.CaptureFixture[str],
 ) -> None:  # fmt: skip
     """A worse scheme needs more SNR by either metric."""
+    pytest.importorskip("bjontegaard")
     out = tmp_path / "r.json"
     words = ["--dataset", str(photos), "--schemes", "a+noisy,c+longer", "--snr", "1,4,7"]
     words += ["--metric", f"psnr,{metric}:error", "-o", str(out)]
