@@ -15,6 +15,7 @@ from __future__ import annotations
 import itertools
 import shlex
 import sys
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -49,7 +50,7 @@ CASES: dict[str, tuple[tuple[Size, int], ...]] = {
     "tiny": (((16, 24), 2),),
 }
 LARGE: Size = (1080, 1920)
-QUICK = preset("witt_cifar", dims=(16, 32), heads=(2, 4), depths=(1, 2))
+QUICK = replace(preset("witt_cifar", dims=(16, 32), heads=(2, 4), depths=(1, 2)), name="tiny")
 
 
 @click.command(context_settings=HELP)

@@ -135,11 +135,6 @@ def image_terms(name: str, received: Tensor, image: Tensor) -> Tensor:
     return make_loss(name).terms(received, image)
 
 
-def loss_of_mean(name: str, mean: Tensor) -> Tensor:
-    """The loss of a batch from the mean of its `image_terms`, wherever they were computed."""
-    return make_loss(name).of_mean(mean)
-
-
 def loss_of(name: str, received: Tensor, image: Tensor) -> Tensor:
     """The loss of a batch, before its scale; −10·log10 of it is what the log shows in dB.
 
@@ -152,7 +147,8 @@ def loss_of(name: str, received: Tensor, image: Tensor) -> Tensor:
         received: (B, 3, H, W), not clamped.
         image: (B, 3, H, W) in [0, 1].
     """
-    return loss_of_mean(name, image_terms(name, received, image).mean())
+    loss = make_loss(name)
+    return loss.of_mean(loss.terms(received, image).mean())
 
 
 def ms_ssim_scales(side: int) -> int:

@@ -1,7 +1,6 @@
 """The transmitter and receiver: shapes, gradients, and nothing across a batch."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,14 +12,12 @@ import witt
 from tests.witt.tiny import (
     FULL,
     ODD,
-    build,
     cn,
     every_channel,
     every_kind,
     picture,
     seeded,
     tiny,
-    tiny_config,
 )
 from witt.codecs.presets import CONFIGS
 from witt.contract import Header, SideInformation
@@ -265,5 +262,4 @@ def test_golden(name: str) -> None:
         "full": FULL,
         "window 8": {**FULL, "window": 8},
     }
-    config = replace(tiny_config(3), **kinds[name])
-    assert golden(build(config)) == pytest.approx(GOLDEN[name], abs=1e-5)
+    assert golden(tiny(3, **kinds[name])) == pytest.approx(GOLDEN[name], abs=1e-5)
