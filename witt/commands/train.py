@@ -126,7 +126,16 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     show_default="0.005 for the published networks, else 0.01; with --init 0.003",
     help="Peak learning rate of Muon; 0: AdamW alone.",
 )
+@click.option(
+    "--soap-lr", type=float, default=0.0, help="Peak learning rate of SOAP in Muon's place."
+)
 @click.option("--warmup", type=int, default=50, help="Steps until the peak.")
+@click.option(
+    "--flat",
+    type=float,
+    show_default="a cosine from the start",
+    help="Share of the run at the peak, as 0.4; then the rates fall linearly to 0.",
+)
 @click.option("--clip", type=float, default=1.0, help="Largest norm of the gradient.")
 @click.option(
     "--ema", type=float, default=0.999, help="Decay of the running average of the weights."

@@ -50,7 +50,10 @@ class TrainConfig:
         crop: side of the training crops, in pixels.
         lr: peak learning rate of AdamW.
         muon_lr: peak learning rate of Muon; 0 leaves all parameters to AdamW.
+        soap_lr: peak learning rate of SOAP, which then takes Muon's place; 0 is without.
         warmup: steps of the linear warm-up.
+        flat: share of the run at the peak, before a linear fall to 0; None falls by a cosine from
+            the start.
         clip: largest norm of the gradient.
         ema: decay of the weight average.
         seed: of the model's start, the sample stream and the channel.
@@ -85,7 +88,9 @@ class TrainConfig:
     crop: int = 128
     lr: float = 1e-3
     muon_lr: float = 0.01
+    soap_lr: float = 0.0
     warmup: int = 50
+    flat: float | None = None
     clip: float = 1.0
     ema: float = 0.999
     seed: int = 0
@@ -120,7 +125,9 @@ class TrainConfig:
             ("crop", 1, 10**5),
             ("lr", 0, math.inf),
             ("muon_lr", 0, math.inf),
+            ("soap_lr", 0, math.inf),
             ("warmup", 0, 10**12),
+            ("flat", 0, 0.9999999),
             ("clip", 1e-12, math.inf),
             ("ema", 0, 0.9999999),
             ("seed", 0, 2**40),

@@ -1,4 +1,4 @@
-"""Muon on the matrices of the network, AdamW on the rest.
+"""Muon (or SOAP) on the matrices of the network, AdamW on the rest.
 
 Muon: Jordan et al. 2024; the matrix's momentum is replaced by the nearest orthogonal matrix. The
 libraries' versions iterate in bfloat16, which a CPU without it emulates at a fifth of the speed
@@ -14,6 +14,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from witt.training.soap import Soap
 
 _NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic of Jordan et al.
 
@@ -109,25 +111,30 @@ class Muon(torch.optim.Optimizer):
 
 
 def optimizers(
-    model: nn.Module, lr: float, muon_lr: float, device: torch.device | None = None
+    model: nn.Module,
+    lr: float,
+    muon_lr: float,
+    device: torch.device | None = None,
+    soap_lr: float = 0.0,
 ) -> list[torch.optim.Optimizer]:
     """Muon for the weights of Swin blocks, merges and ModNets, AdamW for everything else.
 
-    With ``muon_lr`` 0 AdamW takes all parameters. The entry ``peak`` of a parameter group is the
-    learning rate that its schedule starts from.
+    With ``soap_lr`` SOAP takes those of Muon; with both 0 AdamW takes all. The entry ``peak`` of a
+    parameter group is the learning rate that its schedule starts from.
 
     Args:
         model: whose parameters they take.
         lr: peak of AdamW.
         muon_lr: peak of Muon.
         device: where learning rates are kept as tensors, for a CUDA graph; None keeps numbers.
+        soap_lr: peak of SOAP; 0 is without.
     """
     matrices: list[Tensor] = []
     rest: list[Tensor] = []
     for name, p in model.named_parameters():
         inner = ".blocks." in name or ".downsample." in name or "modnet." in name
         square = p.ndim == 2 and min(p.shape) > 2 and "bias_table" not in name
-        if muon_lr and inner and square:
+        if (muon_lr or soap_lr) and inner and square:
             matrices.append(p)
         else:
             rest.append(p)
@@ -146,6 +153,8 @@ def optimizers(
     )
     if not matrices:
         return [adam]
+    if soap_lr:
+        return [Soap([{"params": matrices, "lr": rate(soap_lr), "peak": soap_lr}]), adam]
     group = {"params": matrices, "lr": rate(muon_lr), "peak": muon_lr}
     return [Muon([group], lr=muon_lr, dtype=torch.bfloat16 if gpu else None), adam]
 

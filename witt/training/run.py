@@ -34,6 +34,7 @@ from witt.training.published import detach_modnets
 from witt.training.records import Records
 from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
+from witt.training.soap import turn
 from witt.training.validation import CentreCrops, mean, points, summary, validate
 from witt.training.watch import FiniteWatch, StallWatch, all_finite
 
@@ -172,7 +173,8 @@ class Run:
     # Training
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
-        return optimizers(self.model, self.config.lr, self.config.muon_lr)
+        config = self.config
+        return optimizers(self.model, config.lr, config.muon_lr, soap_lr=config.soap_lr)
 
     def _images(self) -> AbstractContextManager[Iterator[Tensor]]:
         """The training crops from this step on."""
@@ -211,13 +213,14 @@ class Run:
         config = self.config
         value, snr_db, received = self.gradient(image, self.step, self.progress)
         norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), config.clip)
-        factor = learning_rate_factor(self.step, self.progress, config.warmup)
+        factor = learning_rate_factor(self.step, self.progress, config.warmup, config.flat)
         usable = math.isfinite(value) and bool(torch.isfinite(norm))
         if usable:
             for optimizer in self.optimizers:
                 for group in optimizer.param_groups:
                     group["lr"] = factor * group["peak"]
                 optimizer.step()
+            turn(self.optimizers, self.step)
         self.model.zero_grad(set_to_none=True)
         self.step += 1
         if not usable:

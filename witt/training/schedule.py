@@ -8,16 +8,24 @@ import torch
 from torch import Tensor, nn
 
 
-def learning_rate_factor(step: int, progress: float, warmup: int) -> float:
-    """Linear warm-up over `warmup` steps, times a cosine from 1 to 0 over the run.
+def learning_rate_factor(
+    step: int, progress: float, warmup: int, flat: float | None = None
+) -> float:
+    """Linear warm-up over `warmup` steps, times what falls from 1 to 0 over the run.
 
     Args:
         step: steps done.
         progress: share of the run that is done, 0 to 1.
         warmup: steps of the warm-up.
+        flat: share of the run, below 1, before the fall, which then is linear; None falls by a
+            cosine from the start.
     """
-    cosine = 0.5 * (1 + math.cos(math.pi * min(max(progress, 0.0), 1.0)))
-    return min(1.0, (step + 1) / max(warmup, 1)) * cosine
+    done = min(max(progress, 0.0), 1.0)
+    if flat is None:
+        fall = 0.5 * (1 + math.cos(math.pi * done))
+    else:
+        fall = min(1.0, (1 - done) / (1 - flat))
+    return min(1.0, (step + 1) / max(warmup, 1)) * fall
 
 
 class Average:

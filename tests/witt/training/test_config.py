@@ -38,6 +38,8 @@ def test_checkpoints_hold_plain_strings(settings: Callable[..., TrainConfig]) ->
         ({"lr": float("inf")}, "--lr is inf"),
         ({"lr": -1e-3}, "--lr is -0.001"),
         ({"muon_lr": float("nan")}, "--muon-lr is nan"),
+        ({"soap_lr": -1e-3}, "--soap-lr is -0.001"),
+        ({"flat": 1.0}, "--flat is 1"),
         ({"ema": 1.0}, "--ema is 1"),
         ({"clip": 0}, "--clip is 0"),
         ({"seed": -1}, "--seed is -1"),

@@ -49,6 +49,7 @@ def signal_at(step: int, number: int, patch: pytest.MonkeyPatch) -> None:
     [
         (signal.SIGINT, {"channel": ("awgn", "rayleigh")}),
         (signal.SIGTERM, {"muon_lr": 0, "loss": "ms-ssim"}),
+        (signal.SIGTERM, {"soap_lr": 3e-3}),
     ],
 )
 def test_a_resumed_run_is_the_same_run(
@@ -80,6 +81,15 @@ def test_a_resumed_run_is_the_same_run(
     )
     (resumed,) = [entry for entry in lines(tmp_path / "parts") if entry.get("resumed")]
     assert (resumed["step"], resumed["seconds"]) == (3, round(halted["seconds"], 1))
+
+
+def test_the_rates_fall_linearly_after_a_flat_part(
+    tmp_path: Path, settings: Callable[..., TrainConfig]
+) -> None:
+    """The last of six steps begins at 5/6 of the run."""
+    config = settings(lr=3e-3, warmup=0, flat=0.5)
+    assert train(config, tmp_path / "run", tensorboard=False) == 0
+    assert lines(tmp_path / "run")[0]["lr"] == pytest.approx(1e-3)
 
 
 def test_what_a_run_leaves(

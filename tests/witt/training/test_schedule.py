@@ -19,6 +19,14 @@ def test_learning_rate() -> None:
     assert learning_rate_factor(100, 1.7, 10) == 0
 
 
+def test_a_flat_part_and_a_linear_fall() -> None:
+    places = {0.0: 1.0, 0.4: 1.0, 0.55: 0.75, 0.7: 0.5, 1.0: 0.0, 1.7: 0.0}
+    for progress, factor in places.items():
+        assert learning_rate_factor(100, progress, 10, 0.4) == pytest.approx(factor)
+    assert learning_rate_factor(4, 0.7, 10, 0.4) == pytest.approx(0.25)
+    assert learning_rate_factor(100, 0.25, 10, 0.0) == pytest.approx(0.75)
+
+
 def test_average_of_every_step() -> None:
     """a_n = Σ_t (1 − k_t) v_t Π_{s>t} k_s + v_0 Π k_s, with k_t = min(decay, (1 + t)/(10 + t))."""
     model = torch.nn.Linear(2, 3)

@@ -167,10 +167,12 @@ def test_the_first_half_and_the_defaults_of_a_network(
     assert run(*line, "--snr-first", "10,20", "-o", tmp_path / "a") == 2
     assert "--snr-first: give a range, as 10:20" in capsys.readouterr().err
     assert not (tmp_path / "a").exists()
-    assert run(*line, "--snr-first", "10:20", "-o", tmp_path / "a") == 0
+    rates = ["--flat", 0.4, "--soap-lr", 0.002]
+    assert run(*line, "--snr-first", "10:20", *rates, "-o", tmp_path / "a") == 0
     config = json.loads((tmp_path / "a" / "config.json").read_text())
     assert config["snr_first"] == [10, 20]
     assert config["muon_lr"] == 0.005
+    assert (config["flat"], config["soap_lr"]) == (0.4, 0.002)
     assert run("--resume", "--out", tmp_path / "a", "--steps", 2) == 0
     again = ["--config", tmp_path / "a" / "config.json", "-o", tmp_path / "b", "--steps", 1]
     assert run(*again) == 0

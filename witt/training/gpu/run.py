@@ -70,8 +70,8 @@ class DeviceRun(Run):
     start: Snapshot | None = None  # of a new network, until it has learned something
 
     def _optimizers(self) -> list[torch.optim.Optimizer]:
-        device = self.processes.device
-        return optimizers(self.model, self.config.lr, self.config.muon_lr, device)
+        config, device = self.config, self.processes.device
+        return optimizers(self.model, config.lr, config.muon_lr, device, config.soap_lr)
 
     def _images(self) -> AbstractContextManager[Iterator[Tensor]]:
         return nullcontext(iter(()))  # the step draws its own
@@ -113,7 +113,7 @@ class DeviceRun(Run):
             source = torch.Generator().manual_seed(config.seed * 1_000_003 + self.step)
             at = draw_conditions(config.batch, *config.snr_at(self.progress), rates, source)
             since = self.step - self.origin
-            factor = learning_rate_factor(since, self.progress, config.warmup)
+            factor = learning_rate_factor(since, self.progress, config.warmup, config.flat)
             self.fast(self.step, at, factor, self.average.share(since + 1))
             self.step += 1
         self.pixels += (last - first) * config.batch * config.crop**2

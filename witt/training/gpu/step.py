@@ -24,6 +24,7 @@ from witt.training.gpu.pictures import Crops
 from witt.training.gradient import Objective
 from witt.training.objective import Conditions, Draws
 from witt.training.schedule import Average
+from witt.training.soap import turn
 
 WARM_UP = 3  # steps before the capture, in which libraries choose their kernels
 FIGURES = 20  # figures of the last steps
@@ -130,6 +131,7 @@ class Step:
                 self.run()
         else:
             self.graph.replay()
+        turn(self.optimizers, number)
 
     def run(self) -> None:
         """A step, as plain calls."""

@@ -71,6 +71,14 @@ def test_it_learns(tmp_path: Path, photos: Path, tiny: Callable[..., TrainConfig
     assert model.config.sends_scale
 
 
+def test_the_rates_fall_linearly_after_a_flat_part(
+    tmp_path: Path, tiny: Callable[..., TrainConfig]
+) -> None:
+    config = tiny(steps=6, warmup=0, lr=3e-3, flat=0.5, soap_lr=1e-3)
+    assert run(config, tmp_path / "run") == 0
+    assert lines(tmp_path / "run")[-1]["lr"] == pytest.approx(1e-3)
+
+
 def test_it_ends_on_time_at_a_learning_rate_of_nothing(
     tmp_path: Path, tiny: Callable[..., TrainConfig]
 ) -> None:

@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 
+from witt.training import soap
 from witt.training.config import TrainConfig
 from witt.training.gpu.passes import FastWITT
 from witt.training.gpu.peak import flops_per_image, peak_tflops
@@ -33,7 +34,7 @@ def make(
         values = {"preset": "witt_cifar", "overrides": SIZES, "cbr": ("1/3",), "crop": 16}
         config = settings(**{**values, "batch": 4, "channel": ("awgn", "rayleigh"), **changes})
         model = initial_model(config)
-        steppers = optimizers(model, config.lr, config.muon_lr, CPU)
+        steppers = optimizers(model, config.lr, config.muon_lr, CPU, config.soap_lr)
         crops = Crops([picture(0), picture(1)], CPU)
         return Step(config, model, Average(model, config.ema), steppers, crops)
 
@@ -43,12 +44,18 @@ def make(
 AT = Conditions(torch.tensor([1.0, 5.0, 10.0, 20.0]), torch.full((4,), 32))
 
 
-def test_it_is_what_the_usual_lines_do(make: Callable[..., Step]) -> None:
+@pytest.mark.parametrize("soap_lr", [0.0, 3e-3])
+def test_it_is_what_the_usual_lines_do(
+    make: Callable[..., Step], monkeypatch: pytest.MonkeyPatch, soap_lr: float
+) -> None:
     """Loss, clipping, both optimisers with numbers for learning rates, and the average."""
-    step = make(clip=0.05)
+    # In axes without any gradient SOAP enlarges rounding errors, which differ.
+    monkeypatch.setattr(soap, "LONGEST", 0)
+    step = make(clip=0.05, soap_lr=soap_lr)
     config = step.config
     model = initial_model(config)
-    usual, average = optimizers(model, config.lr, config.muon_lr), Average(model, config.ema)
+    usual = optimizers(model, config.lr, config.muon_lr, soap_lr=soap_lr)
+    average = Average(model, config.ema)
     figures = []
     for number in range(3):
         step(number, AT, 0.5, average.share(number + 1))
@@ -72,6 +79,21 @@ def test_it_is_what_the_usual_lines_do(make: Callable[..., Step]) -> None:
         torch.testing.assert_close(step.average.state[name], average.state[name], atol=1e-4, rtol=0)
     before = initial_model(config).state_dict()["encoder.head.weight"]
     assert float((before - model.encoder.head.weight.detach()).abs().max()) > 1e-3
+
+
+def test_axes_are_made_after_the_first_step(make: Callable[..., Step]) -> None:
+    """Outside of what may be a graph; until then the matrices stay."""
+    step = make(soap_lr=3e-3)
+    matrix = step.optimizers[0].param_groups[0]["params"][0]
+    before = matrix.detach().clone()
+    step(0, AT, 1.0, 0.1)
+    assert torch.equal(matrix.detach(), before)
+    axes = step.optimizers[0].state[matrix]["left_axes"]
+    torch.testing.assert_close(
+        axes.mT @ axes, torch.eye(axes.shape[1]).expand_as(axes), rtol=0, atol=1e-4
+    )
+    step(1, AT, 1.0, 0.1)
+    assert not torch.equal(matrix.detach(), before)
 
 
 def test_a_number_fixes_what_is_drawn(make: Callable[..., Step]) -> None:
@@ -164,12 +186,13 @@ def test_peaks() -> None:
     assert peak_tflops("another") is None
 
 
-@pytest.mark.parametrize("rates", [False, True])
+@pytest.mark.parametrize(("rates", "soap_lr"), [(False, 0.0), (True, 3e-3)])
 def test_nothing_in_it_waits_for_a_number(
     settings: Callable[..., TrainConfig],
     picture: Callable[..., np.ndarray],
     monkeypatch: pytest.MonkeyPatch,
     rates: bool,
+    soap_lr: float,
 ) -> None:
     """Tensors of the meta device have none, and asking one for it is an error there."""
     meta = torch.device("meta")
@@ -178,7 +201,7 @@ def test_nothing_in_it_waits_for_a_number(
     over = ("awgn", "rayleigh", "rician")
     config = settings(preset="witt_cifar", overrides=sizes, cbr=cbr, crop=16, batch=6, channel=over)
     model = initial_model(config).to(meta)
-    steppers = optimizers(model, config.lr, config.muon_lr, meta)
+    steppers = optimizers(model, config.lr, config.muon_lr, meta, soap_lr)
     crops = Crops([picture(0)], CPU)
     for name, value in list(vars(crops).items()):
         setattr(crops, name, value.to(meta))
