@@ -48,7 +48,12 @@ COMMANDS = (
         "command",
         "Compare schemes over a channel, at the same channel uses.",
     ),
-    Entry("plot", "benchmarks.commands.plot", "command", "Draw the results of witt benchmark."),
+    Entry(
+        "plot",
+        "benchmarks.commands.plot",
+        "command",
+        "Draw the results of witt benchmark and witt evaluate.",
+    ),
     Entry(
         "reproduce",
         "benchmarks.commands.reproduce",
@@ -60,6 +65,15 @@ COMMANDS = (
         "witt.commands.import_weights",
         "command",
         "Turn weights of the published code into a file of ours.",
+    ),
+    Entry(
+        "send", "witt.commands.send", "command", "Encode a picture to a file of channel symbols."
+    ),
+    Entry(
+        "receive",
+        "witt.commands.receive",
+        "command",
+        "Decode a file of channel symbols to a picture.",
     ),
     Entry("export", "witt.commands.export", "command", "Write weights for other programs."),
     Entry("info", "witt.commands.info", "command", "Show presets, weights and devices."),

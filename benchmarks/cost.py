@@ -24,7 +24,6 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 
-from witt.codecs.model import WITT
 from witt.commands.train import new_config, stage_options, train
 from witt.nn import swin
 from witt.pictures.sheets import TILE
@@ -32,7 +31,7 @@ from witt.training.config import TrainConfig
 from witt.training.pictures import Pictures
 from witt.training.recipe import read_recipe
 from witt.training.run import Run
-from witt.training.start import model_config
+from witt.training.start import initial_model
 
 
 class Gpu(NamedTuple):
@@ -125,7 +124,7 @@ def count_step(config: TrainConfig, crop: int | None = None) -> StepCost:
     once = replace(config, batch=2, crop=crop, accumulate=1, device="cpu", compile=False)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        model = WITT(model_config(once))
+        model = initial_model(once)
     run: Any = Run(once, Path(), model, Pictures([], np.zeros((1, TILE, TILE, 3), np.uint8)))
     gradient, gradients = run.gradient, []
     for batch in (1, 2):

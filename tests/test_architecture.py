@@ -1,6 +1,7 @@
 """The house rules that a machine can check: who imports whom, what is public, file sizes."""
 
 import ast
+import contextlib
 import importlib
 import inspect
 import subprocess
@@ -19,6 +20,30 @@ MAY_IMPORT = {
     "witt": {"channels"},
     "benchmarks": {"channels", "witt"},
     "cli": {"channels", "witt", "benchmarks"},
+}
+
+
+# Inside a package: a folder or file may import those above it in this list, and its own.
+LAYERS = {
+    "witt": (
+        {"errors"},
+        {"registry", "report", "files", "lock", "device", "memory"},
+        {"pictures", "metrics", "nn"},
+        {"header", "store"},
+        {"contract"},
+        {"codecs"},
+        {"link"},
+        {"training"},
+        {"__init__"},
+        {"commands"},
+    ),
+    "benchmarks": (
+        {"labels", "codecs", "ldpc", "__init__"},
+        {"schemes"},
+        {"sweep"},
+        {"figures"},
+        {"commands", "mismatch", "cost", "speed"},
+    ),
 }
 
 
@@ -48,13 +73,59 @@ def test_the_packages_are_found() -> None:
     """The tests below look at nothing if these move."""
     found = {package for package, _ in FILES}
     assert {"channels", "witt"} <= found
-    assert ROOT / "witt" / "codecs" / "model.py" in {path for _, path in FILES}
+    assert ROOT / "witt" / "contract.py" in {path for _, path in FILES}
 
 
 @every_file
 def test_arrows_point_one_way(package: str, path: Path) -> None:
     roots = {name.split(".")[0] for name, _ in imports(path)}
     assert roots & HOUSE <= MAY_IMPORT[package] | {package}
+
+
+def part(name: str) -> tuple[str, str]:
+    """The package of a module, and its folder or file in there."""
+    package, _, rest = name.partition(".")
+    return package, rest.split(".")[0] or "__init__"
+
+
+def modules_imported(path: Path) -> set[str]:
+    """Full names of the modules of the house that a file imports, wherever in it."""
+    found = set()
+    for name, node in imports(path):
+        if name.split(".")[0] in LAYERS:
+            members = (
+                [alias.name for alias in node.names] if isinstance(node, ast.ImportFrom) else []
+            )
+            inside = [f"{name}.{member}" for member in members]
+            found |= {each for each in inside if each in MODULES} or {name}
+    return found
+
+
+MODULES = {
+    ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path
+    for package in LAYERS
+    for path in files_of(package)
+}
+
+
+@pytest.mark.parametrize("name", sorted(MODULES))
+def test_folders_import_one_way(name: str) -> None:
+    package, own = part(name)
+    layer = {each: level for level, parts in enumerate(LAYERS[package]) for each in parts}
+    assert own in layer, f"{name}: which layer is {own} in?"
+    for other in modules_imported(MODULES[name]):
+        package_of, folder = part(other)
+        if package_of == package and folder != own:
+            assert layer[folder] < layer[own], f"{name} imports {other}"
+
+
+def test_no_module_imports_itself_in_a_circle() -> None:
+    graph = {name: modules_imported(path) & set(MODULES) - {name} for name, path in MODULES.items()}
+    with contextlib.suppress(StopIteration):
+        while graph:  # take away what imports nothing that is left
+            name = next(name for name, others in graph.items() if not others & set(graph))
+            del graph[name]
+    assert not graph, f"in a circle, or above one: {sorted(graph)}"
 
 
 @every_file

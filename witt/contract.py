@@ -4,25 +4,16 @@
                │                                              ▲
                └──────────────── header ──────────────────────┘
 
-All that the receiver is told is in the header, each entry with what it costs:
-
-| entry | held as | bits |
-|---|---|---|
-| height, width | whole numbers | 16 each |
-| rate | whole number from 1, the codec's own (ours: half of the feature channels) | 8 |
-| SNR | dB, fixed point, steps of 1/256 dB from -128 | 16 |
-| what a codec adds (`SideInformation`), by name | | it says so: bits here or channel uses |
-| · "scale": the power scale, where the receiver undoes it | float16 | 16 |
-| · "class map": class of each token, of classified codes | among the symbols | 0 |
-
-The transmitter rounds to what these hold before it works anything out from them, so that both ends
-work from the same values. The header is taken as received without error.
+All that the receiver is told is in the header (`witt.header`), each entry with what it costs.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+import importlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field, is_dataclass, replace
+from pathlib import Path
+from types import ModuleType
 from typing import Any, ClassVar, NamedTuple
 
 import torch
@@ -30,74 +21,35 @@ from torch import Tensor
 
 import channels
 from witt.errors import InputError
+from witt.header import (
+    BITS,
+    SCALE_BITS,
+    Header,
+    SideInformation,
+    check_images,
+    check_size,
+    nominal_snr,
+    rounded_scale,
+    rounded_snr,
+)
 from witt.store.hub import HubModel
+from witt.store.symbols import read_symbols, write_symbols
 
-LONGEST_SIDE = 2**16 - 1
-MOST_RATES = 2**8
-SNR_STEPS = 256  # in a dB
-SNR_LOWEST_DB, SNR_HIGHEST_DB = -128.0, 128.0 - 1 / SNR_STEPS
-BITS = {"height": 16, "width": 16, "rate": 8, "snr": 16}
-SCALE_BITS = 16
-RANGE_TOLERANCE = 1e-3  # of pictures in [0, 1], which resampling in floats may leave a little
-
-
-class SideInformation(NamedTuple):
-    """Something else that the receiver is told of each picture.
-
-    value: (B, …).
-    bits: that it takes in the header of one picture.
-    symbols: channel uses that it takes among those sent, a number or (B,).
-    """
-
-    value: Tensor
-    bits: int = 0
-    symbols: Tensor | int = 0
-
-
-@dataclass(frozen=True, eq=False)
-class Header:
-    """All that a receiver knows of a batch of pictures before it looks at the symbols.
-
-    size: (height, width) of the pictures.
-    rate: the codec's own number for how much it sends.
-    snr_db: (B,) nominal SNR, by which both ends plan; see `rounded_snr`.
-    side: what else the codec tells, by name.
-    """
-
-    size: tuple[int, int]
-    rate: int
-    snr_db: Tensor
-    side: dict[str, SideInformation] = field(default_factory=dict)
-
-    @classmethod
-    def of(
-        cls, image: Tensor, snr_db: float | Tensor, rate: int = 1, **side: SideInformation
-    ) -> Header:
-        """The header of pictures (B, 3, H, W), with the SNR as it is held.
-
-        Raises:
-            InputError: these are no pictures, or the header does not hold their size, rate or SNR.
-        """
-        check_images(image)
-        size = (image.shape[2], image.shape[3])
-        check_size(size)
-        if not 1 <= rate <= MOST_RATES:
-            raise InputError(f"the rate in a header is from 1 to {MOST_RATES}, not {rate}")
-        return cls(size, rate, told_snr(snr_db, image), side)
-
-    @property
-    def bits(self) -> int:
-        """Of one picture, without what is among the symbols."""
-        return sum(BITS.values()) + sum(entry.bits for entry in self.side.values())
-
-    def get(self, name: str) -> Tensor | None:
-        """The value of an entry that the codec added, None where it has none of this name."""
-        entry = self.side.get(name)
-        return None if entry is None else entry.value
-
-    def told(self, name: str, entry: SideInformation) -> Header:
-        """With one entry more, or another in its place."""
-        return replace(self, side={**self.side, name: entry})
+__all__ = [
+    "BITS",
+    "SCALE_BITS",
+    "Codec",
+    "Encoded",
+    "Header",
+    "Preparation",
+    "SideInformation",
+    "Transmission",
+    "check_images",
+    "check_size",
+    "nominal_snr",
+    "rounded_scale",
+    "rounded_snr",
+]
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,14 +60,43 @@ class Encoded:
         power is undone before the network, since the transmitter then scales by what the header
         holds, so that the receiver undoes exactly that.
     header: what the receiver is told beside them.
+    noise_var: of symbols that went over a fading channel and its MMSE equaliser, the error variance
+        of each, broadcastable to them.
+    source: "weights" and "weights_sha256" of the codec, where they are known.
     """
 
     symbols: Tensor
     header: Header
+    noise_var: Tensor | None = None
+    source: dict[str, str] = field(default_factory=dict)
 
     def __iter__(self) -> Iterator[Any]:
         yield self.symbols
         yield self.header
+
+    def received(self, symbols: Tensor, noise_var: Tensor | None = None) -> Encoded:
+        """The same after a channel, whose symbols `channels.receive` hands on."""
+        return replace(self, symbols=symbols, noise_var=noise_var)
+
+    def save(self, path: str | Path) -> None:
+        """Write symbols and header as a file (.npz), whole or not at all.
+
+        Raises:
+            InputError: it cannot be written.
+        """
+        write_symbols(path, self)
+
+    @classmethod
+    def load(cls, path: str | Path) -> Encoded:
+        """Read what `save` wrote; nothing in the file is executed.
+
+        Raises:
+            InputError: it is missing, damaged, or no file of symbols.
+        """
+        held = read_symbols(path)
+        side = {name: SideInformation(*entry) for name, entry in held.pop("side").items()}
+        header = Header(held.pop("size"), held.pop("rate"), held.pop("snr_db"), side)
+        return cls(header=header, **held)
 
 
 class Transmission(NamedTuple):
@@ -133,6 +114,37 @@ class Transmission(NamedTuple):
     received: Tensor
     cbr: float
     header_bits: int
+
+    def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:
+        """What metrics say of the pictures beside their originals; see `witt.link.look`."""
+        return dict(_looked().metrics(self, image, metrics))
+
+    def show(self, image: Any, picture: int = 0) -> Any:
+        """The comparison of `witt transmit`, which a notebook shows; see `witt.link.look`."""
+        return _looked().show(self, image, picture)
+
+    def __repr__(self) -> str:
+        count, _, height, width = self.image.shape
+        pictures = f"{count} picture{'' if count == 1 else 's'} of {width}x{height}"
+        uses = f"{self.symbols.shape[1]:,} symbols"
+        return f"Transmission({pictures}, {uses}, CBR {self.cbr:.4g}, {self.header_bits} bits)"
+
+
+class Preparation(NamedTuple):
+    """What a codec may look at before it is trained.
+
+    pictures: uint8 (H, W, 3), to train on.
+    new: whether its weights are new, not those of a run before.
+    seed: of the run.
+    loss: that is minimised, by its name.
+    scales: of MS-SSIM, where that is the loss.
+    """
+
+    pictures: Sequence[Any]
+    new: bool
+    seed: int
+    loss: str
+    scales: int
 
 
 class Codec(HubModel):
@@ -154,6 +166,9 @@ class Codec(HubModel):
         served_cbr: (lowest, highest) CBR that may be asked for; None is any.
         snr_range_db: (lowest, highest) SNR it was trained for; None is not known.
         uses_error: whether `decode` looks at `noise_var`.
+        cost_is_fixed: whether pictures of one size cost the same operations, whatever they show.
+        uses_all_parameters: whether each parameter gets a gradient in each step.
+        muon_lr: peak learning rate of Muon for a new network; None is the usual one.
     """
 
     config: Any
@@ -161,12 +176,23 @@ class Codec(HubModel):
     served_cbr: tuple[float, float] | None
     snr_range_db: tuple[float, float] | None
     uses_error: ClassVar[bool] = False
+    cost_is_fixed: ClassVar[bool] = False
+    uses_all_parameters: bool = False
+    muon_lr: ClassVar[float | None] = None
 
     def __init__(self) -> None:
         super().__init__()
         self.config = getattr(self, "_hub_mixin_config", None) or {}
         self.name = type(self).__name__
         self.served_cbr = self.snr_range_db = None
+
+    def __repr__(self) -> str:
+        parameters = sum(p.numel() for p in self.parameters())
+        served = self.served_cbr
+        cbr = (
+            "" if served is None else ", CBR " + " to ".join(f"{c:.3g}" for c in sorted({*served}))
+        )
+        return f"{type(self).__name__}({self.name!r}, {parameters / 1e6:.2f} M parameters{cbr})"
 
     def encode(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Encoded:
         """Channel symbols of pictures, and what the receiver is told beside them.
@@ -190,6 +216,16 @@ class Codec(HubModel):
         """
         raise NotImplementedError
 
+    @classmethod
+    def from_config(cls, values: dict[str, Any]) -> Codec:
+        """A codec, with random weights, from plain values that `plain_config` gave."""
+        return cls(**values)
+
+    def plain_config(self) -> dict[str, Any]:
+        """The config as plain values, from which `from_config` makes the codec again."""
+        config = self.config
+        return asdict(config) if is_dataclass(config) else dict(config)  # type: ignore[arg-type]
+
     @property
     def dtype(self) -> torch.dtype:
         """Of the weights; float32 where there are none."""
@@ -199,6 +235,26 @@ class Codec(HubModel):
     def device(self) -> torch.device:
         """Of the weights; the CPU where there are none."""
         return next((p.device for p in self.parameters()), torch.device("cpu"))
+
+    @property
+    def fixed_rate(self) -> bool:
+        """Whether there is one CBR only."""
+        return self.served_cbr is not None and self.served_cbr[0] == self.served_cbr[1]
+
+    def check_cbr(self, cbr: float | None, size: tuple[int, int] | None = None) -> None:
+        """Refuse a CBR that is not served, and warn where pictures of a size need a higher one.
+
+        Raises:
+            InputError: it is not served.
+        """
+        if cbr is None or self.served_cbr is None:
+            return
+        low, high = self.served_cbr
+        if not low * (1 - 1e-6) <= cbr <= high * (1 + 1e-6):
+            raise InputError(
+                f"CBR {cbr:g} is not served by {self.name}: "
+                + (f"choose {low:.4g} to {high:.4g}" if high > low else f"it has {high:.4g} only")
+            )
 
     def channel_uses(self, size: tuple[int, int], cbr: float | None = None) -> int:
         """Complex symbols sent for a picture of `size` (height, width) at a requested CBR."""
@@ -249,73 +305,27 @@ class Codec(HubModel):
         cbr_sent = symbols.shape[1] / (3 * header.size[0] * header.size[1])
         return Transmission(decoded, symbols, received, cbr_sent, header.bits)
 
+    # What one's own codec may add
 
-def check_images(image: Tensor) -> None:
-    """Refuse what is no batch of pictures in [0, 1].
+    def pass_through(self, image: Tensor) -> Tensor:
+        """Pictures through both ends without a channel; its operations are what a codec costs."""
+        symbols, header = self.encode(image, 10.0)
+        return self.decode(symbols, header, symbols.real.new_full((1, 1), 0.1))
 
-    Raises:
-        InputError: another shape or type, or values outside [0, 1].
-    """
-    if image.ndim != 4 or image.shape[1] != 3 or 0 in image.shape:
-        raise InputError(f"images must be (B, 3, H, W), not {tuple(image.shape)}")
-    if not image.is_floating_point():
-        raise InputError(f"images must be floating point in [0, 1], not {image.dtype}")
-    low, high = (float(bound) for bound in image.detach().aminmax())
-    if not -RANGE_TOLERANCE <= low <= high <= 1 + RANGE_TOLERANCE:  # NaN too
+    def initialise(self) -> None:
+        """Set the weights that training begins with, where they are not the constructor's."""
+
+    def prepare(self, job: Preparation, say: Callable[[str], None]) -> None:
+        """Take what does not come from gradients from the training pictures."""
+
+    def graphs(self, size: tuple[int, int], cbr: float | None = None) -> list[Any]:
+        """What `witt.store.onnx` exports for pictures of a size (height, width)."""
         raise InputError(
-            f"images must lie in [0, 1], not from {low:g} to {high:g}: divide levels of 0 to 255 "
-            "by 255"
+            f"{self.name} cannot be exported: it has no graphs of its encoder and decoder, which "
+            "Codec.graphs gives"
         )
 
 
-def rounded_snr(snr_db: Tensor) -> Tensor:
-    """The SNR (dB) as the header holds it, rounded to 1/256 dB."""
-    return torch.round(snr_db * SNR_STEPS) / SNR_STEPS
-
-
-def told_snr(snr_db: float | Tensor, like: Tensor) -> Tensor:
-    """The SNRs of a batch as the header holds them, (B,) dB.
-
-    Args:
-        snr_db: a number or one for each image.
-        like: (B, …) the batch, real or complex.
-
-    Raises:
-        InputError: not finite, of another shape, or more than the header holds.
-    """
-    real = like.real
-    try:
-        snr = torch.as_tensor(snr_db, dtype=real.dtype, device=real.device)
-    except (TypeError, ValueError) as error:
-        raise InputError(f"SNR must be a finite number of dB, not {snr_db!r}") from error
-    if snr.shape not in ((), (len(real),)):
-        raise InputError(
-            f"snr_db must be a number or one for each of the {len(real)} images, "
-            f"not of shape {tuple(snr.shape)}"
-        )
-    if not torch.isfinite(snr).all():
-        raise InputError(f"SNR must be a finite number of dB, not {snr_db}")
-    if not ((snr >= SNR_LOWEST_DB) & (snr <= SNR_HIGHEST_DB)).all():
-        raise InputError(
-            f"SNR must be from {SNR_LOWEST_DB:g} to {SNR_HIGHEST_DB:.4g} dB, which the header "
-            f"holds, not {snr_db}"
-        )
-    return rounded_snr(snr).expand(len(real))
-
-
-def rounded_scale(scale: Tensor) -> Tensor:
-    """The power scale as the header holds it."""
-    return scale.clamp(max=torch.finfo(torch.float16).max).half().to(scale.dtype)
-
-
-def check_size(size: tuple[int, int]) -> None:
-    """Refuse a (height, width) that the header cannot hold.
-
-    Raises:
-        InputError: a side is too long.
-    """
-    if max(size) > LONGEST_SIDE:
-        raise InputError(
-            f"a picture of {size[1]}x{size[0]} pixels is too large: the header holds sides of up "
-            f"to {LONGEST_SIDE} pixels"
-        )
+def _looked() -> ModuleType:
+    # By name: this file is below everything, and imports nothing of it.
+    return importlib.import_module("witt.link.look")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
@@ -29,7 +30,10 @@ def pick_device(name: str) -> torch.device:
         "cpu": lambda: True,
     }
     # float32 is float32 on every device; where speed counts, the networks compute in bfloat16.
-    torch.backends.cudnn.allow_tf32 = False
+    with warnings.catch_warnings():
+        # PyTorch 2.9 says that another way to say this will come.
+        warnings.filterwarnings("ignore", "Please use the new API settings to control TF32")
+        torch.backends.cudnn.allow_tf32 = False
     if name == "auto":
         return torch.device("cuda" if there["cuda"]() else "cpu")
     if not there[name]():

@@ -29,6 +29,7 @@ from typing import Any, NamedTuple, TypeVar
 from witt.errors import InputError, one_line
 
 T = TypeVar("T")
+OURS = "witt"  # where our own come from
 
 
 class Spec(NamedTuple):
@@ -107,7 +108,7 @@ class Registry:
         """Where one of `names` comes from: "witt", or the package that was installed."""
         if name in self._given:
             return "registered here"
-        return "witt" if name in self._places else _version(_installed(self.group)[name])
+        return OURS if name in self._places else _version(_installed(self.group)[name])
 
     def source(self, text: str) -> str | None:
         """What tells two versions of a thing apart: the hash of its file, or its package's version.
@@ -157,6 +158,19 @@ class Registry:
             f"unknown {self.kind} {target!r}: choose from {', '.join(self.names())}, or name one "
             "of your own as file.py:Name"
         )
+
+    def name_of(self, thing: Any) -> str:
+        """The name by which `find` finds a class or function: ours, a package's, or of its file."""
+        for name, given in self._given.items():
+            if given is thing:
+                return name
+        place = f"{thing.__module__}:{thing.__qualname__}"
+        offered = {name: entry.value for name, entry in _installed(self.group).items()}
+        for name, known in {**self._places, **offered}.items():
+            if known == place:
+                return name
+        file = getattr(sys.modules.get(thing.__module__), "__file__", None)
+        return place if file is None else f"{file}:{thing.__qualname__}"
 
     def make(self, text: str, **settings: Any) -> Any:
         """Call what a name stands for, with the settings that follow it and `settings`.
@@ -227,8 +241,31 @@ CHANNELS = Registry(
     "witt.channels",
     {"awgn": "channels:AWGN", "rayleigh": "channels:Rayleigh", "rician": "channels:Rician"},
 )
-CODECS = Registry("codec", "witt.codecs", {})
-PRESETS = Registry("preset", "witt.presets", {})
+CODECS = Registry(
+    "codec",
+    "witt.codecs",
+    {
+        "witt": "witt.codecs.witt:WITT",
+        "deepjscc": "witt.codecs.deepjscc:DeepJSCC",
+        "classified": "witt.codecs.classified.codec:ClassifiedCodec",
+    },
+)
+PRESETS = Registry(
+    "preset",
+    "witt.presets",
+    {
+        name: f"witt.codecs.presets:{name}"
+        for name in (
+            "witt_base",
+            "witt_small",
+            "witt_large",
+            "witt_cifar",
+            "witt_light",
+            "witt_cifar_light",
+            "deepjscc",
+        )
+    },
+)
 METRICS = Registry(
     "metric",
     "witt.metrics",
@@ -243,6 +280,8 @@ DATASETS = Registry("data set", "witt.datasets", {})
 LOSSES = Registry(
     "loss",
     "witt.losses",
-    {"mse": "witt.training.loss:MSE", "ms-ssim": "witt.training.loss:MS_SSIM"},
+    {"mse": "witt.metrics.loss:MSE", "ms-ssim": "witt.metrics.loss:MS_SSIM"},
 )
-SCHEMES = Registry("scheme", "witt.schemes", {})
+SCHEMES = Registry("scheme", "witt.schemes", {"softcast": "benchmarks.schemes.softcast:SoftCast"})
+
+REGISTRIES = (CHANNELS, CODECS, PRESETS, METRICS, DATASETS, LOSSES, SCHEMES)

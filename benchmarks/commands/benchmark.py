@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
+from benchmarks.schemes.own import split_sources
 from benchmarks.schemes.registry import make_schemes, name_weights
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.execute import begun, run
@@ -21,6 +22,7 @@ from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Plan
 from witt.commands.options import (
     HELP,
+    Registered,
     chosen_metrics,
     condition_options,
     fading_options,
@@ -31,22 +33,24 @@ from witt.commands.options import (
 )
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.link.given import split_label
 from witt.link.summary import failures
 from witt.link.values import Cbr, SnrSpec
 from witt.pictures.sheets import TILE
+from witt.registry import DATASETS
 from witt.report import console, number, plain, table
 
 EPILOG = """\b
 Examples:
-  witt benchmark --dataset kodak --schemes witt_light,softcast,hevc+ldpc,hevc+capacity -o kodak.json
-  witt benchmark --dataset kodak --schemes softcast,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4
+  witt benchmark kodak --schemes witt_light,softcast,hevc+ldpc,hevc+capacity -o kodak.json
+  witt benchmark kodak --schemes softcast,hevc+ldpc:16qam-1/2 --snr 0:20 --limit 4
 """
 
 
 class WeightsType(click.ParamType):
-    """NAME=FILE, the weights of a scheme."""
+    """NAME=FILE, the weights of a scheme, or FILE alone, whose name they then have."""
 
-    name = "NAME=FILE"
+    name = "[NAME=]FILE"
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context | None = None) -> str:
         return self.name
@@ -57,19 +61,20 @@ class WeightsType(click.ParamType):
         """The two parts."""
         if isinstance(value, tuple):
             return value
-        name, equals, file = str(value).partition("=")
-        if not (name and equals and file):
-            self.fail(f"{value!r} is not NAME=FILE, such as mine=runs/mine/weights.safetensors")
+        name, file = split_label(str(value))
+        if not name or file.startswith("=") or file.endswith("="):
+            self.fail(f"{value!r} is not NAME=FILE, such as mine=runs/mine")
         return name, file
 
 
 def weights_option(command: Any) -> Any:
-    """``--weights NAME=FILE``, may be repeated: the parameter ``weights``."""
+    """``--weights [NAME=]FILE``, may be repeated: the parameter ``weights``."""
     return click.option(
         "--weights",
         type=WeightsType(),
         multiple=True,
-        help="Weights for a scheme, such as mine=FILE; may be repeated.",
+        help="Weights for a scheme, such as mine=FILE, or the folder of a run, whose name the "
+        "scheme then has; may be repeated.",
     )(command)
 
 
@@ -97,20 +102,22 @@ def worker_options(command: Any) -> Any:
     epilog=EPILOG,
     context_settings=HELP,
 )
+@click.argument("folder", required=False, metavar="[DIR]", type=click.Path(path_type=Path))
 @click.option(
     "--dataset",
-    required=True,
-    metavar="DIR",
+    cls=Registered,
+    registry=DATASETS,
+    metavar="DIR|NAME",
     type=click.Path(path_type=Path),
-    help="Folder of pictures, or of CIFAR-10 sheets (its test set).",
+    help="The folder DIR, too, or a data set by name.",
 )
 @click.option(
     "--schemes",
-    default="witt",
-    show_default=True,
     metavar="NAME[,NAME…]",
     help="What to compare: witt_light, witt_light+adapt:5, softcast, hevc+ldpc, "
-    "hevc+ldpc:16qam-1/2, hevc+capacity, …; an unknown name lists them all.",
+    "hevc+ldpc:16qam-1/2, hevc+capacity, …; an unknown name lists them all. Your own: "
+    "mine=runs/mine (weights), or mine=./file.py:Name, a codec with encode and decode, or a scheme "
+    "with send.  [default: those of --weights, or witt]",
 )
 @condition_options
 @fading_options
@@ -120,11 +127,13 @@ def worker_options(command: Any) -> Any:
 @metric_options
 @seed_option("the channel")
 @output_option("JSON file for the results; one that is there is continued.", "results.json")
+@click.option("--json", "as_json", is_flag=True, help="Print that JSON and nothing else.")
 @click.pass_obj
 def command(
     obj: object,
-    dataset: Path,
-    schemes: str,
+    folder: Path | None,
+    dataset: Path | None,
+    schemes: str | None,
     snr: SnrSpec,
     cbr: Sequence[Cbr],
     channel: Sequence[str],
@@ -139,33 +148,55 @@ def command(
     with_ms_ssim: bool,
     seed: int,
     output: Path,
+    as_json: bool,
 ) -> None:
     """Send pictures by several schemes and compare what arrives.
+
+    DIR is a folder of pictures, or of CIFAR-10 sheets (its test set).
 
     All schemes get the same channel uses. The results go to a JSON file as they come: Ctrl-C
     loses nothing that is finished, and the same command goes on from there. witt plot draws them.
     """
     links = make_links(channel, fading, coherence, k_factor_db)
     metrics = tuple(each.quantity.name for each in chosen_metrics(metric, with_ms_ssim))
-    names = split_names(schemes)
+    names, sources = split_sources(
+        split_names(schemes or ",".join(name for name, _ in weights) or "witt")
+    )
     check_weights([name for name, _ in weights], names)
-    pictures = open_dataset(dataset, limit)
+    given = {**dict(weights), **sources}
+    pictures = open_dataset(the_folder(folder, dataset), limit)
     for line in pictures.notes:
         click.echo(f"Note: {line}", err=True)
-    names, renamed = name_weights(names, dict(weights), tiles=set(pictures.sizes) == {(TILE, TILE)})
+    names, renamed = name_weights(names, given, tiles=set(pictures.sizes) == {(TILE, TILE)})
     if renamed is not None:
         click.echo(f"Note: {renamed}", err=True)
     cells = cells_of(names, links, [ratio.value for ratio in cbr], snr.points())
-    plan = Plan(pictures, names, dict(weights), cells, maker(obj), seed, metrics)
+    plan = Plan(pictures, names, given, cells, maker(obj), seed, metrics)
     with begun(plan, output) as results:
         run(plan, results, jobs, scheduler)
-    show(results, cells)
+    show(results, cells, err=as_json)
     notes = (missing_lines, metric_lines, warning_lines)
     for line in (line for told in notes for line in told(results, cells)):
         click.echo(f"Note: {line}", err=True)
     click.echo(f"Results: {output}", err=True)
+    if as_json:
+        click.echo(output.read_text(encoding="utf-8"), nl=False)
     if failures := failed_lines(results, cells):
         raise InputError("; ".join(failures))
+
+
+def the_folder(folder: Path | None, dataset: Path | None) -> Path:
+    """The one that was named, as an argument or by --dataset.
+
+    Raises:
+        InputError: none or both.
+    """
+    if folder is not None and dataset is not None:
+        raise InputError(f"{folder} and --dataset {dataset}: a benchmark is of one folder")
+    found = folder or dataset
+    if found is None:
+        raise InputError("name a folder of pictures: witt benchmark DIR")
+    return found
 
 
 def check_weights(given: Sequence[str], schemes: Sequence[str]) -> None:
@@ -208,7 +239,7 @@ def cells_of(
     return tuple(dict.fromkeys(Cell(n, link, snr, cbr) for n, link, cbr, snr in product))
 
 
-def show(results: Results, cells: Sequence[Cell]) -> None:
+def show(results: Results, cells: Sequence[Cell], *, err: bool = False) -> None:
     """Tables of the means: a row for each scheme, a column for each SNR (or CBR, if more)."""
     by_snr = len({cell.snr_db for cell in cells}) >= len({cell.cbr for cell in cells})
     groups: dict[tuple[Link, float], list[Cell]] = {}
@@ -227,8 +258,8 @@ def show(results: Results, cells: Sequence[Cell]) -> None:
                 means = [results.mean(c, each.key) for c in group if c.scheme == scheme]
                 rows.add_row(scheme_label(scheme), *(number(m, each.digits) for m in means))
             # Not as the title of the table, which wraps where the table is narrow.
-            console().print(plain(title), style="bold")
-            console().print(rows)
+            console(err=err).print(plain(title), style="bold")
+            console(err=err).print(rows)
 
 
 def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:

@@ -12,7 +12,7 @@ from witt.commands.options import HELP, output_option
 
 @click.command(
     "plot",
-    short_help="Draw the results of witt benchmark.",
+    short_help="Draw the results of witt benchmark and witt evaluate.",
     epilog="Example: witt plot kodak.json more.json --bd hevc+ldpc -o figures",
     context_settings=HELP,
 )
@@ -34,23 +34,23 @@ from witt.commands.options import HELP, output_option
 )
 @output_option("Folder for the figures, a PNG and an SVG of each.", "figures")
 def command(results: Sequence[Path], published: bool, reference: str | None, output: Path) -> None:
-    """Draw PSNR and MS-SSIM over SNR and over CBR.
+    """Draw each metric over SNR and over CBR.
 
-    FILE is a result file of witt benchmark or witt reproduce; the curves of several files of
-    the same pictures go into one figure. Nothing is computed anew.
+    FILE is a result file of witt benchmark, witt reproduce or witt evaluate, or of Results.save;
+    the curves of several files of the same pictures go into one figure. Nothing is computed anew.
     """
     from benchmarks.figures.bd import show_deltas
     from benchmarks.figures.curves import charts
     from benchmarks.figures.plot import draw, paper_style, save
     from benchmarks.figures.visual import draw_visual, read_visual
-    from benchmarks.sweep.results import read_results
+    from benchmarks.sweep.evaluated import read_any
     from witt.files import ensure_writable_folder
 
     visuals, files = [], []
     for path in {path.resolve(): path for path in results}.values():  # each once
         visual = read_visual(path)
         if visual is None:
-            files.append(read_results(path))
+            files.append(read_any(path))
         else:
             visuals.append((path.stem, visual))
     drawn = charts(files, published=published) if files else []

@@ -107,7 +107,11 @@ class Group(NamedTuple):
 
     def measured(self, quantity: Quantity) -> Group:
         """The cells of the files that have a metric."""
-        kept = {k: cells for k, cells in self.series.items() if quantity in k[0].quantities}
+        kept = {
+            k: cells
+            for k, cells in self.series.items()
+            if any(q.key == quantity.key for q in k[0].quantities)
+        }
         return self._replace(series=kept)
 
     def x(self, results: Results, cell: Cell) -> float:

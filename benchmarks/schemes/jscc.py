@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from benchmarks.schemes.scheme import Sent, probe
+from benchmarks.schemes.own import check_encoded, make, source_record
+from benchmarks.schemes.scheme import Sent, probe, what_failed
 from benchmarks.schemes.training import training_record
-from witt.codecs.model import WITT
+from channels import Channel
+from witt.contract import Codec, Encoded
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
@@ -23,6 +25,7 @@ from witt.report import file_sha256
 from witt.store.weights import load_weights
 
 BATCH_PIXELS = 64 * 32 * 32
+PROBE_CBR = 1 / 16
 
 
 class Jscc:
@@ -30,11 +33,11 @@ class Jscc:
 
     Args:
         name: of the scheme.
-        weights: file.
+        weights: file; or the source of a codec as text, see `benchmarks.schemes.own`.
         adapt: steps by which the transmitter improves what it sends of each picture.
     """
 
-    def __init__(self, name: str, weights: Path, adapt: int = 0) -> None:
+    def __init__(self, name: str, weights: Path | str, adapt: int = 0) -> None:
         self.name, self.weights, self.adapt = name, weights, adapt
 
     def __getstate__(self) -> dict[str, object]:
@@ -47,19 +50,28 @@ class Jscc:
 
     def record(self) -> dict[str, object]:
         """Plain values for the result file."""
-        return {
-            "weights_sha256": file_sha256(self.weights),
-            "training": training_record(self.weights),
-            **probe(self, self.model.config.served_cbr[1]),
-        }
+        served = getattr(self.model, "served_cbr", None)
+        if isinstance(self.weights, Path):
+            return {
+                "weights_sha256": file_sha256(self.weights),
+                "training": training_record(self.weights),
+                **probe(self, PROBE_CBR if served is None else served[1]),
+            }
+        try:
+            probed = probe(self, PROBE_CBR if served is None else served[1])
+        except Exception as error:  # whatever a stranger's codec raises
+            raise InputError(f"{self.name}: {what_failed(error)}") from error
+        return {**source_record(self.weights, self.model), **probed}
 
     @cached_property
-    def _loaded(self) -> tuple[WITT, dict[str, Any]]:
-        return load_weights(self.weights)
+    def _loaded(self) -> tuple[Any, dict[str, Any]]:
+        if isinstance(self.weights, Path):
+            return load_weights(self.weights)
+        return make(self.weights), {}
 
     @property
-    def model(self) -> WITT:
-        """The model, on the CPU."""
+    def model(self) -> Any:
+        """The codec, on the CPU."""
         return self._loaded[0]
 
     @torch.inference_mode()
@@ -88,16 +100,10 @@ class Jscc:
             said = self._said(link, snr_db, cbr)
             with warnings.catch_warnings():  # more uses than asked for would be unfair
                 warnings.filterwarnings("error", message=".* cannot be sent at CBR")
-                uses = self.model.channel_uses((image.shape[2], image.shape[3]), cbr)
-                h, noise = draw_channel(channel, uses, seeds)
-                optimisation = None
-                if self.adapt:
-                    optimisation = PerImageOptimisation(
-                        self.adapt, channel, trained_for(self._loaded[1])
-                    )
-                sent = self.model(
-                    image, channel, snr_db, cbr, h=h, noise=noise, optimisation=optimisation
-                )
+                encoded = self._encoded(image, channel, snr_db, cbr)
+            h, noise = draw_channel(channel, encoded.symbols.shape[1], seeds)
+            carry = getattr(self.model, "carry", None) or partial(Codec.carry, self.model)
+            sent = carry(encoded, channel, snr_db, h=h, noise=noise)
         except (InputError, UserWarning) as reason:
             return [Sent(None, 0, {"reason": str(reason)}) for _ in pictures]
         info: dict[str, object] = {"header_bits": sent.header_bits}
@@ -106,12 +112,29 @@ class Jscc:
         counted = sent.symbols.shape[1]
         return [Sent(to_pixels(one[None]), counted, dict(info)) for one in sent.image]
 
+    def _encoded(self, image: torch.Tensor, channel: Channel, snr_db: float, cbr: float) -> Encoded:
+        """What the codec sends.
+
+        Raises:
+            InputError: the codec does not serve this.
+            TypeError: it does not keep to `witt.contract.Codec`.
+        """
+        encode = self.model.encode
+        if self.adapt:
+            loss = trained_for(self._loaded[1])
+            encode = partial(PerImageOptimisation(self.adapt, channel, loss).encode, self.model)
+        encoded: Encoded = encode(image, snr_db, cbr)
+        check_encoded(encoded, len(image))
+        return encoded
+
     def _said(self, link: Link, snr_db: float, cbr: float) -> list[str]:
         """What there is to say against a request.
 
         Raises:
             InputError: the model does not serve it.
         """
+        if not isinstance(self.model, Codec):  # it says nothing of what it was trained for
+            return []
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # they go into the results
             return check_request(self.model, [snr_db], [cbr], [link], self._loaded[1])

@@ -11,9 +11,10 @@ from benchmarks.codecs.search import Searched
 from benchmarks.schemes.bounds import AtCapacity
 from benchmarks.schemes.digital import ldpc_scheme
 from benchmarks.schemes.jscc import Jscc
+from benchmarks.schemes.own import Own, is_weights, make, registry_of, sends
 from benchmarks.schemes.scheme import Scheme
-from benchmarks.schemes.softcast import SoftCast
 from witt.errors import InputError
+from witt.registry import CODECS, PRESETS, SCHEMES
 from witt.store.weights import resolve, shipped
 
 # What "witt" stands for: the network of the paper, and ours where its weights are not shipped.
@@ -58,8 +59,8 @@ def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> lis
     Args:
         names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "softcast",
             "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
-            mode), "CODEC+capacity".
-        weights: further names of JSCC models, with their files.
+            mode), "CODEC+capacity", or what an installed package offers.
+        weights: further names, with their weights or their sources (`benchmarks.schemes.own`).
 
     Raises:
         InputError: unknown scheme, codec or mode, or a file or a program that is missing.
@@ -77,11 +78,11 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
     if kind == "adapt":
         model, steps = source, _steps(name, mode)
     if model in weights:
-        return Jscc(name, resolve(weights[model]), steps)
+        return _of_source(name, weights[model], steps)
     if model in shipped():
         return Jscc(name, resolve(model), steps)
-    if name == "softcast":
-        return SoftCast()
+    if registry_of(model) is not None:
+        return _of_source(name, model, steps)
     if plus and (kind == "ldpc" or channel_code == "capacity"):
         if source not in searched:
             found = codec(source)
@@ -90,12 +91,26 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
         if kind == "ldpc":
             return ldpc_scheme(name, source, mode if colon else None, searched[source])
         return AtCapacity(source, searched[source])
-    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights]))
+    offered = (one for registry in (CODECS, PRESETS) for one in registry.names())
+    others = [one for one in offered if registry_of(one) is not None]
+    models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *others]))
     raise InputError(
-        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, softcast, "
-        f"and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with CODEC one of "
-        f"{', '.join(codec_names())}"
+        f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, "
+        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with "
+        f"CODEC one of {', '.join(codec_names())}; name your own as NAME=file.py:Name"
     )
+
+
+def _of_source(name: str, source: str | Path, steps: int) -> Scheme:
+    """A scheme from weights, or from a file or package that has a scheme or a codec."""
+    if is_weights(source, shipped()):
+        return Jscc(name, resolve(source), steps)
+    made = make(str(source))
+    if not sends(made):
+        return Jscc(name, str(source), steps)
+    if steps:
+        raise InputError(f"{name}: a scheme that sends by itself cannot be adapted")
+    return Own(name, str(source), made) if name != getattr(made, "name", None) else made
 
 
 def _steps(name: str, text: str) -> int:

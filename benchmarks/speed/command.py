@@ -34,7 +34,7 @@ from benchmarks.speed.measure import (
     top_operators,
 )
 from benchmarks.sweep.provenance import run_record
-from witt.codecs.config import PRESETS
+from witt.codecs.presets import preset
 from witt.commands.options import HELP, output_option
 from witt.files import ensure_writable_folder, write_text
 from witt.link.transmission import transmit
@@ -50,7 +50,7 @@ CASES: dict[str, tuple[tuple[Size, int], ...]] = {
     "tiny": (((16, 24), 2),),
 }
 LARGE: Size = (1080, 1920)
-QUICK = replace(PRESETS["witt_cifar"], name="tiny", dims=(16, 32), heads=(2, 4), depths=(1, 2))
+QUICK = replace(preset("witt_cifar", dims=(16, 32), heads=(2, 4), depths=(1, 2)), name="tiny")
 
 
 @click.command(context_settings=HELP)
@@ -93,7 +93,7 @@ def command(
 ) -> None:
     """Time our code beside a plain implementation of the published network, same weights."""
     ensure_writable_folder(output.parent)
-    configs = [QUICK] if quick else [PRESETS[name] for name in dict.fromkeys(presets)]
+    configs = [QUICK] if quick else [preset(name) for name in dict.fromkeys(presets)]
     document: dict[str, Any] = {
         "format": FORMAT,
         "run": run_record(

@@ -20,7 +20,8 @@ from torch import Tensor, nn
 import channels
 import witt
 from benchmarks.speed.plain import PlainWITT
-from witt.codecs.config import ModelConfig
+from witt.codecs.presets import preset as preset_config
+from witt.codecs.witt import WITTConfig
 from witt.nn.swin import compile_blocks
 
 SNR_DB = 10.0
@@ -93,7 +94,7 @@ class Pair(NamedTuple):
         return sent.image
 
 
-def make_pair(config: ModelConfig, size: Size, batch: int = 1) -> Pair:
+def make_pair(config: WITTConfig, size: Size, batch: int = 1) -> Pair:
     """Random weights and random pictures of (height, width)."""
     generator = torch.Generator().manual_seed(0)
     with torch.random.fork_rng():
@@ -114,7 +115,7 @@ def compiled(model: witt.WITT) -> witt.WITT:
 
 
 def compare(
-    config: ModelConfig,
+    config: WITTConfig,
     size: Size,
     train: bool,
     with_compile: bool,
@@ -218,7 +219,7 @@ def peak_memory(preset: str, which: str, size: Size) -> dict[str, Any]:
 
 
 def _report_peak(preset: str, which: str, size: Size) -> None:
-    pair = make_pair(witt.PRESETS[preset], size)
+    pair = make_pair(preset_config(preset), size)
     model: nn.Module = pair.plain if which == "plain" else pair.ours
     start = _max_rss()
     with torch.inference_mode():

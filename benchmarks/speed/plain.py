@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.codecs.config import ModelConfig
+from witt.codecs.witt import WITTConfig
 
 
 def windows_of(x: Tensor, side: int) -> Tensor:
@@ -203,7 +203,7 @@ class PatchEmbed(nn.Module):
 class Half(nn.Module):
     """Encoder or decoder."""
 
-    def __init__(self, config: ModelConfig, encodes: bool) -> None:
+    def __init__(self, config: WITTConfig, encodes: bool) -> None:
         super().__init__()
         order = 1 if encodes else -1
         dims, last = config.dims[::order], len(config.dims) - 1
@@ -228,7 +228,7 @@ class Half(nn.Module):
 class PlainWITT(nn.Module):
     """The whole link over AWGN; takes the state dict of a `witt.WITT` of a published preset."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: WITTConfig) -> None:
         super().__init__()
         self.stride = config.stride
         self.encoder, self.decoder = Half(config, True), Half(config, False)

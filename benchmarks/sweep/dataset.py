@@ -11,7 +11,9 @@ from typing import Any
 
 from witt.pictures.images import Pixels, read_image
 from witt.pictures.inputs import conversions, gather
+from witt.pictures.sets import is_set, read_set
 from witt.pictures.sheets import TILE, read_sheets
+from witt.registry import short
 
 SMALL, CHUNK = 64, 256
 
@@ -24,7 +26,7 @@ class Dataset:
     names: of the pictures; ``None`` for tiles, which are numbered.
     sizes: (height, width) of each.
     paths: of the files; empty for tiles.
-    tiles: (n, 32, 32, 3) uint8, or None.
+    tiles: (n, 32, 32, 3) uint8, or the pictures of a data set by name; or None.
     notes: conversions that were needed, a line each.
     """
 
@@ -32,7 +34,7 @@ class Dataset:
     names: tuple[str, ...] | None
     sizes: tuple[tuple[int, int], ...]
     paths: tuple[Path, ...] = ()
-    tiles: Pixels | None = None
+    tiles: Sequence[Pixels] | Pixels | None = None
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -83,25 +85,34 @@ class Dataset:
         }
 
 
-def open_dataset(folder: Path, limit: int | None = None) -> Dataset:
-    """The first `limit` pictures of a folder.
+def open_dataset(folder: Path | str, limit: int | None = None) -> Dataset:
+    """The first `limit` pictures of a folder, or of a data set by name.
 
     A folder with ``test_labels.npy`` and sheets ``test_00.webp`` … is the CIFAR-10 test set.
 
     Raises:
         InputError: there is no picture, or a sheet is damaged.
     """
+    if is_set(folder):
+        pictures = read_set(folder, limit)
+        return Dataset(
+            short(str(folder)),
+            tuple(picture.name for picture in pictures),
+            tuple(picture.size for picture in pictures),
+            tiles=[picture.pixels for picture in pictures],
+        )
+    folder = Path(folder)
     name = folder.resolve().name
     tiles = read_sheets(folder, "test", limit)
     if tiles is not None:
         return Dataset(name, None, ((TILE, TILE),) * len(tiles), tiles=tiles)
-    pictures = gather([folder], limit=limit)
+    files = gather([folder], limit=limit)
     return Dataset(
         name,
-        tuple(picture.relative.as_posix() for picture in pictures),
-        tuple(picture.size for picture in pictures),
-        tuple(picture.path for picture in pictures),
-        notes=tuple(conversions(pictures)),
+        tuple(file.relative.as_posix() for file in files),
+        tuple(file.size for file in files),
+        tuple(file.path for file in files),
+        notes=tuple(conversions(files)),
     )
 
 

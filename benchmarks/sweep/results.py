@@ -231,7 +231,7 @@ def open_results(
     if path.is_dir():
         raise InputError(f"{path}: is a folder; --out is the file for the results")
     ensure_writable_folder(path.parent)
-    head = {
+    head: dict[str, Any] = {
         "format": FORMAT,
         "version": version(),
         "dataset": dataset,
@@ -250,15 +250,15 @@ def open_results(
         if found.head[key] != head[key]
     ]
     if found.head["metrics"] != head["metrics"]:
-        names = [", ".join(each["name"] for each in h["metrics"]) for h in (found.head, head)]
-        differences.append(("metrics", *names))
+        theirs = ", ".join(quantity.name for quantity in found.quantities)
+        differences.append(("metrics", theirs, ", ".join(each.name for each in quantities)))
     if found.dataset["sha256"] != dataset["sha256"]:
         told = [f"{d['name']} ({d['pictures']} pictures)" for d in (found.dataset, dataset)]
         if told[0] == told[1]:
             told[0] += " with other pixels"
         differences.append(("data set", told[0], told[1]))
     if differences:
-        what = "; ".join(f"{name} {theirs}, not {ours}" for name, theirs, ours in differences)
+        what = "; ".join(f"{name} {before}, not {ours}" for name, before, ours in differences)
         raise InputError(f"{path}: holds results of another run ({what}); choose another --out")
     return found
 

@@ -8,10 +8,9 @@ from torch import nn
 
 from benchmarks import cost
 from benchmarks.cost import Gpu, Reached, StepCost, Work
-from witt.codecs.model import WITT
 from witt.commands.info import cost as forward_cost
 from witt.training.config import TrainConfig
-from witt.training.start import model_config
+from witt.training.start import initial_model
 
 GPU = Gpu("a GPU", flops=100.0, memory=10.0, near=4.0, far=1.0, machine=8)
 ALL = Reached(flops=1.0, memory=1.0, links=1.0, launch_s=0.0)
@@ -38,10 +37,10 @@ def config() -> TrainConfig:
 def test_a_step_is_three_forward_passes(config: TrainConfig) -> None:
     """But for the gradient of the picture, which is not needed; and Adam moves what it must."""
     counted = cost.count_step(config)
-    sizes = model_config(config)
-    parameters = WITT(sizes).named_parameters()
-    used = sum(p.numel() for name, p in parameters if "modnet" not in name)
-    forward = forward_cost(sizes).flops_per_pixel * config.crop**2
+    model = initial_model(config)
+    sizes = model.config
+    used = sum(p.numel() for name, p in model.named_parameters() if "modnet" not in name)
+    forward = forward_cost(model).flops_per_pixel * config.crop**2
     first = 2 * 3 * 2**2 * sizes.dims[0] * (config.crop // 2) ** 2
     assert counted.image.flops == pytest.approx(3 * forward - first, rel=1e-3)
     assert counted.gradient_bytes == 4 * used

@@ -10,7 +10,7 @@ import torch
 import channels
 import witt
 from tests.witt.tiny import FULL, cn, every_channel, every_kind, picture, seeded, tiny
-from witt.codecs.received import check_received, unshrunk
+from witt.codecs.received import check_received, unbiased
 from witt.contract import Header, rounded_snr
 
 
@@ -23,6 +23,29 @@ def light() -> witt.WITT:
 def image() -> torch.Tensor:
     sample = witt.read_image(witt.__path__[0] + "/samples/kodim23.png").pixels
     return witt.to_tensor(sample[100:228, 60:188])
+
+
+def test_a_codec_says_in_one_line_what_it_is(light: witt.Codec) -> None:
+    assert repr(light) == "ClassifiedCodec('witt_light', 4.05 M parameters, CBR 0.0208 to 0.125)"
+    assert repr(witt.create_model("deepjscc")).endswith("0.14 M parameters, CBR 0.0625)")
+
+
+def test_what_no_header_holds_is_refused() -> None:
+    image = picture(1, 8, 8)
+    assert Header.of(image, 10.001, 256).bits == 56
+    for rate in (0, 257):
+        with pytest.raises(witt.InputError, match=f"from 1 to 256, not {rate}"):
+            Header.of(image, 10.0, rate)
+
+
+def test_side_information_is_counted_where_it_is_sent() -> None:
+    """In the header by its bits; what is among the symbols costs channel uses, and no bits."""
+    mask = witt.SideInformation(torch.ones(1, 4), bits=4)
+    header = Header.of(picture(1, 8, 8), 10.0, mask=mask)
+    assert header.bits == 60
+    more = header.with_side("classes", witt.SideInformation(torch.zeros(1, 2), symbols=3))
+    assert (more.bits, header.get("classes")) == (60, None)
+    assert torch.equal(more.get("mask"), mask.value)
 
 
 def test_snr_is_in_steps_of_a_256th_of_a_db() -> None:
@@ -175,14 +198,14 @@ def test_one_gain_for_a_picture_is_awgn_of_its_snr(entries: dict[str, Any]) -> N
         for x_hat, noise_var in (channels.mmse(*faded), channels.mmse(*worse))
     ]
     torch.testing.assert_close(*images)
-    if model.code is None:  # straight from the channel, with nothing said of its noise
+    if not model.uses_error:  # straight from the channel, with nothing said of its noise
         torch.testing.assert_close(images[1], model.decode(worse.y, header))
 
 
 def test_noise_of_a_deep_fade_is_not_blown_up() -> None:
     x = cn(1, 50, seed=0)
     e = torch.tensor([[0.999]], dtype=torch.float64)
-    torch.testing.assert_close(unshrunk(x, e, 0.0), 2 * x)  # 0 dB is e = 1/2
+    torch.testing.assert_close(unbiased(x, e, 0.0), 2 * x)  # 0 dB is e = 1/2
 
 
 # Half precision

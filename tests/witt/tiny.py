@@ -9,8 +9,12 @@ from torch import Tensor
 
 import channels
 import witt
+from witt.codecs.classified.config import ClassifiedConfig
 from witt.codecs.classified.transform_code import ClassifiedTransformCode
-from witt.codecs.config import ModelConfig
+from witt.codecs.feature_config import FeatureConfig
+from witt.codecs.features import FeatureCodec
+from witt.codecs.presets import codec_of
+from witt.codecs.witt import WITTConfig
 
 DIMS, HEADS = (8, 12, 16, 20), (2, 3, 4, 5)
 ODD = [(1, 1), (1, 7), (17, 33), (31, 64)]
@@ -18,16 +22,18 @@ CHANNELS = [channels.AWGN(), channels.Rayleigh(), channels.Rician(coherence=None
 every_channel = pytest.mark.parametrize("channel", CHANNELS, ids=repr)
 
 
-def tiny_config(stages: int = 2, **entries: Any) -> ModelConfig:
+def tiny_config(stages: int = 2, **entries: Any) -> Any:
+    """Of the paper's codec; of the classified one where there are classes."""
     depths = (2,) * stages
     sizes: dict[str, Any] = {"window": 2, "channels": 8, "modnet_layers": 2, **entries}
-    return ModelConfig("tiny", DIMS[:stages], depths, HEADS[:stages], **sizes)
+    kind = ClassifiedConfig if "classes" in entries else WITTConfig
+    return kind("tiny", DIMS[:stages], depths, HEADS[:stages], **sizes)
 
 
-def build(config: ModelConfig) -> witt.WITT:
+def build(config: FeatureConfig) -> FeatureCodec:
     """A float64 model whose parameters are a fixed pattern, the same under every torch."""
     with torch.random.fork_rng():
-        model = witt.WITT(config).double()
+        model = codec_of(config).double()
     with torch.no_grad():
         for index, (name, parameter) in enumerate(model.named_parameters()):
             n = torch.arange(parameter.numel(), dtype=torch.float64)
@@ -40,7 +46,7 @@ def build(config: ModelConfig) -> witt.WITT:
                 parameter.copy_(wave * math.sqrt(3 / parameter.shape[1]))
             else:
                 parameter.copy_(0.2 * wave)
-        if model.code is not None:
+        if isinstance(model, witt.ClassifiedCodec):
             tell_apart(model.code)
     return model.eval()
 
@@ -56,7 +62,7 @@ def tell_apart(code: ClassifiedTransformCode) -> None:
         code.log_spectrum.copy_(torch.randn_like(code.log_spectrum) - 2)
 
 
-def tiny(stages: int = 2, **entries: Any) -> witt.WITT:
+def tiny(stages: int = 2, **entries: Any) -> Any:
     return build(tiny_config(stages, **entries))
 
 

@@ -63,8 +63,8 @@ def check_received(
         )
 
 
-def unshrunk(symbols: Tensor, noise_var: Tensor, lowest_db: float) -> Tensor:
-    """Symbols without the MMSE equaliser's shrinking, of pictures that met one gain throughout.
+def unbiased(symbols: Tensor, noise_var: Tensor, lowest_db: float) -> Tensor:
+    """Symbols without the MMSE equaliser's bias, of pictures that met one gain throughout.
 
     All their symbols have the same error variance e: y / h is x + noise, as from an AWGN channel of
     the SNR (1 − e) / e, which networks that do not look at e have learnt. x_hat is (1 − e) times

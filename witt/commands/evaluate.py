@@ -15,7 +15,7 @@ import torch
 from rich.progress import Progress
 
 from witt.commands.evaluate_tables import show, show_both
-from witt.commands.evaluation_file import FORMAT, Evaluated
+from witt.commands.evaluation_file import Evaluated
 from witt.commands.options import (
     HELP,
     adapt_option,
@@ -35,14 +35,16 @@ from witt.errors import InputError
 from witt.files import ensure_writable_folder
 from witt.link.conditions import Link
 from witt.link.evaluation import Condition, evaluate
+from witt.link.given import split_label
 from witt.link.per_image_optimisation import trained_for
 from witt.link.profiles import MEASURED, PROFILES, Profile, between, centre
 from witt.link.requests import check_request
+from witt.link.results import FORMAT
 from witt.link.summary import remarks
 from witt.link.values import Cbr, SnrSpec
 from witt.lock import sole_writer
 from witt.metrics.metric import MS_SSIM, PSNR, Metric
-from witt.pictures.inputs import Input, conversions, gather_with_sheets
+from witt.pictures.inputs import Input, conversions, gather_with_sheets, record_of
 from witt.report import console, file_sha256, to_json, version
 from witt.store.weights import load_weights, resolve
 
@@ -70,7 +72,7 @@ from witt.store.weights import load_weights, resolve
     "itself.",
 )
 @adapt_option
-@weights_option()
+@weights_option(more=" mine=FILE gives them another name in the results.")
 @device_option()
 @output_option(
     "JSON file for the results, with the figures of each picture. It is written as it grows; after "
@@ -98,15 +100,17 @@ def command(
 ) -> None:
     """Measure the mean quality over pictures, at every channel, CBR and SNR of the lists.
 
-    DIR is a folder of pictures or of CIFAR-10 sheets (its test set), or a picture. Metrics are
-    taken of each 8-bit picture and averaged (PSNR and MS-SSIM in dB), unless --profile says
-    otherwise; a picture that arrives without error counts as 100 dB of PSNR and 60 dB of MS-SSIM.
-    Every cell is the same whatever else is in the lists.
+    DIR is a folder of pictures or of CIFAR-10 sheets (its test set), a picture, or a data set by
+    name (of an installed package, or file.py:Name). Metrics are taken of each 8-bit picture and
+    averaged (PSNR and MS-SSIM in dB), unless --profile says otherwise; a picture that arrives
+    without error counts as 100 dB of PSNR and 60 dB of MS-SSIM. Every cell is the same whatever
+    else is in the lists.
     """
     links = make_links(channel, fading, coherence, k_factor_db)
     snrs, cbrs = tuple(dict.fromkeys(snr.points())), tuple(dict.fromkeys(cbr))
     metrics = chosen_metrics(metric, with_ms_ssim)
     where = pick_device(device)
+    label, weights = split_label(weights)
     path = resolve(weights)
     if adapt and profile != "ours":
         raise InputError(f"--adapt {adapt}: goes with --profile ours only, not {profile}")
@@ -134,8 +138,10 @@ def command(
         "version": version(),
         "torch": torch.__version__,
         "device": str(where),
+        "codec": label,
         "weights": {"name": weights, "sha256": digest},
-        "config": model.config.to_dict(),
+        "config": model.plain_config(),
+        "dataset": record_of(pictures, "+".join(path.resolve().name for path in images)),
         "profile": profile,
         "metrics": [each.quantity.record() for each in metrics],
         "adapt": adapt,

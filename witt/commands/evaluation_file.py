@@ -15,7 +15,6 @@ from witt.link.summary import summary
 from witt.metrics.metric import read_quantities
 from witt.report import to_json
 
-FORMAT = "witt-evaluation-2"
 # What the figures follow from, beside the condition and the pixels.
 SETTINGS = ("format", "version", "torch", "device", "config", "metrics", "adapt", "seed")
 SAVE_SECONDS = 5.0
@@ -60,7 +59,11 @@ class Evaluated:
     def results(self) -> list[dict[str, Any]]:
         """The figures and their means, for each condition that has any."""
         return [
-            {**_record(condition), **summary(entries, condition.profile, self.quantities)}
+            {
+                "codec": self.head["codec"],
+                **condition.record(),
+                **summary(entries, condition.profile, self.quantities),
+            }
             for condition, entries in self._figures.items()
             if entries
         ]
@@ -70,7 +73,7 @@ class Evaluated:
 
         They are if their seeds are, which follow from their pixels.
         """
-        entries = self._before.get(_key(_record(condition)), [])
+        entries = self._before.get(_key(condition.record()), [])
         mine = [entry for entry in entries if entry["batch"] == batch[0]["batch"]]
         same = [{name: entry[name] for name in batch[0]} for entry in mine] == batch
         return mine if same else None
@@ -99,18 +102,6 @@ class Evaluated:
         """Write the file, whole or not at all; where nothing is new there is nothing to write."""
         if self.output is not None and self._new:
             write_text(self.output, to_json(self.record(notes)) + "\n")
-
-
-def _record(condition: Condition) -> dict[str, Any]:
-    return {
-        **condition.link.record(),
-        "channel_label": str(condition.link),
-        "profile": condition.profile.name,
-        "departures": list(condition.profile.departures),
-        "snr_db": condition.snr_db,
-        "cbr_requested": condition.cbr.value,
-        "cbr_label": str(condition.cbr),
-    }
 
 
 def _key(record: dict[str, Any]) -> str:

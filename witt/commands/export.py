@@ -8,12 +8,12 @@ from typing import Any
 
 import click
 
+from witt.codecs.published import export_published
 from witt.commands.options import HELP, CbrType, output_option, weights_option
 from witt.files import ensure_writable_folder
 from witt.link.values import Cbr
 from witt.report import file_sha256
 from witt.store.onnx import export_onnx
-from witt.store.published import export_published
 from witt.store.weights import load_weights, resolve
 
 LARGEST_SIDE = 8192

@@ -8,12 +8,12 @@ from pathlib import Path
 import click
 import torch
 
+from witt.codecs.published import IMPORTABLE, import_published
 from witt.commands.options import HELP, SnrType, output_option
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
 from witt.link.values import SnrSpec
 from witt.report import file_sha256
-from witt.store.published import IMPORTABLE, import_published
 from witt.store.weights import save_weights
 
 
@@ -61,7 +61,8 @@ def command(
         raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
     model = import_published(file, name, modulation=modulation)
     ensure_writable_folder(output.parent)
-    model.config = replace(model.config, snr_range_db=(min(snr.values), max(snr.values)))
+    model.snr_range_db = (min(snr.values), max(snr.values))
+    model.config = replace(model.config, snr_range_db=model.snr_range_db)
     source = {"file": file.name, "sha256": file_sha256(file)}
     save_weights(output, model, {"imported": source}, dtype=torch.float32)
     parameters = sum(p.numel() for p in model.parameters())

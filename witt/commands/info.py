@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import warnings
 from collections.abc import Sequence
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from textwrap import shorten
 from typing import Any, NamedTuple
@@ -14,14 +15,16 @@ import click
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from witt.codecs.config import PRESETS, ModelConfig
-from witt.codecs.meta import meta_model
-from witt.codecs.model import WITT
 from witt.commands.options import HELP
+from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.requests import trained_channels
+from witt.nn.meta import without_values
+from witt.registry import CODECS, PRESETS, REGISTRIES
 from witt.report import console, file_sha256, plain, table, to_json, version
+from witt.store.making import KEY, from_values, to_values
 from witt.store.weights import load_weights, resolve, shipped
+from witt.training.start import base_codec
 
 SIDE = 256
 PURPOSE = {
@@ -46,35 +49,36 @@ class Cost(NamedTuple):
     flops_per_pixel: float
 
 
-@cache
-def cost(config: ModelConfig) -> Cost:
+def cost(codec: Codec) -> Cost:
     """Count parameters, and operations on one 256×256 picture at the highest CBR served.
 
     Matrix products, convolutions and attention are counted, two operations for each
     multiply-add; sums, norms and activations are not. Nothing is computed, on PyTorch's meta
-    device, but for a model with classes, where what is sent follows from the picture: a grey one.
+    device, but for a codec that sends something else of each picture: a grey one.
     """
-    model = meta_model(config) if not config.classes else WITT(config).eval()
-    device = next(model.parameters()).device
-    image, one = torch.full((1, 3, SIDE, SIDE), 0.5, device=device), torch.ones(1, device=device)
-    k = one.long() * model.feature_channels((SIDE, SIDE))
-    length = model.channel_uses((SIDE, SIDE))
-    grid = (SIDE // config.stride, SIDE // config.stride)
+    return _cost(to_json(to_values(codec), indent=None))
+
+
+@cache
+def _cost(values: str) -> Cost:
+    make = partial(from_values, json.loads(values))
+    fixed = CODECS.find(json.loads(values)[KEY]).cost_is_fixed
+    codec: Codec = without_values(make) if fixed else make().eval()
+    image = torch.full((1, 3, SIDE, SIDE), 0.5, device=codec.device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
-        sent = model.transmit(image, one, k, length)
-        model.receive(sent.symbols, sent.symbols[..., 0], one[None], one, k, grid, sent.allocation)
-    parameters = sum(p.numel() for p in model.parameters())
+        codec.pass_through(image)
+    parameters = sum(p.numel() for p in codec.parameters())
     return Cost(parameters, counter.get_total_flops() / SIDE**2)
 
 
-def describe_config(config: ModelConfig) -> dict[str, Any]:
-    """A configuration with what follows from it, as plain values."""
-    costs = cost(config)
-    low, high = config.served_cbr
+def describe_codec(codec: Codec) -> dict[str, Any]:
+    """What a codec is made from with what follows from it, as plain values."""
+    costs = cost(codec)
+    stride = getattr(codec.config, "stride", None)
     return {
-        **config.to_dict(),
-        "stride": config.stride,
-        "served_cbr": [low, high],
+        **to_values(codec),
+        **({} if stride is None else {"stride": stride}),
+        "served_cbr": None if codec.served_cbr is None else list(codec.served_cbr),
         "parameters": costs.parameters,
         "kflop_per_pixel": round(costs.flops_per_pixel / 1e3, 1),
     }
@@ -94,7 +98,7 @@ def describe_weights(path: Path) -> dict[str, Any]:
         "file": str(path),
         "megabytes": round(path.stat().st_size / 1e6, 2),
         "sha256": file_sha256(path),
-        "config": describe_config(model.config),
+        "config": describe_codec(model),
         "training": training,
         **({"results": read_results(results)} if results.is_file() else {}),
     }
@@ -142,16 +146,47 @@ def command(weights: str | None, as_json: bool) -> None:
         record = describe_weights(resolve(weights))
         click.echo(to_json(record)) if as_json else show_weights(weights, record)
         return
-    presets = {name: describe_config(config) for name, config in PRESETS.items()}
+    presets = describe_presets()
     files = {name: describe_weights(path) for name, path in shipped().items()}
     devices = describe_devices()
     if as_json:
         versions = {"version": version(), "torch": torch.__version__}
-        click.echo(to_json({**versions, "presets": presets, "weights": files, "devices": devices}))
+        found = {"presets": presets, "weights": files, "devices": devices}
+        click.echo(to_json({**versions, **found, "names": names_by_kind()}))
         return
     show_presets(presets)
     show_shipped(files)
+    show_names(names_by_kind())
     click.echo(f"Devices: {', '.join(devices)}; PyTorch {torch.__version__}")
+
+
+def describe_presets() -> dict[str, dict[str, Any]]:
+    """What each preset is; a warning for a package's that cannot be made."""
+    described = {}
+    for name in PRESETS.names():
+        try:
+            described[name] = describe_codec(base_codec(name, {}, None))
+        except InputError as error:
+            warnings.warn(str(error), stacklevel=2)
+    return described
+
+
+def names_by_kind() -> dict[str, dict[str, str]]:
+    """What may be named of each kind, and where it comes from."""
+    return {each.kind: {name: each.origin(name) for name in each.names()} for each in REGISTRIES}
+
+
+def show_names(kinds: dict[str, dict[str, str]]) -> None:
+    """The table of what may be named, a row for each place that it comes from."""
+    rows = table("By name", "Kind", "Names", "From")
+    for column in rows.columns:
+        column.justify = "left"
+    for kind, origins in kinds.items():
+        for origin in dict.fromkeys(origins.values()):
+            mine = [name for name, place in origins.items() if place == origin]
+            rows.add_row(kind, plain(", ".join(mine)), plain(origin))
+    console().print(rows)
+    click.echo("Your own go everywhere as file.py:Name; docs/extending.md shows how.")
 
 
 def show_presets(presets: dict[str, dict[str, Any]]) -> None:
@@ -170,16 +205,17 @@ def show_presets(presets: dict[str, dict[str, Any]]) -> None:
     for name, preset in presets.items():
         rows.add_row(
             name,
-            _list(preset["dims"]),
-            _list(preset["depths"]),
-            str(preset["stride"]),
+            _list(preset.get("dims", ())),
+            _list(preset.get("depths", ())),
+            str(preset.get("stride", "–")),
             f"{preset['parameters'] / 1e6:.1f}",
             f"{preset['kflop_per_pixel']:.0f}",
             _range(preset["served_cbr"]),
         )
     console().print(rows)
     for name in presets:
-        click.echo(f"{name}: {PURPOSE[name]}")
+        if name in PURPOSE:
+            click.echo(f"{name}: {PURPOSE[name]}")
     click.echo(
         f"kFLOP/pixel: encoder and decoder at {SIDE}×{SIDE}, 2 FLOP a multiply-add. "
         "Stride: pixels a token covers each way."
@@ -204,7 +240,7 @@ def show_shipped(files: dict[str, dict[str, Any]]) -> None:
             name,
             f"{record['megabytes']:.1f}",
             _range(config["served_cbr"]),
-            f"{config['snr_range_db'][0]:g} to {config['snr_range_db'][1]:g}",
+            _span(config.get("snr_range_db")),
             ", ".join(sorted(trained_channels(training)[0])),
             *(str(training.get(f"total_{n}", training.get(n, "–"))) for n in ("steps", "hours")),
             plain(str(training.get("machine", "–"))),
@@ -244,7 +280,14 @@ def _list(values: Sequence[Any]) -> str:
     return ", ".join(f"{v:.4g}" if isinstance(v, float) else str(v) for v in values)
 
 
-def _range(ends: Sequence[float]) -> str:
+def _span(ends: Sequence[float] | None) -> str:
+    return "–" if ends is None else f"{ends[0]:g} to {ends[1]:g}"
+
+
+def _range(ends: Sequence[float] | None) -> str:
+    if ends is None:
+        return "any"
+
     def ratio(value: float) -> str:
         whole = round(1 / value)
         return f"1/{whole}" if abs(value * whole - 1) < 1e-6 else f"{value:.4g}"

@@ -141,12 +141,13 @@ class Registered(click.Option):
         record = super().get_help_record(ctx)
         if record is None:
             return None
-        there = f"There are {', '.join(self.registry.names())}, and your own as file.py:Name."
+        names = ", ".join(self.registry.names())
+        there = f"There are {names}, and your own as" if names else "Your own is"
         shown, default = record[1], ""
         if "  [" in shown:
             shown, _, default = shown.rpartition("  [")
             default = "  [" + default
-        return record[0], f"{shown} {there}{default}"
+        return record[0], f"{shown} {there} file.py:Name.{default}"
 
 
 def channel_option(many: bool, help: str) -> Callable[[F], F]:

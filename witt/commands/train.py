@@ -67,7 +67,12 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     help="File of settings in stages; each starts from the weights of the one before. `list` shows "
     "what there is. The command line wins; --resume goes on.",
 )
-@click.option("--data", multiple=True, metavar="DIR", help="Training pictures; may be repeated.")
+@click.option(
+    "--data",
+    multiple=True,
+    metavar="DIR",
+    help="Training pictures: a folder, or a data set by name; may be repeated.",
+)
 @click.option("--val", multiple=True, metavar="DIR", help="Validation pictures; may be repeated.")
 @click.option("--preset", default="witt_light", help="Model; `witt info` lists them.")
 @click.option("--set", multiple=True, metavar="KEY=VALUE", help="Replace an entry of the preset.")
@@ -172,16 +177,21 @@ def train(ctx: click.Context, **options: Any) -> None:
     The run's folder gets weights.safetensors (best in validation), checkpoint.pt, log.jsonl,
     TensorBoard files and config.json. Ctrl-C saves before it ends; --resume goes on from there.
     """
+    from witt.registry import parse
     from witt.training.loop import train as run_training
-    from witt.training.start import base_config
+    from witt.training.start import base_codec
 
     given = {name for name in options if ctx.get_parameter_source(name) != ParameterSource.DEFAULT}
     resume, output = options["resume"], options["output"]
     if options["recipe"] is not None:
         ctx.exit(_train_recipe(options, given))
     if options["init"] is not None and not resume and "preset" not in given:
-        options["preset"] = base_config("", {}, options["init"]).name
-    out = output if output is not None else Path("runs") / options["preset"]
+        options["preset"] = base_codec("", {}, options["init"]).name
+    out = (
+        output
+        if output is not None
+        else Path("runs") / parse(options["preset"]).target.rpartition(":")[2]
+    )
     config = _resumed_config(options, given, out) if resume else new_config(options)
     ctx.exit(run_training(config, out, resume, tensorboard=options["tensorboard"]))
 
@@ -189,14 +199,14 @@ def train(ctx: click.Context, **options: Any) -> None:
 def new_config(options: dict[str, Any]) -> TrainConfig:
     """The configuration of a new run; what was not asked for follows from the model."""
     from witt.training.config import TrainConfig
-    from witt.training.start import base_config, default_cbr, default_learning_rates
+    from witt.training.start import base_codec, default_cbr, default_learning_rates
 
     settings = _settings(options)
     if settings["steps"] is None and settings["minutes"] is None:
         settings["minutes"] = DEFAULT_MINUTES
     missing = [name for name in ("lr", "muon_lr") if settings[name] is None]
     if not settings["cbr"] or missing:
-        base = base_config(settings["preset"], settings["overrides"], settings["init"])
+        base = base_codec(settings["preset"], settings["overrides"], settings["init"])
         settings["cbr"] = settings["cbr"] or default_cbr(base)
         rates = default_learning_rates(base, settings["profile"], settings["init"] is not None)
         settings |= {name: rates[name] for name in missing}

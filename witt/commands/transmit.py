@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import os
-import re
-import warnings
-from collections.abc import Iterator, Sequence, Set
+from collections.abc import Sequence, Set
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -13,7 +11,6 @@ import click
 import numpy as np
 from rich.progress import track
 
-from witt.codecs.model import WITT
 from witt.commands.options import (
     HELP,
     CbrType,
@@ -29,6 +26,8 @@ from witt.commands.options import (
     seed_option,
     weights_option,
 )
+from witt.commands.transmit_table import show
+from witt.contract import Codec
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_bytes
@@ -42,12 +41,12 @@ from witt.link.summary import failures, is_perfect, quality_facts
 from witt.link.transmission import Draw, transmit
 from witt.link.values import Cbr
 from witt.metrics.metric import MS_SSIM, Metric, Quantity
-from witt.metrics.quality import CAPPED, UNDEFINED
+from witt.metrics.quality import CAPPED
 from witt.pictures.figure import comparison_png
 from witt.pictures.images import Pixels, read_image
 from witt.pictures.inputs import Input, conversions, gather
 from witt.pictures.writing import mark_png, write_png
-from witt.report import console, file_sha256, number, plain, some, table, to_json
+from witt.report import console, file_sha256, to_json
 from witt.store.weights import load_weights, resolve
 
 LONGEST_NAME = 255
@@ -169,7 +168,7 @@ def command(
         link, snr_db, cbr, seed, repeats, weights, digest, optimisation, metrics, notes
     )
     pictures = gather(images, output=output)
-    targets = plan(pictures, output)
+    targets = output_files(pictures, output)
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
     progress = track(
@@ -185,7 +184,8 @@ def command(
         own = own_seed(seed, pixels, taken)
         taken.add(own)
         records.append(process(picture, pixels, target, model, request, own))
-    show(records, request, err=as_json)
+    title = f"{link}, SNR {snr_db:g} dB, CBR {cbr} asked, seed {seed}, {request.weights}"
+    show(records, [metric.quantity for metric in metrics], title, repeats, err=as_json)
     if as_json:
         click.echo(to_json(records))
     else:
@@ -193,7 +193,7 @@ def command(
         click.echo(f"Look at {click.format_filename(last)}")
 
 
-def plan(pictures: Sequence[Input], output: Path) -> list[Target]:
+def output_files(pictures: Sequence[Input], output: Path) -> list[Target]:
     """Make the folders and name the files, none of which may be an input.
 
     Raises:
@@ -236,7 +236,7 @@ def own_seed(seed: int, pixels: Pixels, taken: Set[int]) -> int:
 
 
 def process(
-    picture: Input, pixels: Pixels, target: Target, model: WITT, request: Request, seed: int
+    picture: Input, pixels: Pixels, target: Target, model: Codec, request: Request, seed: int
 ) -> dict[str, Any]:
     """Send one picture, write its files and return its entry of the JSON list."""
     notes = [*picture.notes, *request.notes]
@@ -320,77 +320,3 @@ def _facts(draw: Draw, request: Request, seed: int) -> list[tuple[str, str]]:
         ("Seed", str(seed)),
     ]
     return [fact for fact in facts if fact[1] or not fact[0]]
-
-
-def show(records: Sequence[dict[str, Any]], request: Request, *, err: bool) -> None:
-    """The table of results."""
-    many = request.repeats > 1
-    several = len(records) > 1
-    title = (
-        f"{request.link}, SNR {request.snr_db:g} dB, CBR {request.cbr} asked, "
-        f"seed {request.seed}, {request.weights}"
-    )
-    quantities = [metric.quantity for metric in request.metrics]
-    spread = ["5 %", "95 %"] if many else []
-    rows = table(
-        title + (f", means of {request.repeats} draws" if many else ""),
-        "Picture",
-        *[head for index, each in enumerate(quantities) for head in _heads(each, index, spread)],
-        "CBR\nsent",
-        "Channel\nuses",
-        "Header\nbits",
-        *(["Seed"] if several else []),
-        "Time\ns",
-    )
-    for record in records:
-        values = []
-        for index, each in enumerate(quantities):
-            keys = (each.key, f"{each.key}_p5", f"{each.key}_p95") if many and not index else ()
-            values += [
-                number(record[key], 4 if key == "ms_ssim" else each.digits)
-                for key in keys or each.columns
-            ]
-        rows.add_row(
-            plain(click.format_filename(record["image"])),
-            *values,
-            f"{record['cbr']:.4g}",
-            f"{record['channel_uses']:,}",
-            str(record["header_bits"]),
-            *([str(record["seed"])] if several else []),
-            number(record["seconds"]),
-        )
-    for line in _remarks(records):
-        warnings.warn(line, stacklevel=2)
-    console(err=err).print(rows)
-
-
-def _heads(quantity: Quantity, index: int, spread: list[str]) -> list[str]:
-    """The heads of a metric's columns; the spread is that of the first one."""
-    label = re.sub(" dB$", "\ndB", quantity.label)
-    if index == 0 and spread:
-        return [label, *spread]
-    return ["MS-SSIM", label] if quantity == MS_SSIM else [label]
-
-
-def _remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
-    """What must be said of the figures in the table."""
-    names = [click.format_filename(record["image"]) for record in records]
-    variants = [record.get("ms_ssim_variant") for record in records]
-    other = [
-        f"{name}: {variant}"
-        for name, variant in zip(names, variants, strict=True)
-        if variant not in ("ms-ssim", UNDEFINED, None)
-    ]
-    if other:
-        yield (
-            "too small for the standard MS-SSIM of 5 scales, so another is given: "
-            + ", ".join(other)
-        )
-    small = [name for name, variant in zip(names, variants, strict=True) if variant == UNDEFINED]
-    if small:
-        yield f"too small for MS-SSIM: {some(small)}"
-    for record in records:
-        yield from (note for note in record["notes"] if " failed at " in note)
-    perfect = [n for n, record in zip(names, records, strict=True) if CAPPED in record["notes"]]
-    if perfect:
-        yield f"{some(perfect)}: {CAPPED}"

@@ -6,13 +6,12 @@ import hashlib
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-from witt.codecs.model import WITT
-from witt.contract import Transmission
+from witt.contract import Codec, Transmission
 from witt.link.conditions import Link
 from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profile_link import transmit_as
@@ -23,6 +22,7 @@ from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics
 from witt.metrics.metric import measure as measure_all
 from witt.pictures.images import Pixels, to_tensor
 from witt.pictures.inputs import Input
+from witt.pictures.sheets import TILE
 
 TILES = 1024
 
@@ -36,6 +36,18 @@ class Condition(NamedTuple):
     cbr: Cbr
     snr_db: float
     profile: Profile = OURS
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for JSON."""
+        return {
+            **self.link.record(),
+            "channel_label": str(self.link),
+            "profile": self.profile.name,
+            "departures": list(self.profile.departures),
+            "snr_db": self.snr_db,
+            "cbr_requested": self.cbr.value,
+            "cbr_label": str(self.cbr),
+        }
 
 
 def image_seed(seed: int, pixels: Pixels) -> int:
@@ -51,10 +63,11 @@ def image_seed(seed: int, pixels: Pixels) -> int:
 
 def evaluate(
     pictures: Sequence[Input],
-    model: WITT,
+    model: Codec,
     conditions: Sequence[Condition],
     *,
     seed: int = 0,
+    repeats: int = 1,
     metrics: Sequence[Metric] | None = None,
     adapt: int = 0,
     loss: str = "mse",
@@ -70,6 +83,7 @@ def evaluate(
         model: trained, in evaluation mode.
         conditions: channel, CBR, SNR and profile.
         seed: of the channel.
+        repeats: draws of the channel for each picture; the first is as if it were the only one.
         metrics: what to measure; None is the PSNR and MS-SSIM.
         adapt: steps of `PerImageOptimisation`, for the profile `ours`.
         loss: of these.
@@ -83,42 +97,53 @@ def evaluate(
         InputError: a CBR or SNR that the model does not serve, or too little memory.
     """
     metrics = make_metrics(DEFAULT) if metrics is None else metrics
-    device = next(model.parameters()).device
+    device = model.device
     for number, batch in enumerate(batches(pictures)):
         pixels = [picture.read() for picture in batch]
         seeds = [image_seed(seed, each) for each in pixels]
-        named: Entries = [
-            {"image": str(picture), "seed": own_seed, "batch": number}
-            for picture, own_seed in zip(batch, seeds, strict=True)
-        ]
         whole = torch.cat([to_tensor(each, device) for each in pixels])
-        for _, group in itertools.groupby(conditions, lambda condition: condition[:3]):
-            receptions: dict[Profile, Reception] = {}
-            for condition in group:
-                if (before := known(condition, named)) is not None:
-                    yield condition, before
-                    continue
-                way = condition.profile.only(ON_THE_WAY if condition.link.fades else WITHOUT_GAIN)
-                if way not in receptions:
-                    channel = condition.link.module()
-                    optimisation = PerImageOptimisation(adapt, channel, loss) if adapt else None
-                    receptions[way] = send_batch(model, whole, condition, seeds, optimisation)
-                figures = measure(receptions[way], condition.profile, metrics)
-                both = zip(named, figures, strict=True)
-                yield condition, [name | figure for name, figure in both]
+        for repeat in range(repeats):
+            if repeat:
+                seeds = [image_seed(*each) for each in zip(seeds, pixels, strict=True)]
+            named: Entries = [
+                {"image": str(picture), "seed": own_seed, "batch": number}
+                | ({"repeat": repeat} if repeats > 1 else {})
+                for picture, own_seed in zip(batch, seeds, strict=True)
+            ]
+            for _, group in itertools.groupby(conditions, lambda condition: condition[:3]):
+                receptions: dict[Profile, Reception] = {}
+                for condition in group:
+                    if (before := known(condition, named)) is not None:
+                        yield condition, before
+                        continue
+                    fades = condition.link.fades
+                    way = condition.profile.only(ON_THE_WAY if fades else WITHOUT_GAIN)
+                    if way not in receptions:
+                        channel = condition.link.module()
+                        optimisation = PerImageOptimisation(adapt, channel, loss) if adapt else None
+                        receptions[way] = send_batch(model, whole, condition, seeds, optimisation)
+                    figures = measure(receptions[way], condition.profile, metrics)
+                    both = zip(named, figures, strict=True)
+                    yield condition, [name | figure for name, figure in both]
 
 
 def batches(pictures: Sequence[Input]) -> Iterator[Sequence[Input]]:
-    """Photographs one by one, CIFAR-10 pictures by 1,024, as the published code tests."""
+    """Photographs one by one, 32×32 pictures that are no files by 1,024.
+
+    So many the published code tests at a time.
+    """
     start = 0
     while start < len(pictures):
         end = start + 1
-        if pictures[start].tile is not None:
-            end = start + TILES
-            while pictures[start:end][-1].tile is None:
-                end -= 1
+        most = start + TILES if _is_tile(pictures[start]) else end
+        while end < min(most, len(pictures)) and _is_tile(pictures[end]):
+            end += 1
         yield pictures[start:end]
         start = end
+
+
+def _is_tile(picture: Input) -> bool:
+    return picture.tile is not None and picture.size == (TILE, TILE)
 
 
 class Reception(NamedTuple):
@@ -130,7 +155,7 @@ class Reception(NamedTuple):
 
 
 def send_batch(
-    model: WITT,
+    model: Codec,
     image: Tensor,
     condition: Condition,
     seeds: Sequence[int],

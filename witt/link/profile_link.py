@@ -2,17 +2,19 @@
 
     features ─► power of the batch ─► halves of the batch as I and Q ─► |h|·x + n ─► back ─► decoder
 
-Any model can be sent that way; `ours` is `WITT.forward`.
+Any model can be sent that way; `ours` is `Codec.forward`.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from torch import Tensor
 
 import channels
-from witt.codecs.model import WITT
-from witt.contract import SCALE_BITS, SideInformation, Transmission
+from witt.codecs.features import FeatureCodec
+from witt.contract import Codec, SideInformation, Transmission
 from witt.errors import InputError
 from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profiles import Profile
@@ -20,7 +22,7 @@ from witt.link.profiles import Profile
 
 def transmit_as(
     profile: Profile,
-    model: WITT,
+    model: Codec,
     image: Tensor,
     channel: channels.Channel,
     snr_db: float | Tensor,
@@ -35,7 +37,8 @@ def transmit_as(
 
     With `half_pairs` each feature meets the noise that it meets without, so that on AWGN, where
     nothing tells the symbols apart, the pairing changes nothing.
-    With `batch_power` the scale is exact and costs no header. Weights that do not expect the
+    With `batch_power` the scale is exact and costs no header; symbols that a codec other than one
+    of features has made at unit power are sent as they are. Weights that do not expect the
     power to be undone (`sends_scale`) are not given it by any profile.
 
     Args:
@@ -45,28 +48,29 @@ def transmit_as(
         channel: any of `channels`.
         snr_db: Es/N0, a number or (B,); one for the batch where it shares symbols.
         cbr: requested CBR.
-        h, noise, generator: as of `WITT.forward`; with `no_csi` the gain is |h|.
-        optimisation: as of `WITT.forward`, whose way it knows only.
+        h, noise, generator: as of `Codec.forward`; with `no_csi` the gain is |h|.
+        optimisation: of what is sent, by whose way it knows only.
 
     Returns:
         `Transmission`; `symbols` are what crosses the channel, `received` what the decoder gets.
     """
     if not profile.only(("batch_power", "half_pairs", "no_csi")).departures:
-        drawn = {"h": h, "noise": noise, "generator": generator}
-        return model(image, channel, snr_db, cbr, **drawn, optimisation=optimisation)
+        encode = model.encode if optimisation is None else partial(optimisation.encode, model)
+        encoded = encode(image, snr_db, cbr)
+        return model.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
     if optimisation is not None:
         raise InputError(
             f"per-image optimisation goes with the profile ours only, not {profile.name}"
         )
-    header_bits = model.header_bits
-    if profile.batch_power:
-        unscaled, header = model.unscaled_symbols(image, snr_db, cbr)
+    decode = model.reconstruct if isinstance(model, FeatureCodec) else model.decode
+    if profile.batch_power and isinstance(model, FeatureCodec):
+        draft = model.draft(image, snr_db, cbr)
+        unscaled, header = model.unscaled(draft), draft.header
         normalised = channels.normalise_power(unscaled.reshape(1, -1))
         symbols = normalised.x.reshape(unscaled.shape)
         if model.sends_scale:
             scale = normalised.scale.expand(len(image), 1)
-            header = header.told("scale", SideInformation(scale))
-            header_bits -= SCALE_BITS
+            header = header.with_side("scale", SideInformation(scale))
     else:
         symbols, header = model.encode(image, snr_db, cbr)
     if profile.half_pairs:
@@ -74,12 +78,12 @@ def transmit_as(
         noise = None if noise is None else pair_halves(noise)
     if profile.no_csi and channel.fading:
         if h is None or noise is None:
-            drawn = channel.draw(
+            own_h, own_noise = channel.draw(
                 *symbols.shape, dtype=symbols.dtype, device=symbols.device, generator=generator
             )
-            h = drawn[0] if h is None else h
-            noise = drawn[1] if noise is None else noise
-        h = h.abs()
+            h = own_h if h is None else h
+            noise = own_noise if noise is None else noise
+        h = None if h is None else h.abs()
     out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
     received, error = out.y, None
     if channel.fading and not profile.no_csi:
@@ -87,9 +91,9 @@ def transmit_as(
     if profile.half_pairs:
         received = unpair_halves(received)
         error = None if error is None else _unpair_error(error)
-    decoded = model.reconstruct(received, header, error)
+    decoded = decode(received, header, error)
     cbr_sent = symbols.shape[1] / (3 * image.shape[2] * image.shape[3])
-    return Transmission(decoded, symbols, received, cbr_sent, header_bits)
+    return Transmission(decoded, symbols, received, cbr_sent, header.bits)
 
 
 def pair_halves(symbols: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from witt.codecs.model import WITT
+from witt.contract import Codec
 from witt.link.conditions import Link
 from witt.registry import parse, short
 
@@ -18,7 +18,7 @@ NAMES = {"awgn": "AWGN", "rayleigh": "Rayleigh", "rician": "Rician"}
 
 
 def check_request(
-    model: WITT,
+    model: Codec,
     snrs_db: Sequence[float],
     cbrs: Sequence[float],
     links: Sequence[Link] = (),
@@ -43,12 +43,11 @@ def check_request(
     Raises:
         InputError: a CBR is not served; the message has the range.
     """
-    stride = model.config.stride
-    for cbr in cbrs:  # a picture without padding, so that only the request is judged
-        _needed(model, (stride, stride), cbr)
+    for cbr in cbrs:
+        _needed(model, None, cbr)
     found = [
         *_beyond_snrs(model, snrs_db),
-        *_other_channels(model.config.name, links, training or {}),
+        *_other_channels(model.name, links, training or {}),
         *(
             line
             for size in dict.fromkeys(sizes)
@@ -82,13 +81,15 @@ def trained_channels(training: Mapping[str, Any]) -> tuple[set[str], bool]:
     return names, exact
 
 
-def _beyond_snrs(model: WITT, snrs_db: Sequence[float]) -> Iterator[str]:
-    low, high = model.config.snr_range_db
+def _beyond_snrs(model: Codec, snrs_db: Sequence[float]) -> Iterator[str]:
+    if model.snr_range_db is None:
+        return
+    low, high = model.snr_range_db
     beyond = [snr for snr in snrs_db if not low <= snr <= high]
     if beyond:
         named = ", ".join(f"{snr:g}" for snr in beyond)
         yield (
-            f"SNR {named} dB is outside the {low:g} to {high:g} dB that {model.config.name} was "
+            f"SNR {named} dB is outside the {low:g} to {high:g} dB that {model.name} was "
             "trained for"
         )
 
@@ -112,9 +113,9 @@ def _other_channels(name: str, links: Sequence[Link], training: Mapping[str, Any
                 )
 
 
-def _needed(model: WITT, size: tuple[int, int], cbr: float) -> list[str]:
+def _needed(model: Codec, size: tuple[int, int] | None, cbr: float) -> list[str]:
     """What the model says of a picture that cannot be sent with so few symbols."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
-        model.feature_channels(size, cbr)
+        model.check_cbr(cbr, size)
     return [str(warning.message) for warning in caught]

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 import channels
-from witt.codecs.model import WITT
-from witt.contract import Transmission
+from witt.contract import Codec, Transmission
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.per_image_optimisation import PerImageOptimisation
@@ -61,7 +61,8 @@ def draw_channel(
     """
     gains, noises = [], []
     for seed in seeds:
-        gain, noise = channel.draw(1, uses, generator=torch.Generator().manual_seed(seed))
+        generator = torch.Generator().manual_seed(seed)
+        gain, noise = channel.draw(1, uses, dtype=torch.complex64, device=None, generator=generator)
         gains += [] if gain is None else [gain.expand(1, uses)]
         noises.append(noise)
     return torch.cat(gains) if gains else None, torch.cat(noises)
@@ -69,7 +70,7 @@ def draw_channel(
 
 def transmit(
     pixels: Pixels,
-    model: WITT,
+    model: Codec,
     link: Link | None = None,
     snr_db: float = 10.0,
     cbr: float | None = 1 / 16,
@@ -106,11 +107,12 @@ def transmit(
     """
     metrics = make_metrics(DEFAULT) if metrics is None else metrics
     started = time.perf_counter()
-    image = to_tensor(pixels, next(model.parameters()).device)
+    image = to_tensor(pixels, model.device)
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():
-        encoded = model.encode(image, snr_db, cbr, optimisation)
+        encode = model.encode if optimisation is None else partial(optimisation.encode, model)
+        encoded = encode(image, snr_db, cbr)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):

@@ -57,6 +57,7 @@ class Quantity:
         label: for people, with its unit: "PSNR dB".
         higher_is_better: the direction.
         best: no value counts as better; None where any does.
+        source: what tells two versions of one of users' own apart.
     """
 
     name: str
@@ -64,6 +65,7 @@ class Quantity:
     label: str
     higher_is_better: bool = True
     best: float | None = None
+    source: str | None = None
 
     @property
     def columns(self) -> tuple[str, ...]:
@@ -94,6 +96,7 @@ class Quantity:
             "key": self.key,
             "label": self.label,
             "higher_is_better": self.higher_is_better,
+            **({} if self.source is None else {"source": self.source}),
         }
 
 
@@ -117,7 +120,10 @@ def read_quantities(document: Mapping[str, Any]) -> tuple[Quantity, ...]:
         if not all(isinstance(text, str) for text in (name, key, label)):
             raise TypeError(f"the metric {name!r} has no name, key and label")
         ours = {each.key: each for each in (PSNR, MS_SSIM)}.get(key)
-        found.append(ours or Quantity(name, key, label, bool(told["higher_is_better"])))
+        found.append(
+            ours
+            or Quantity(name, key, label, bool(told["higher_is_better"]), None, told.get("source"))
+        )
     if not found:
         raise ValueError("there are no metrics")
     return tuple(found)
@@ -196,7 +202,7 @@ class MsSsim(Metric):
 OURS = {"psnr": Psnr(PSNR, psnr), "ms-ssim": MsSsim(MS_SSIM, ms_ssim_db)}
 
 
-def make_metrics(asked: Sequence[str | Function]) -> tuple[Metric, ...]:
+def make_metrics(asked: str | Function | Sequence[str | Function]) -> tuple[Metric, ...]:
     """The metrics of these names, each once.
 
     Args:
@@ -207,7 +213,8 @@ def make_metrics(asked: Sequence[str | Function]) -> tuple[Metric, ...]:
             would have one name.
     """
     metrics: dict[str, Metric] = {}
-    for each in dict.fromkeys([asked] if isinstance(asked, str) or callable(asked) else asked):
+    listed = [asked] if isinstance(asked, str) or callable(asked) else asked
+    for each in dict.fromkeys(listed):
         metric = _make(each)
         key = metric.quantity.key
         if key in TAKEN or key in metrics:
@@ -254,7 +261,8 @@ def _own(
     label = str(getattr(described, "label", short)) + (f" ({', '.join(told)})" if told else "")
     direction = getattr(described, "higher_is_better", True)
     best = getattr(described, "best", None)
-    quantity = Quantity(name, key, label, direction is not False, best)
+    source = None if thing is None else METRICS.source(name)
+    quantity = Quantity(name, key, label, direction is not False, best, source)
     return Metric(quantity, function)
 
 

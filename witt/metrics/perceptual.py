@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -12,7 +13,7 @@ from witt.errors import InputError
 from witt.metrics.quality import WINDOW, mean_ssim
 
 # What LPIPS looks with; torchvision has the weights.
-NETS = {
+NETS: dict[Any, tuple[str, str]] = {
     "alex": ("alexnet", "alexnet-owt-7be5be79.pth"),
     "squeeze": ("squeezenet1_1", "squeezenet1_1-b8a52dc0.pth"),
 }
@@ -59,7 +60,7 @@ class Lpips:
 
     label, higher_is_better = "LPIPS", False
 
-    def __init__(self, net: str = "alex") -> None:
+    def __init__(self, net: Any = "alex") -> None:
         if net not in NETS:
             raise InputError(f"lpips:net={net}: choose from {', '.join(NETS)}")
         try:
@@ -73,7 +74,7 @@ class Lpips:
                 f"lpips needs {file}; to fetch it once: python -c 'import torchvision; "
                 f'torchvision.models.{model}(weights="DEFAULT")\''
             )
-        self._net = LearnedPerceptualImagePatchSimilarity(net_type=net).net
+        self._net = LearnedPerceptualImagePatchSimilarity(net).net
 
     def __call__(self, image: Tensor, reference: Tensor) -> Tensor:
         """(B,)."""

@@ -33,6 +33,17 @@ class Unmerge(nn.Module):
         return self.shuffle(x).permute(0, 2, 3, 1)
 
 
+class PatchEmbed(nn.Module):
+    """Strided convolution from pixels to the first map, ``(B, 3, H, W)`` to ``(B, h, w, C)``."""
+
+    def __init__(self, patch: int, dim: int) -> None:
+        super().__init__()
+        self.proj = nn.Conv2d(3, dim, patch, stride=patch)
+
+    def forward(self, image: Tensor) -> Tensor:
+        return self.proj(image).permute(0, 2, 3, 1)
+
+
 def swin_blocks(dim: int, depth: int, heads: int, window: int) -> SwinBlocks:
     """`depth` Swin blocks, every second one shifted by half a window."""
     return SwinBlocks(

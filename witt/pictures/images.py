@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, NamedTuple
+from typing import IO, Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -101,16 +101,53 @@ def read_image(path: str | Path, *, max_pixels: int = MAX_PIXELS) -> Picture:
             raise InputError(f"{path}: is damaged or cut short ({one_line(error)})") from error
 
 
-def to_tensor(pixels: Pixels, device: str | torch.device = "cpu") -> Tensor:
-    """``(H, W, 3)`` uint8 pixels as a ``(1, 3, H, W)`` float32 tensor in [0, 1].
+def to_tensor(
+    picture: Pixels | Image.Image | str | Path, device: str | torch.device = "cpu"
+) -> Tensor:
+    """A picture as a ``(1, 3, H, W)`` float32 tensor in [0, 1].
+
+    Args:
+        picture: ``(H, W, 3)`` uint8 pixels, a PIL image or a file.
+        device: Where the tensor goes.
 
     Raises:
         ValueError: The pixels are not uint8 or not ``(H, W, 3)``.
+        InputError: As of `read_image`, for a file.
     """
+    pixels = picture if isinstance(picture, np.ndarray) else as_pixels(picture)
     check_pixels(pixels)
     # A copy: torch takes no read-only or mirrored arrays.
     image = torch.from_numpy(np.array(pixels, order="C")).to(device).permute(2, 0, 1).unsqueeze(0)
     return image.to(torch.float32, memory_format=torch.contiguous_format) / 255
+
+
+def as_pixels(picture: Any) -> Pixels:
+    """A picture of any kind as ``(H, W, 3)`` uint8.
+
+    Args:
+        picture: A file, a PIL image (in sRGB; alpha goes on white), ``(H, W, 3)`` or grey
+            ``(H, W)`` uint8 pixels, or a float tensor ``(3, H, W)`` or ``(1, 3, H, W)`` in [0, 1].
+
+    Raises:
+        InputError: It is none of these, or a file that cannot be read.
+    """
+    if isinstance(picture, (str, Path)):
+        return read_image(picture).pixels
+    if isinstance(picture, Image.Image):
+        return rgb_pixels(picture, None, [])
+    try:
+        if isinstance(picture, Tensor):
+            return to_pixels(picture)
+        if isinstance(picture, np.ndarray):
+            if picture.dtype == np.uint8 and picture.ndim == 2:
+                return np.repeat(picture[:, :, np.newaxis], 3, axis=2)
+            check_pixels(picture)
+            return picture
+    except ValueError as error:
+        raise InputError(str(error)) from error
+    raise InputError(
+        f"a picture is a path, a PIL image, an array or a tensor, not {type(picture).__name__}"
+    )
 
 
 def to_pixels(image: Tensor) -> Pixels:
@@ -331,3 +368,11 @@ def _orientation(image: Image.Image, notes: list[str]) -> int:
     except Exception:
         notes.append("damaged EXIF ignored")
         return 1
+
+
+def mirrored(pixels: Pixels, side: int) -> Pixels:
+    """The picture, continued by its mirror image below and to the right up to `side` pixels."""
+    height, width = (max(0, side - length) for length in pixels.shape[:2])
+    if not height and not width:
+        return pixels
+    return np.pad(pixels, ((0, height), (0, width), (0, 0)), mode="symmetric")

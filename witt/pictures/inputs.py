@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import warnings
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from witt.errors import InputError
 from witt.pictures.finding import find_images
-from witt.pictures.images import Pixels, read_image
+from witt.pictures.images import Pixels, as_pixels, read_image
+from witt.pictures.sets import is_set, read_set
 from witt.pictures.sheets import TILE, read_sheets
 
 NAMED = 3
@@ -23,13 +25,17 @@ class Input(NamedTuple):
     relative: its name in the output, unique by folder and stem.
     size: (height, width) in pixels.
     notes: the conversions it needs.
-    tile: the pixels of a CIFAR-10 picture, whose `path` is the folder of the sheets.
+    sha256: of the pixels.
+    tile: the pixels of a picture that is no file: one of CIFAR-10, whose `path` is the folder of
+        the sheets, one of a data set by name, whose `path` is that name, or one that is in memory,
+        without a path.
     """
 
     path: Path
     relative: Path
     size: tuple[int, int]
     notes: tuple[str, ...]
+    sha256: bytes = b""
     tile: Pixels | None = None
 
     def read(self) -> Pixels:
@@ -84,7 +90,8 @@ def gather(
             bad |= within
             continue
         height, width = picture.pixels.shape[:2]
-        kept.append(Input(found.path, found.relative, (height, width), picture.notes))
+        size, digest = (height, width), _sha256(picture.pixels)
+        kept.append(Input(found.path, found.relative, size, picture.notes, digest))
         good |= within
     if bad - good:
         raise InputError(f"{min(bad - good)}: no picture in this folder can be read")
@@ -94,22 +101,89 @@ def gather(
 def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> list[Input]:
     """As `gather`; a folder of CIFAR-10 sheets is its test set, picture by picture, and last.
 
+    Data sets by name (`witt.pictures.sets`) come before those.
+
     Raises:
         InputError: as `gather`, or a sheet or its labels are damaged.
     """
     tiles: list[Input] = []
     others: list[Path] = []
+    named: list[Input] = []
     for path in map(Path, inputs):
+        if is_set(path):
+            named += [
+                Input(path, Path(one.name), one.size, (), _sha256(one.pixels), one.pixels)
+                for one in read_set(path, limit)
+            ]
+            continue
         sheets = read_sheets(path, "test", limit) if os.path.isdir(path) else None
         if sheets is None:
             others.append(path)
         else:
             tiles += [
-                Input(path, Path(f"test-{number:05}"), (TILE, TILE), (), tile)
+                Input(path, Path(f"test-{number:05}"), (TILE, TILE), (), _sha256(tile), tile)
                 for number, tile in enumerate(sheets)
             ]
     pictures = gather(others, limit=limit) if others else []
-    return [*pictures, *tiles][:limit]
+    return [*pictures, *named, *tiles][:limit]
+
+
+def gather_any(images: Any) -> list[Input]:
+    """Pictures of any kind: paths, folders, PIL images, arrays and tensors, or a list of these.
+
+    Args:
+        images: an array (H, W, 3) or (B, H, W, 3) uint8, or a tensor (3, H, W) or (B, 3, H, W) in
+            [0, 1], is one too.
+
+    Raises:
+        InputError: as `gather_with_sheets`; or it is something else, or nothing.
+    """
+    inputs: list[Input] = []
+    for number, each in enumerate(_flat(images)):
+        if isinstance(each, (str, Path)):
+            inputs += gather_with_sheets([Path(each)])
+        else:
+            pixels = as_pixels(each)
+            size, name = (pixels.shape[0], pixels.shape[1]), Path(f"picture-{number}")
+            inputs.append(Input(Path(), name, size, (), _sha256(pixels), pixels))
+    if not inputs:
+        raise InputError("there are no pictures")
+    return inputs
+
+
+def _flat(images: Any) -> Iterator[Any]:
+    if isinstance(images, (list, tuple)):
+        for each in images:
+            yield from _flat(each)
+    elif getattr(images, "ndim", 0) == 4:  # an array or tensor of several
+        yield from images
+    else:
+        yield images
+
+
+def _sha256(pixels: Pixels) -> bytes:
+    return hashlib.sha256(pixels.tobytes()).digest()
+
+
+def record_of(pictures: Sequence[Input], name: str) -> dict[str, Any]:
+    """What a result file says of its pictures: the hash of all their pixels tells sets apart.
+
+    Args:
+        pictures: in the order of the results.
+        name: of their folder.
+    """
+    sha = hashlib.sha256()
+    for picture in pictures:
+        sha.update(f"{(*picture.size, 3)} ".encode() + picture.sha256)
+    sizes = sorted({picture.size for picture in pictures})
+    tiles = all(picture.tile is not None and picture.size == (TILE, TILE) for picture in pictures)
+    return {
+        "name": name,
+        "pictures": len(pictures),
+        "sha256": sha.hexdigest(),
+        "names": None if tiles else [picture.relative.as_posix() for picture in pictures],
+        "sizes": [list(s) for s in (sizes if len(sizes) == 1 else (p.size for p in pictures))],
+    }
 
 
 def conversions(pictures: Sequence[Input]) -> list[str]:

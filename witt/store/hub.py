@@ -11,6 +11,7 @@ the commands takes such a folder too.
 from __future__ import annotations
 
 import json
+import os
 from functools import reduce
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,16 +19,18 @@ from typing import Any, TypeVar
 import safetensors
 import safetensors.torch
 import torch
-from huggingface_hub import PyTorchModelHubMixin, constants
+from huggingface_hub import PyTorchModelHubMixin, constants, hf_hub_download
 from huggingface_hub.errors import HFValidationError
 from safetensors import SafetensorError
 from torch import nn
 
-from witt.codecs.config import ModelConfig
 from witt.errors import InputError
-from witt.files import write_bytes
+from witt.files import write_bytes, write_text
+from witt.report import to_json
+from witt.store.making import from_values, to_values
 
 T = TypeVar("T", bound="HubModel")
+DOWNLOAD = ("revision", "cache_dir", "force_download", "token", "local_files_only")
 
 
 class HubModel(
@@ -37,7 +40,7 @@ class HubModel(
     paper_url="https://arxiv.org/abs/2211.00937",
     tags=["semantic-communication", "joint-source-channel-coding"],
 ):
-    """A model made from a `ModelConfig`, with ``from_pretrained`` and its kin."""
+    """A codec with ``from_pretrained`` and its kin; which class it is stands in config.json."""
 
     @classmethod
     def from_pretrained(
@@ -63,9 +66,10 @@ class HubModel(
 
         name = str(pretrained_model_name_or_path)
         if name in shipped():
-            return load(name).to(dtype)  # type: ignore[return-value]
+            return load(name).to(dtype)
         try:
-            return super().from_pretrained(name, **options).to(dtype)
+            # In evaluation mode, which huggingface_hub before 1 leaves to us.
+            return super().from_pretrained(name, **options).to(dtype).eval()
         except HFValidationError as error:
             raise InputError(
                 f"{name}: no such folder, nor the name of a repository or of shipped weights "
@@ -75,14 +79,26 @@ class HubModel(
             raise InputError(f"{name}: its config.json is damaged ({error})") from error
 
     @classmethod
-    def _from_pretrained(cls: type[T], *, model_id: str, config: Any = None, **options: Any) -> T:
+    def _from_pretrained(
+        cls: type[T],
+        *,
+        model_id: str,
+        config: Any = None,
+        map_location: str = "cpu",
+        strict: bool = True,
+        **options: Any,
+    ) -> T:
         if not isinstance(config, dict):
             raise InputError(f"{model_id}: has no config.json of a WITT model")
-        options = {"map_location": "cpu", "strict": True, **options}
+        model = from_values(config)
+        name = constants.SAFETENSORS_SINGLE_FILE
         try:
-            return super()._from_pretrained(
-                model_id=model_id, config=ModelConfig.from_dict(config), **options
-            )
+            if os.path.isdir(model_id):
+                file = os.path.join(model_id, name)
+            else:
+                asked = {key: options[key] for key in DOWNLOAD if key in options}
+                file = hf_hub_download(repo_id=model_id, filename=name, **asked)
+            return cls._load_as_safetensor(model, file, map_location, strict).eval()
         except (FileNotFoundError, SafetensorError, RuntimeError) as error:
             raise InputError(f"{model_id}: not the weights of a WITT model ({error})") from error
 
@@ -100,3 +116,5 @@ class HubModel(
         state = {name: t.detach().cpu().contiguous() for name, t in self.state_dict().items()}
         path = save_directory / constants.SAFETENSORS_SINGLE_FILE
         write_bytes(path, safetensors.torch.save(state, {"format": "pt"}))
+        config = to_json({key: v for key, v in sorted(to_values(self).items())})
+        write_text(save_directory / constants.CONFIG_NAME, config)

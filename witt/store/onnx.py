@@ -1,7 +1,6 @@
-"""`witt export`: encoder and decoder as ONNX files, for one picture size and one CBR.
+"""`witt export`: the graphs of a codec as ONNX files, for one picture size and one CBR.
 
-ONNX has no complex numbers: I and Q of a symbol are the last dimension. The size is fixed, because
-windows, padding and the transform over the tokens are laid out for it.
+ONNX has no complex numbers: I and Q of a symbol are the last dimension.
 """
 
 from __future__ import annotations
@@ -13,89 +12,31 @@ from typing import Any, NamedTuple
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
-from witt.codecs.classified.class_map import with_class_map
-from witt.codecs.model import WITT
-from witt.contract import rounded_scale, rounded_snr
 from witt.errors import InputError
 from witt.files import write_bytes
 from witt.report import to_json
+from witt.store.making import to_values
 
 TOLERANCE = 1e-3  # of symbols of unit power, and of pictures in [0, 1]
-CHECK_SNR_DB = 7.0
 OPSET = 18
 
 
-class EncoderGraph(nn.Module):
-    """A picture and the SNR to symbols of unit power; the arithmetic of `WITT.encode`.
+class Graph(NamedTuple):
+    """One end of a codec, for pictures of one size at one rate.
 
-    Args:
-        model: any WITT model.
-        size: (height, width) of the picture.
-        k: feature channels that are sent.
+    name: of the file.
+    module: takes `inputs` by their names.
+    inputs: examples.
+    outputs: what it should make of them, by name.
+    facts: plain values kept in the file.
     """
 
-    def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
-        super().__init__()
-        self.model, self.k = model, k
-        self.uses = model.tokens(size) * k // 2
-        stride = model.config.stride
-        self.padding = (0, -size[1] % stride, 0, -size[0] % stride)
-
-    def forward(self, image: Tensor, snr_db: Tensor) -> tuple[Tensor, ...]:
-        """`image` (1, 3, H, W), `snr_db` (1,) to symbols (1, N, 2) and what the header has of them.
-
-        That is the scale (1, 1), where the model sends it, and the classes (1, h, w), where it has
-        some.
-        """
-        padded = F.pad(image, self.padding, mode="replicate")
-        k = torch.full((1,), self.k)
-        sending = self.model.transmit(padded, rounded_snr(snr_db), k, self.uses)
-        symbols, allocation = sending.symbols, sending.allocation
-        symbols = symbols if allocation is None else with_class_map(symbols, allocation)
-        energy = symbols.square().sum(dim=(1, 2))[:, None]
-        scale = torch.sqrt(self.uses / torch.where(energy > 0, energy, torch.ones_like(energy)))
-        symbols = symbols * scale[..., None]
-        told = (rounded_scale(scale),) if self.model.sends_scale else ()
-        return (symbols, *told) if allocation is None else (symbols, *told, allocation.classes)
-
-
-class DecoderGraph(nn.Module):
-    """Equalised symbols to a picture; the arithmetic of `WITT.decode`.
-
-    Args:
-        model, size, k: as the encoder's.
-    """
-
-    def __init__(self, model: WITT, size: tuple[int, int], k: int) -> None:
-        super().__init__()
-        self.model, self.size, self.k = model, size, k
-        self.grid = model.grid(size)
-
-    def forward(
-        self,
-        symbols: Tensor,
-        snr_db: Tensor,
-        noise_var: Tensor | None = None,
-        scale: Tensor | None = None,
-        classes: Tensor | None = None,
-    ) -> Tensor:
-        """What is received of a picture to the picture (1, 3, H, W).
-
-        `symbols` (1, N, 2), `snr_db` (1,), `noise_var` (1, N), `scale` (1, 1), `classes` (1, h, w).
-        `noise_var` is the error variance after the MMSE equaliser, which an AWGN channel has too;
-        it, `scale` and `classes` are inputs where the model looks at them.
-        """
-        k = torch.full((1,), self.k)
-        code, allocation = self.model.code, None
-        snr_db = rounded_snr(snr_db)
-        if code is not None and classes is not None:
-            allocation = code.allocate(classes, snr_db, k, most_k=self.k)
-        error = symbols[..., 0] if noise_var is None else noise_var
-        scale = torch.ones_like(snr_db)[:, None] if scale is None else scale
-        image = self.model.receive(symbols, error, scale, snr_db, k, self.grid, allocation)
-        return image[:, :, : self.size[0], : self.size[1]]
+    name: str
+    module: nn.Module
+    inputs: dict[str, Tensor]
+    outputs: dict[str, Tensor]
+    facts: dict[str, Any]
 
 
 class Exported(NamedTuple):
@@ -112,7 +53,7 @@ class Exported(NamedTuple):
 
 
 def export_onnx(
-    model: WITT,
+    model: Any,
     folder: Path,
     size: tuple[int, int],
     cbr: float | None = None,
@@ -121,7 +62,7 @@ def export_onnx(
     """Write ``encoder.onnx`` and ``decoder.onnx``; neither if one of them differs from torch.
 
     Args:
-        model: on the CPU, in evaluation mode.
+        model: a codec that has graphs, on the CPU, in evaluation mode.
         folder: exists.
         size: (height, width).
         cbr: requested CBR; None is the highest that the weights serve.
@@ -132,32 +73,10 @@ def export_onnx(
             from torch's by more than TOLERANCE.
     """
     _require_onnx()
-    k, config = model.feature_channels(size, cbr), model.config
-    generator = torch.Generator().manual_seed(0)
-    image = torch.rand((1, 3, *size), generator=generator)
-    snr_db = torch.full((1,), CHECK_SNR_DB)
-    facts = {"config": config.to_dict(), "size": size, "feature_channels": k, **(notes or {})}
-
-    with torch.no_grad():
-        encoded = model.encode(image, snr_db, cbr)
-    header, sent = encoded.header, torch.view_as_real(encoded.symbols)
-    entries = {"scale": header.get("scale"), "classes": header.get("class map")}
-    told = {name: value for name, value in entries.items() if value is not None}
-    made: list[tuple[str, nn.Module, dict[str, Tensor], dict[str, Tensor]]]
-    graph: nn.Module = EncoderGraph(model, size, k)
-    made = [("encoder", graph, {"image": image, "snr_db": snr_db}, {"symbols": sent, **told})]
-
-    noise_var = None
-    taken = {"symbols": sent, "snr_db": snr_db, **told}
-    if header.get("class map") is not None:
-        taken["noise_var"] = noise_var = torch.rand(sent.shape[:2], generator=generator)
-    with torch.no_grad():
-        received = model.reconstruct(encoded.symbols, header, noise_var)
-    made.append(("decoder", DecoderGraph(model, size, k), taken, {"image": received}))
-
+    facts = {"config": to_values(model), "size": size, **(notes or {})}
     results, files = [], []
-    for name, graph, inputs, expected in made:
-        data = _to_onnx(graph, inputs, list(expected), {**facts, "part": name})
+    for name, graph, inputs, expected, own in model.graphs(size, cbr):
+        data = _to_onnx(graph, inputs, list(expected), {**facts, **own, "part": name})
         path = folder / f"{name}.onnx"
         difference = _difference(data, inputs, tuple(expected.values()))
         if not difference <= TOLERANCE:  # NaN too

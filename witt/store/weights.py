@@ -18,11 +18,10 @@ import safetensors.torch
 import torch
 from torch import Tensor
 
-from witt.codecs.config import ModelConfig
-from witt.codecs.model import WITT
 from witt.errors import InputError, one_line
 from witt.files import write_bytes
 from witt.report import to_json
+from witt.store.making import from_values, to_values
 
 FORMAT = "witt-1"
 SHIPPED = Path(__file__).parents[1] / "weights"
@@ -47,20 +46,23 @@ def _digest(state: dict[str, Tensor], metadata: dict[str, str]) -> str:
 
 
 def save_weights(
-    path: str | Path, model: WITT, training: dict[str, Any], *, dtype: torch.dtype = torch.float16
+    path: str | Path, model: Any, training: dict[str, Any], *, dtype: torch.dtype = torch.float16
 ) -> None:
     """Write a model, atomically.
 
     Args:
         path: the file, ``.safetensors``.
-        model: what to store.
+        model: the codec to store.
         training: how it was trained: plain values, shown by `witt info`.
         dtype: of the stored tensors; float32 keeps every bit of weights that come from elsewhere.
 
     Raises:
         InputError: a weight is not finite in this precision: the training has diverged.
     """
-    state = {n: t.detach().cpu().to(dtype).contiguous() for n, t in model.state_dict().items()}
+    state = {
+        name: (tensor.to(dtype) if tensor.is_floating_point() else tensor).cpu().contiguous()
+        for name, tensor in ((n, t.detach()) for n, t in model.state_dict().items())
+    }
     for name, tensor in state.items():
         if not tensor.isfinite().all():
             precision = {torch.float16: "half precision", torch.float32: "float32"}.get(
@@ -69,7 +71,7 @@ def save_weights(
             raise InputError(f"{path}: not written, since {name} is not finite in {precision}")
     metadata = {
         "format": FORMAT,
-        "config": to_json(model.config.to_dict(), indent=None),
+        "config": to_json(to_values(model), indent=None),
         "training": to_json(training, indent=None),
     }
     metadata["sha256"] = _digest(state, metadata)
@@ -77,7 +79,7 @@ def save_weights(
 
 
 @torch.inference_mode(False)  # gradients may be wanted later
-def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
+def load_weights(path: str | Path) -> tuple[Any, dict[str, Any]]:
     """Read a weights file.
 
     Args:
@@ -108,10 +110,11 @@ def load_weights(path: str | Path) -> tuple[WITT, dict[str, Any]]:
     elif metadata.get("sha256") != _digest(state, metadata):
         raise InputError(f"{path}: the weights do not match their hash: the file is damaged")
     try:
-        config = ModelConfig.from_dict(json.loads(metadata["config"]))
         training = json.loads(metadata["training"])
-        model = WITT(config)
-        model.load_state_dict({name: tensor.float() for name, tensor in state.items()})
+        model = from_values(json.loads(metadata["config"]))
+        model.load_state_dict(
+            {n: t.float() if t.is_floating_point() else t for n, t in state.items()}
+        )
     except (KeyError, ValueError, RuntimeError) as error:
         # A wholly different network would list every tensor.
         reason = shorten(str(error), width=200)
@@ -152,7 +155,7 @@ def shipped() -> dict[str, Path]:
     return {p.stem: p for p in sorted(SHIPPED.glob("*.safetensors"))}
 
 
-def load(name_or_path: str | Path = "witt_light") -> WITT:
+def load(name_or_path: str | Path = "witt_light") -> Any:
     """A trained model, from the weights that are shipped or from a file; no network is needed.
 
     Args:

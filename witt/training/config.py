@@ -14,8 +14,8 @@ import torch
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.profiles import PROFILES
+from witt.metrics.loss import make_loss
 from witt.registry import CHANNELS
-from witt.training.loss import make_loss
 
 PRECISIONS = ("auto", "fp32", "bf16")
 FIRST = 0.5  # of a run that has `snr_first`
@@ -41,7 +41,7 @@ class TrainConfig:
             `snr`: a network learns to send pictures sooner with little noise.
         cbr: fractions as text ("1/16"); one named twice is drawn twice as often.
         channel: names, or file.py:Name; the images of a run cross them in turn.
-        loss: "mse", "ms-ssim", or one of your own, as for `witt.training.loss.make_loss`.
+        loss: "mse", "ms-ssim", or one of your own, as for `witt.metrics.loss.make_loss`.
         profile: "ours", or "published" for the published way to train.
         steps: length of the run in steps.
         minutes: length of the run in minutes; with both, what comes first ends it.
@@ -65,7 +65,7 @@ class TrainConfig:
         save_minutes: time between checkpoints.
         compile: compile the Swin blocks.
         init: weights to start from.
-        overrides: entries of `ModelConfig` that replace the preset's.
+        overrides: arguments of the preset, from --set.
 
     Raises:
         InputError: a value is out of range; the message names it.

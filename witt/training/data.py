@@ -17,7 +17,7 @@ from torch import Tensor
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from witt.errors import InputError
-from witt.pictures.images import Pixels
+from witt.pictures.images import Pixels, mirrored
 from witt.training.pictures import Pictures
 
 
@@ -30,14 +30,6 @@ class Crop(NamedTuple):
 
     pixels: Tensor
     skipped: int
-
-
-def mirrored(pixels: Pixels, side: int) -> Pixels:
-    """The picture, continued by its mirror image below and to the right up to `side` pixels."""
-    height, width = (max(0, side - length) for length in pixels.shape[:2])
-    if not height and not width:
-        return pixels
-    return np.pad(pixels, ((0, height), (0, width), (0, 0)), mode="symmetric")
 
 
 class Crops(Dataset[Crop]):

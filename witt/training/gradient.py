@@ -11,14 +11,15 @@ import torch
 from torch import Tensor, nn
 
 import channels
-from witt.codecs.config import channels_for_cbr
-from witt.codecs.model import WITT
+from witt.codecs.feature_config import channels_for_cbr
+from witt.codecs.features import FeatureCodec
+from witt.contract import Codec
 from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import OURS, PROFILES, Profile
+from witt.metrics.loss import image_terms, make_loss
 from witt.training.config import TrainConfig, uses_bf16
-from witt.training.loss import image_terms, make_loss
-from witt.training.objective import Conditions, Draws, draw_images, send
+from witt.training.objective import Conditions, Draws, draw_images, send, send_whole
 from witt.training.processes import Processes
 from witt.training.published import draw_snr, published_terms
 from witt.training.replay import Replay
@@ -32,22 +33,24 @@ class Objective(nn.Module):
     Args:
         model: both ends.
         over: channels.
-        loss: as for `witt.training.loss.make_loss`.
+        loss: as for `witt.metrics.loss.make_loss`.
         bf16: as in `send`.
         profile: how the images are sent and compared.
+        cbrs: whose numbers the rates are, for a codec that is not one of features.
     """
 
     def __init__(
         self,
-        model: WITT,
+        model: Codec,
         over: Sequence[channels.Channel],
         loss: str,
         bf16: bool = False,
         profile: Profile = OURS,
+        cbrs: Sequence[float] = (),
     ) -> None:
         super().__init__()
         self.model, self.over, self.loss, self.bf16 = model, over, loss, bf16
-        self.profile = profile
+        self.profile, self.cbrs = profile, cbrs
 
     def forward(self, image: Tensor, drawn: Draws, first: int) -> tuple[Tensor, Tensor]:
         """Terms (B,) of the loss, and images as received, without gradient.
@@ -60,16 +63,19 @@ class Objective(nn.Module):
         if self.profile != OURS:
             received = self._published(image, drawn)
             return published_terms(self.loss, received, image), received.detach()
-        received = send(
-            self.model,
-            image,
-            Conditions(drawn.snr_db, drawn.k),
-            self.over,
-            first=first,
-            h=drawn.h,
-            noise=drawn.noise,
-            bf16=self.bf16,
-        )
+        if isinstance(self.model, FeatureCodec):
+            received = send(
+                self.model,
+                image,
+                Conditions(drawn.snr_db, drawn.k),
+                self.over,
+                first=first,
+                h=drawn.h,
+                noise=drawn.noise,
+                bf16=self.bf16,
+            )
+        else:
+            received = send_whole(self.model, image, drawn, self.over, self.cbrs, first)
         return image_terms(self.loss, received, image), received.detach()
 
     def _published(self, image: Tensor, drawn: Draws) -> Tensor:
@@ -104,15 +110,19 @@ class Gradient:
         processes: that share the batch.
     """
 
-    def __init__(self, config: TrainConfig, model: WITT, processes: Processes) -> None:
+    def __init__(self, config: TrainConfig, model: Codec, processes: Processes) -> None:
         self.config, self.model, self.processes = config, model, processes
         self.profile = PROFILES[config.profile]
-        self.rates = [channels_for_cbr(c, model.config.stride) for c in config.cbr_values]
+        self.rates = rates_of(model, config.cbr_values)
         self.over = [Link.of(name).module() for name in config.channel]
         self._replay: Replay | None = None
         self._ahead: dict[int, Draws] = {}
         self.progress = 1.0
-        self.symbols = model.tokens((config.crop, config.crop)) * max(self.rates) // 2
+        size = (config.crop, config.crop)
+        if isinstance(model, FeatureCodec):
+            self.symbols = model.tokens(size) * max(self.rates) // 2
+        else:
+            self.symbols = max(model.channel_uses(size, cbr) for cbr in config.cbr_values)
 
     @cached_property
     def network(self) -> nn.Module:
@@ -121,8 +131,10 @@ class Gradient:
         Made in the first step: it takes all processes, and on the way there one may fail.
         """
         bf16 = uses_bf16(self.config, self.processes.device)
-        objective = Objective(self.model, self.over, self.config.loss, bf16, self.profile)
-        return self.processes.spread(objective, all_used=self.model.config.modulation)
+        objective = Objective(
+            self.model, self.over, self.config.loss, bf16, self.profile, self.config.cbr_values
+        )
+        return self.processes.distributed(objective, all_used=self.model.uses_all_parameters)
 
     def __call__(self, image: Tensor, step: int, progress: float = 1.0) -> Seen:
         """Leave the gradient of the loss, times its scale, in the parameters.
@@ -162,6 +174,7 @@ class Gradient:
             and self.profile == OURS
             and self.config.batch % len(self.over) == 0
             and not self.config.compile
+            and isinstance(self.model, FeatureCodec)
         )
 
     def _replayed(self, image: Tensor, drawn: Draws, step: int) -> Seen:
@@ -197,3 +210,10 @@ class Gradient:
         return draw_images(
             numbers, self.symbols, self.over, snr_db, is_range, self.rates, config.seed, device
         )
+
+
+def rates_of(model: Codec, cbrs: Sequence[float]) -> list[int]:
+    """The rates that images draw: feature channels, or, of another codec, the CBRs' numbers."""
+    if isinstance(model, FeatureCodec):
+        return [channels_for_cbr(cbr, model.config.stride) for cbr in cbrs]
+    return list(range(len(cbrs)))

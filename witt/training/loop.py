@@ -7,23 +7,23 @@ from typing import Any
 
 import click
 
-from witt.codecs.config import ModelConfig
-from witt.codecs.model import WITT
+from witt.codecs.features import FeatureCodec
 from witt.errors import InputError
 from witt.files import write_text
+from witt.metrics.loss import ms_ssim_scales
 from witt.report import to_json
+from witt.store.making import from_values
 from witt.training.checkpoint import CONFIG, WEIGHTS, read_checkpoint, refuse_existing_run
 from witt.training.config import TrainConfig, uses_bf16
 from witt.training.folder import sole_run
 from witt.training.gpu.run import DeviceRun, takes
-from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Sets, open_sets
 from witt.training.processes import Processes, joined
 from witt.training.progress import Bar, duration
 from witt.training.records import Records
 from witt.training.run import Run
-from witt.training.start import initial_model, start_code, training_before
-from witt.training.validation import middles
+from witt.training.start import initial_model, prepare, training_before
+from witt.training.validation import centre_crops
 
 
 def train(
@@ -82,12 +82,12 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
         limit = limit_reached(config, state)
         if limit is not None:
             raise InputError(f"{out}: the run is done; raise {limit} to go on")
-        model = WITT(ModelConfig.from_dict(state["model_config"]))
+        model = from_values(state["model_config"])
     sets = open_sets(config.data, config.val)
     if state is None:
-        start_code(model, config, sets.train, click.echo if processes.first else (lambda _: None))
+        prepare(model, config, sets.train, click.echo if processes.first else (lambda _: None))
     model.to(processes.device)
-    val = middles(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
+    val = centre_crops(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
     before = training_before(config) if state is None else None
     kind = DeviceRun if takes(config, model, processes, sets.train) else Run
     run = kind(config, out, model, sets.train, val, before, processes)
@@ -143,7 +143,7 @@ def _introduction(run: Run) -> list[str]:
     if config.snr_first is not None:
         snrs = ":".join(f"{value:g}" for value in config.snr_first) + f", then {snrs}"
     lines = [
-        f"{model.config.name}, {parameters / 1e6:.1f} M parameters, on "
+        f"{model.name}, {parameters / 1e6:.1f} M parameters, on "
         f"{next(model.parameters()).device}; {len(run.train)} training pictures; "
         f"SNR {snrs} dB, CBR {','.join(config.cbr)}, "
         f"{','.join(config.channel)}, profile {config.profile}"
@@ -153,7 +153,7 @@ def _introduction(run: Run) -> list[str]:
     count = run.processes.count
     if count > 1:
         lines.append(f"{count} processes, {config.batch // count} images each")
-    if uses_bf16(config, run.processes.device):
+    if uses_bf16(config, run.processes.device) and isinstance(model, FeatureCodec):
         lines.append("the networks compute in bfloat16")
     if config.loss == "ms-ssim" and config.profile == "published":
         lines.append("loss: 1 − MS-SSIM with the published 4 scales")

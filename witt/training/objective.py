@@ -9,11 +9,15 @@ import torch
 from torch import Tensor
 
 import channels
-from witt.codecs.model import WITT
+from witt.codecs.features import FeatureCodec
+from witt.contract import Codec
 
 
 class Conditions(NamedTuple):
-    """Of each image of a batch: SNR in dB (B,) and feature channels sent (B,), int64."""
+    """Of each image of a batch: SNR in dB (B,) and rate (B,), int64.
+
+    k: feature channels sent; of a codec that is not one of features the number of its CBR.
+    """
 
     snr_db: Tensor
     k: Tensor
@@ -32,7 +36,7 @@ def draw_conditions(
         batch: images.
         snr_db: choices, or (low, high) of a uniform draw where `is_range`.
         is_range: see there.
-        k: choices of the number of feature channels; one named twice is drawn twice as often.
+        k: choices of the rate; one named twice is drawn twice as often.
         generator: source of randomness.
     """
     if is_range:
@@ -48,7 +52,7 @@ class Draws(NamedTuple):
     """All that is drawn for the images of a batch.
 
     snr_db: (B,) in dB.
-    k: (B,) feature channels sent, int64.
+    k: (B,) rates, int64; see `Conditions`.
     h: (B, N) gains, or (B, 1) where none of the channels fades.
     noise: (B, N) CN(0, 1).
     """
@@ -90,7 +94,9 @@ def draw_images(
         if draws is not generator:
             draws.manual_seed(seed * 1_000_003 + n)
         channel = over[n % len(over)]
-        gain, noise = channel.draw(1, symbols, device=device, generator=draws)
+        gain, noise = channel.draw(
+            1, symbols, dtype=torch.complex64, device=device, generator=draws
+        )
         gains.append(noise.new_ones(1, 1) if gain is None else gain)
         noises.append(noise)
     width = max(gain.shape[1] for gain in gains)
@@ -100,7 +106,7 @@ def draw_images(
 
 
 def send(
-    model: WITT,
+    model: FeatureCodec,
     image: Tensor,
     at: Conditions,
     over: Sequence[channels.Channel],
@@ -113,7 +119,7 @@ def send(
 ) -> Tensor:
     """Images as received, when each has its own SNR, rate and channel; not clamped.
 
-    As `WITT.forward`, but with one tensor shape for all rates: the symbols that an image does
+    As `Codec.forward`, but with one tensor shape for all rates: the symbols that an image does
     not send are zero. The power scale is not rounded as it is in the header.
 
     Args:
@@ -141,13 +147,44 @@ def send(
     symbols, uses, allocation = sending.symbols, sending.uses, sending.allocation
     symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
     h = h if h is None or h.shape[1] == 1 else h[:, :length]
-    equalise = model.code is not None
+    equalise = model.uses_error
     received, error = _cross(symbols, at.snr_db, over, generator, first, h, noise, equalise)
     known = scale if model.sends_scale else torch.ones_like(scale)
     pairs = torch.view_as_real(received)
     with networks:
         image = model.receive(pairs, error, known, at.snr_db, at.k, grid, allocation)
     return image.to(scale.dtype)
+
+
+def send_whole(
+    model: Codec,
+    image: Tensor,
+    drawn: Draws,
+    over: Sequence[channels.Channel],
+    cbrs: Sequence[float],
+    first: int = 0,
+) -> Tensor:
+    """As `send`, through `Codec.forward`: all images at the CBR that the first one has drawn.
+
+    Args:
+        model: any codec.
+        image: (B, 3, H, W) in [0, 1].
+        drawn: for these images; their rates are numbers of `cbrs`.
+        over, first: as of `send`.
+        cbrs: that the codec is trained for.
+    """
+    cbr = cbrs[int(drawn.k[0])]
+    received = torch.empty_like(image)
+    for i, channel in enumerate(over):
+        mine = slice((i - first) % len(over), None, len(over))
+        if mine.start >= len(image):
+            continue
+        encoded = model.encode(image[mine], drawn.snr_db[mine], cbr)
+        n = encoded.symbols.shape[1]
+        gain, noise = drawn.h[mine, :n], drawn.noise[mine, :n]
+        sent = model.carry(encoded, channel, drawn.snr_db[mine], h=gain, noise=noise)
+        received[mine] = sent.image
+    return received
 
 
 def _cross(

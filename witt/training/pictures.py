@@ -15,6 +15,7 @@ import numpy as np
 from witt.errors import InputError
 from witt.pictures.finding import find_images
 from witt.pictures.images import Pixels, read_image
+from witt.pictures.sets import is_set, read_set
 from witt.pictures.sheets import TILE, read_sheets
 
 CACHE_BYTES = 1_500_000_000  # of decoded pictures, shared with the workers where they are forks
@@ -50,6 +51,7 @@ class Pictures(Sequence[Pixels]):
     Args:
         paths: picture files.
         tiles: (n, 32, 32, 3) more pictures.
+        given: further ones, of any size.
         cache_bytes: room for decoded pictures.
 
     Raises:
@@ -57,8 +59,14 @@ class Pictures(Sequence[Pixels]):
     """
 
     def __init__(
-        self, paths: Sequence[Path], tiles: Pixels | None = None, cache_bytes: int = CACHE_BYTES
+        self,
+        paths: Sequence[Path],
+        tiles: Pixels | None = None,
+        given: Sequence[Pixels] = (),
+        *,
+        cache_bytes: int = CACHE_BYTES,
     ) -> None:
+        self._given = tuple(given)
         self._tiles = np.zeros((0, TILE, TILE, 3), np.uint8) if tiles is None else tiles
         self._cache: list[Pixels] = []
         good: list[Path] = []
@@ -86,13 +94,14 @@ class Pictures(Sequence[Pixels]):
             raise InputError(f"not one of the pictures can be read{reason}")
 
     def __len__(self) -> int:
-        return len(self.paths) + len(self._tiles)
+        return len(self.paths) + len(self._tiles) + len(self._given)
 
     @property
     def nbytes(self) -> int:
         """Bytes of all of them decoded; where not all were looked at yet, an estimate."""
         known = sum(pixels.nbytes for pixels in self._cache)
-        return self._tiles.nbytes + known * len(self.paths) // max(len(self._cache), 1)
+        given = self._tiles.nbytes + sum(pixels.nbytes for pixels in self._given)
+        return given + known * len(self.paths) // max(len(self._cache), 1)
 
     def __getitem__(self, index: int) -> Pixels:  # type: ignore[override]
         """The picture `index`.
@@ -104,13 +113,16 @@ class Pictures(Sequence[Pixels]):
             return self._cache[index]
         if index < len(self.paths):
             return read_image(self.paths[index]).pixels
-        return self._tiles[index - len(self.paths)]
+        index -= len(self.paths)
+        if index < len(self._tiles):
+            return self._tiles[index]
+        return self._given[index - len(self._tiles)]
 
     def name(self, index: int) -> str:
         """The file of a picture, or the number of a tile."""
         if index < len(self.paths):
             return str(self.paths[index])
-        return f"tile {index - len(self.paths)}"
+        return f"picture {index - len(self.paths)}"
 
     def content(self) -> str:
         """`content_hash` of the files and tiles; reads every file once."""
@@ -120,6 +132,7 @@ class Pictures(Sequence[Pixels]):
                 with suppress(OSError):  # what cannot be read any more is skipped in training too
                     yield path.read_bytes()
             yield from (tile.tobytes() for tile in self._tiles)
+            yield from (f"{p.shape} ".encode() + p.tobytes() for p in self._given)
 
         return content_hash(parts())
 
@@ -129,7 +142,7 @@ class Pictures(Sequence[Pixels]):
 
 
 def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
-    """Training and validation pictures of some folders.
+    """Training and validation pictures of some folders, or data sets by name.
 
     A folder of CIFAR-10 sheets gives its training pictures; as validation folder the last 1,024
     of them, which are then not trained on. Its test set is for reporting and is never touched.
@@ -139,8 +152,11 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
     """
     notes = []
     held = {Path(folder).resolve() for folder in val}
-    train_paths, train_tiles = [], []
+    train_paths, train_tiles, train_given = [], [], []
     for folder in data:
+        if is_set(folder):
+            train_given += [picture.pixels for picture in read_set(folder)]
+            continue
         sheets = _training_sheets(Path(folder))
         if sheets is None:
             train_paths.append(folder)
@@ -148,8 +164,11 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
             train_tiles.append(sheets[: -_held_out(sheets)])
         else:
             train_tiles.append(sheets)
-    val_paths, val_tiles = [], []
+    val_paths, val_tiles, val_given = [], [], []
     for folder in val:
+        if is_set(folder):
+            val_given += [picture.pixels for picture in read_set(folder)]
+            continue
         sheets = _training_sheets(Path(folder))
         if sheets is None:
             val_paths.append(folder)
@@ -159,10 +178,10 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
                 f"{folder}: the last {_held_out(sheets)} CIFAR-10 training pictures are held out "
                 "for validation; the test set is not touched"
             )
-    train = _pictures(train_paths, train_tiles)
+    train = _pictures(train_paths, train_tiles, train_given)
     if not val:
         return Sets(train, None, tuple(notes))
-    validation = _pictures(val_paths, val_tiles)
+    validation = _pictures(val_paths, val_tiles, val_given)
     both = {os.path.realpath(p) for p in train.paths} & {
         os.path.realpath(p) for p in validation.paths
     }
@@ -175,9 +194,11 @@ def _held_out(sheets: Pixels) -> int:
     return min(HELD_OUT, max(1, len(sheets) // 4))
 
 
-def _pictures(folders: Sequence[str | Path], tiles: Sequence[Pixels]) -> Pictures:
+def _pictures(
+    folders: Sequence[str | Path], tiles: Sequence[Pixels], given: Sequence[Pixels]
+) -> Pictures:
     paths = [found.path for found in find_images(folders)] if folders else []
-    return Pictures(paths, np.concatenate(tiles) if tiles else None)
+    return Pictures(paths, np.concatenate(tiles) if tiles else None, given)
 
 
 def _training_sheets(folder: Path) -> Pixels | None:

@@ -74,7 +74,7 @@ class Processes:
         threads = self.count * torch.get_num_threads()
         return f"{threads} CPU thread{'s' if threads > 1 else ''}"
 
-    def spread(self, network: nn.Module, all_used: bool) -> nn.Module:
+    def distributed(self, network: nn.Module, all_used: bool) -> nn.Module:
         """The network with gradients that are averaged over the processes; itself where alone.
 
         Args:

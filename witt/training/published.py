@@ -14,25 +14,24 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
-from witt.codecs.config import ModelConfig
-from witt.codecs.model import WITT
+from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.profiles import Profile
+from witt.metrics.loss import OUR_LOSSES
 from witt.metrics.published import ms_ssim_published, published_window
 from witt.nn.layers import ModNet
 from witt.training.config import TrainConfig
-from witt.training.loss import OUR_LOSSES
 
 
-def check_published(config: TrainConfig, model: ModelConfig) -> None:
+def check_published(config: TrainConfig, name: str, adapts: bool) -> None:
     """Refuse what the published training has no way to do.
 
     Raises:
         InputError: several rates or channels, no integer SNR, or crops too small for its loss.
     """
-    if model.rate_adaptive:
+    if adapts:
         raise InputError(
-            f"--profile published trains one CBR, and {model.name} is rate-adaptive: take "
+            f"--profile published trains one CBR, and {name} is rate-adaptive: take "
             "witt_base or witt_cifar, or --set rate_adaptive=false"
         )
     if len(set(config.channel)) > 1:
@@ -70,7 +69,7 @@ def draw_snr(snr_db: Sequence[float], is_range: bool, generator: torch.Generator
     return float(choices[int(torch.randint(len(choices), (), generator=generator))])
 
 
-def detach_modnets(model: WITT, profile: Profile) -> None:
+def detach_modnets(model: Codec, profile: Profile) -> None:
     """Let the gates learn as the profile has it."""
     for module in model.modules():
         if isinstance(module, ModNet):

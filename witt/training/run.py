@@ -13,11 +13,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from witt.codecs.model import WITT
+from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.profiles import PROFILES
 from witt.metrics.quality import BEST_MS_SSIM_DB, BEST_PSNR_DB
 from witt.nn.swin import compile_blocks
+from witt.store.making import to_values
 from witt.store.weights import save_weights
 from witt.training.checkpoint import WEIGHTS, write_checkpoint
 from witt.training.config import TrainConfig
@@ -34,7 +35,7 @@ from witt.training.records import Records
 from witt.training.schedule import Average, learning_rate_factor
 from witt.training.signals import GracefulStop
 from witt.training.soap import turn
-from witt.training.validation import Middles, mean, points, summary, validate
+from witt.training.validation import CentreCrops, mean, points, summary, validate
 from witt.training.watch import FiniteWatch, StallWatch, all_finite
 
 
@@ -50,9 +51,9 @@ class Run:
         self,
         config: TrainConfig,
         out: Path,
-        model: WITT,
+        model: Codec,
         train: Pictures,
-        val: Middles | None = None,
+        val: CentreCrops | None = None,
         before: dict[str, Any] | None = None,
         processes: Processes | None = None,
     ) -> None:
@@ -86,7 +87,7 @@ class Run:
             self.out,
             {
                 "config": self.config.to_dict(),
-                "model_config": self.model.config.to_dict(),
+                "model_config": to_values(self.model),
                 "model": self.model.state_dict(),
                 "average": self.average.state,
                 "optimizers": [o.state_dict() for o in self.optimizers],

@@ -99,7 +99,7 @@ def _as_option(path: Path, name: str, value: Any) -> Any:
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` as entries of `ModelConfig`; values in JSON, or numbers with commas.
+    """``KEY=VALUE`` as arguments of a preset; values in JSON, or numbers with commas.
 
     Raises:
         InputError: no KEY=VALUE, or no such value.

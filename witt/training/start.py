@@ -2,76 +2,92 @@
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
-from dataclasses import fields, replace
+from dataclasses import replace
 from fractions import Fraction
 from numbers import Real
-from typing import Any, cast
+from typing import Any
 
 import torch
-from torch import nn
 
-from witt.codecs.config import PRESETS, ModelConfig, channels_for_cbr, preset
-from witt.codecs.model import WITT
+from witt.codecs.feature_config import FeatureConfig, channels_for_cbr
+from witt.codecs.features import FeatureCodec
+from witt.contract import Codec, Preparation
 from witt.errors import InputError
-from witt.nn.layers import ModNet, init_steady
+from witt.metrics.loss import ms_ssim_scales
+from witt.nn.meta import without_values
+from witt.registry import PRESETS, is_path
 from witt.store.weights import load_weights, resolve
-from witt.training.classes import start_classes
 from witt.training.config import TrainConfig
-from witt.training.loss import ms_ssim_scales
 from witt.training.pictures import Pictures
 from witt.training.published import check_published
-from witt.training.weighting import weigh_for_ms_ssim
 
 USUAL_CBR = ("1/48", "1/24", "1/16", "1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
 # Follow from --preset, --snr and --cbr.
-FOLLOWS = ("name", "network", "snr_range_db", "cbr_range")
+FOLLOWS = ("name", "snr_range_db", "cbr_range")
 # What --set may change of weights that are there already: it changes none of them.
 ABILITIES = ("modulation",)
-# The start of the published networks, and the learning rate of Muon on them: with the published
-# start, weights of 0.02 throughout, they are 1.2 to 2.5 dB behind at equal steps.
-BRANCHES = 0.3
-OPEN_GATES = 2.0  # before the sigmoid
-MUON_LR, MUON_LR_PUBLISHED = 0.01, 0.005
+MUON_LR = 0.01
 LR = 1e-3  # of AdamW
 # From weights that are there: at the rates of a new network a run begins by unlearning
 # (docs/trials.md).
 FINE_TUNING_LR, FINE_TUNING_MUON_LR = 1e-4, 0.003
 
 
-def base_config(name: str, overrides: dict[str, Any], init: str | None) -> ModelConfig:
-    """The preset with its overrides, or what the weights of `init` hold.
+def base_codec(name: str, overrides: dict[str, Any], init: str | None) -> Codec:
+    """The codec of a preset with its overrides, without values, or that of the weights of `init`.
 
     Raises:
         InputError: unknown preset, an override unknown or of the wrong kind, or no such weights.
     """
     if init is not None:
-        return load_weights(resolve(init))[0].config
-    if name not in PRESETS:
-        raise InputError(f"unknown preset {name!r}; choose one of {', '.join(PRESETS)}")
-    _check_overrides(PRESETS[name], overrides)
-    return preset(name, **overrides)
+        codec: Codec = load_weights(resolve(init))[0]
+        return codec
+    _check_overrides(_without_values(name, {}), overrides, PRESETS.find(name))
+    return _without_values(name, overrides)
 
 
-def default_cbr(base: ModelConfig) -> tuple[str, ...]:
+def _without_values(name: str, overrides: dict[str, Any]) -> Codec:
+    def make() -> Codec:
+        codec = PRESETS.make(name, **overrides)
+        if not isinstance(codec, Codec):
+            raise InputError(f"preset {name}: makes {type(codec).__name__}, not a witt.Codec")
+        return codec
+
+    with torch.random.fork_rng(devices=[]):
+        try:
+            return without_values(make)
+        except InputError:
+            raise
+        except Exception:  # one's own may look at its values
+            return make()
+
+
+def default_cbr(base: Codec) -> tuple[str, ...]:
     """CBRs to train for when none were asked for: all that the model is for, as text."""
+    if base.served_cbr is None:
+        return ("1/16",)
     low, high = base.served_cbr
-    if base.rate_adaptive:
-        high = min(high, base.max_cbr)
+    most = Fraction(high).limit_denominator(10_000)
+    if isinstance(base, FeatureCodec):
+        most = Fraction(base.config.channels, 6 * base.config.stride**2)
+        high = min(high, float(most))
+    if not isinstance(base, FeatureCodec) or base.config.rate_adaptive:
         usual = [text for text in USUAL_CBR if low * 0.999 <= Fraction(text) <= high * 1.001]
         if usual:
             return tuple(usual)
-    return (str(Fraction(base.channels, 6 * base.stride**2)),)
+    return (str(most),)
 
 
-def default_muon_lr(base: ModelConfig, profile: str) -> float:
+def default_muon_lr(base: Codec, profile: str) -> float:
     """Peak learning rate of Muon where none was asked for."""
-    ours = base.network == "swin" and not base.classes and profile == "ours"
-    return MUON_LR_PUBLISHED if ours else MUON_LR
+    own = base.muon_lr if profile == "ours" else None
+    return MUON_LR if own is None else own
 
 
-def default_learning_rates(base: ModelConfig, profile: str, fine_tuning: bool) -> dict[str, float]:
+def default_learning_rates(base: Codec, profile: str, fine_tuning: bool) -> dict[str, float]:
     """Peak learning rates of AdamW and Muon where none were asked for, as entries of the settings.
 
     Args:
@@ -84,39 +100,35 @@ def default_learning_rates(base: ModelConfig, profile: str, fine_tuning: bool) -
     return {"lr": LR, "muon_lr": default_muon_lr(base, profile)}
 
 
-def start_steady(model: WITT) -> None:
-    """Weights from which the paper's network learns: features keep their size, gates are open."""
-    for end in (model.encoder, model.decoder):
-        init_steady(end, BRANCHES)
-        for factor in cast(ModNet, end.modnet).bm_list:
-            first, *_, last, _ = cast("list[nn.Linear]", list(cast(nn.Sequential, factor)))
-            nn.init.constant_(last.bias, OPEN_GATES)
-            if not model.config.rate_adaptive:  # told the SNR in dB, not in tens of dB
-                with torch.no_grad():
-                    first.weight.mul_(0.1)
-
-
-def model_config(config: TrainConfig) -> ModelConfig:
-    """Sizes and abilities of the model that a run without --init trains.
+def feature_config(base: FeatureCodec, config: TrainConfig) -> FeatureConfig:
+    """Sizes and abilities of the codec of features that a run without --init trains.
 
     A rate-adaptive preset gets the feature channels of the highest CBR asked for, another one
     those of the only CBR.
 
     Raises:
-        InputError: as `base_config`, or the CBRs do not fit.
+        InputError: the CBRs do not fit.
     """
-    base = base_config(config.preset, config.overrides, None)
-    if "channels" not in config.overrides and not base.classes:
-        base = replace(base, channels=channels_for_cbr(max(config.cbr_values), base.stride))
-    return _serving(base, config)
+    sizes = base.config
+    if "channels" not in config.overrides and sizes.channels_follow_cbr:
+        sizes = replace(sizes, channels=channels_for_cbr(max(config.cbr_values), sizes.stride))
+    return _serving(sizes, config)
 
 
-def _check_overrides(there: ModelConfig, overrides: dict[str, Any]) -> None:
-    known = [entry.name for entry in fields(ModelConfig) if entry.name not in FOLLOWS]
+def _check_overrides(codec: Codec, overrides: dict[str, Any], factory: Any = None) -> None:
+    """Refuse entries of --set that a codec does not have, or of another kind."""
+    there = codec.plain_config()
+    known = [name for name in there if name not in FOLLOWS]
+    takes = inspect.signature(factory).parameters if factory is not None else {}
+    if takes and not any(each.kind == each.VAR_KEYWORD for each in takes.values()):
+        known = list(takes)
     for key, value in overrides.items():
         if key not in known:
-            raise InputError(f"--set {key}: unknown; choose from {', '.join(known)}")
-        like = getattr(there, key)
+            choices = f"choose from {', '.join(known)}" if known else "it takes none"
+            raise InputError(f"--set {key}: unknown; {choices}")
+        like = there.get(key)
+        if like is None:
+            continue
         if isinstance(like, bool):
             fits, kind = isinstance(value, bool), "true or false"
         elif isinstance(like, int):
@@ -124,14 +136,16 @@ def _check_overrides(there: ModelConfig, overrides: dict[str, Any]) -> None:
         elif isinstance(like, tuple):
             fits = isinstance(value, (list, tuple)) and all(type(v) is int for v in value)
             kind = "whole numbers, as 48,96,192"
-        else:
+        elif isinstance(like, float):
             fits, kind = isinstance(value, Real) and not isinstance(value, bool), "a finite number"
             fits = fits and math.isfinite(value)
+        else:
+            fits, kind = isinstance(value, type(like)), f"of the kind of {like!r}"
         if not fits:
             raise InputError(f"--set {key}={value}: it must be {kind}")
 
 
-def _serving(base: ModelConfig, config: TrainConfig) -> ModelConfig:
+def _serving(base: FeatureConfig, config: TrainConfig) -> FeatureConfig:
     """The model's configuration with what it is trained for, checked against what it can send."""
     cbrs = config.cbr_values
     least, stride = 2 / (6 * base.stride**2), base.stride
@@ -153,7 +167,7 @@ def _serving(base: ModelConfig, config: TrainConfig) -> ModelConfig:
         ms_ssim_scales(config.crop)  # refuses crops that are too small
     trained = replace(base, snr_range_db=(min(config.snr), max(config.snr)))
     if config.profile == "published":
-        check_published(config, base)
+        check_published(config, base.name, base.rate_adaptive)
         trained = replace(trained, sends_scale=True)  # its receiver undoes the power
     if base.rate_adaptive:
         return replace(trained, cbr_range=(min(cbrs), max(cbrs)))
@@ -167,44 +181,71 @@ def _serving(base: ModelConfig, config: TrainConfig) -> ModelConfig:
     return trained
 
 
-def initial_model(config: TrainConfig) -> WITT:
+def _check_whole(codec: Codec, config: TrainConfig) -> None:
+    """Refuse settings that a codec which is not one of features cannot be trained with."""
+    for cbr in config.cbr_values:
+        codec.check_cbr(cbr)
+    if config.loss == "ms-ssim" and config.profile == "ours":
+        ms_ssim_scales(config.crop)  # refuses crops that are too small
+    if config.profile == "published":
+        check_published(config, codec.name, len(set(config.cbr)) > 1)
+
+
+def initial_model(config: TrainConfig) -> Codec:
     """The model of a new run, checked against its settings, before any picture is read.
 
     Raises:
-        InputError: as `model_config`, or the weights of --init cannot be read or do not fit.
+        InputError: the settings do not fit, or the weights of --init cannot be read or do not fit.
     """
     if config.init is not None:
-        stored, _ = load_weights(resolve(config.init))
-        if config.preset != stored.config.name:
-            raise InputError(f"--preset {config.preset}: {config.init} holds {stored.config.name}")
-        model = WITT(_serving(_with_abilities(stored.config, config), config))
-        model.load_state_dict(stored.state_dict())
-        return model
-    sizes = model_config(config)
+        return _fine_tuned(config, config.init)
+    base = base_codec(config.preset, config.overrides, None)
+    sizes = feature_config(base, config) if isinstance(base, FeatureCodec) else None
     # The layers start themselves from the global generator, whose state is put back after.
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(config.seed)
         try:
-            model = WITT(sizes)
+            made = PRESETS.make(config.preset, **config.overrides) if sizes is None else None
+            model: Codec = type(base)(sizes) if made is None else made  # type: ignore[call-arg]
         except (TypeError, ValueError, RuntimeError) as error:
             raise InputError(f"no model of these sizes: {str(error).splitlines()[0]}") from error
-        if sizes.network == "swin" and not sizes.classes and config.profile == "ours":
-            start_steady(model)
+        if config.profile == "ours":
+            model.initialise()
+    if sizes is None:
+        _check_whole(model, config)
     return model
 
 
-def _with_abilities(there: ModelConfig, config: TrainConfig) -> ModelConfig:
-    """The configuration of weights, with what may be replaced of it."""
-    _check_overrides(there, config.overrides)
-    for name, value in config.overrides.items():
-        has = getattr(there, name)
+def _fine_tuned(config: TrainConfig, init: str) -> Codec:
+    """The codec of the weights that a run starts from."""
+    stored: Codec = load_weights(resolve(init))[0]
+    if stored.name != config.preset and stored.name != _name_of(config.preset):
+        raise InputError(f"--preset {config.preset}: {init} holds {stored.name}")
+    _check_fixed(stored, config.overrides)
+    if not isinstance(stored, FeatureCodec):
+        _check_whole(stored, config)
+        return stored
+    abilities = {name: v for name, v in config.overrides.items() if name in ABILITIES}
+    model = type(stored)(_serving(replace(stored.config, **abilities), config))
+    model.load_state_dict(stored.state_dict())
+    return model
+
+
+def _name_of(preset: str) -> str:
+    """What the codec of one's own preset calls itself."""
+    return _without_values(preset, {}).name if is_path(preset) else preset
+
+
+def _check_fixed(stored: Codec, overrides: dict[str, Any]) -> None:
+    """Refuse what --set would change of weights that are there."""
+    _check_overrides(stored, overrides)
+    for name, value in overrides.items():
+        has = stored.plain_config()[name]
         if name not in ABILITIES and has != (tuple(value) if isinstance(has, tuple) else value):
             raise InputError(
                 f"--set {name}: the weights of --init fix it ({has}); only "
                 f"{', '.join(ABILITIES)} can be set"
             )
-    abilities = {name: v for name, v in config.overrides.items() if name in ABILITIES}
-    return replace(there, **abilities)
 
 
 def training_before(config: TrainConfig) -> dict[str, Any] | None:
@@ -212,26 +253,37 @@ def training_before(config: TrainConfig) -> dict[str, Any] | None:
     return None if config.init is None else load_weights(resolve(config.init))[1]
 
 
-def start_code(
-    model: WITT, config: TrainConfig, pictures: Pictures, say: Callable[[str], None]
-) -> None:
-    """Set what the code of classes takes from the training pictures.
+def set_trained(codec: Codec, config: TrainConfig) -> None:
+    """Let a codec say what a run trains it for, if it can be trained so.
 
-    These are its classes and, for MS-SSIM, what errors count.
+    Raises:
+        InputError: it cannot.
+    """
+    if not isinstance(codec, FeatureCodec):
+        _check_whole(codec, config)
+        return
+    sizes = _serving(codec.config, config)
+    codec.config = sizes
+    codec.served_cbr, codec.snr_range_db = sizes.served_cbr, sizes.snr_range_db
+
+
+def prepare(
+    model: Codec,
+    config: TrainConfig,
+    pictures: Pictures,
+    say: Callable[[str], None],
+    new: bool | None = None,
+) -> None:
+    """Let a codec take what does not come from gradients from the training pictures.
 
     Args:
-        model: new, or with the weights of --init, whose classes stay.
+        model: new, or with the weights of --init.
         config: of the run.
-        pictures: some of them are looked at.
+        pictures: to train on.
         say: told what takes a minute.
+        new: whether the weights are new; None is where there is no --init.
     """
-    if model.code is None:
-        return
-    usual_cbr = model.config.served_cbr[1] / 2
-    if config.init is None:
-        say("making the classes of tokens from the training pictures …")
-        start_classes(model.code, pictures, usual_cbr, config.seed)
-    if config.loss == "ms-ssim" and not model.code.log_weight.any():
-        say("weighing the errors in each class for MS-SSIM …")
-        scales = ms_ssim_scales(config.crop)
-        weigh_for_ms_ssim(model.code, pictures, usual_cbr, scales, config.seed)
+    scales = ms_ssim_scales(config.crop) if config.loss == "ms-ssim" else 0
+    new = config.init is None if new is None else new
+    job = Preparation(pictures, new, config.seed, config.loss, scales)
+    model.prepare(job, say)

@@ -10,7 +10,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from witt.codecs.model import WITT
+from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.profile_link import transmit_as
@@ -47,8 +47,8 @@ def points(config: TrainConfig) -> list[Point]:
     else:
         snrs = sorted(set(config.snr))
         if len(snrs) > MOST_SNRS:
-            places = np.linspace(0, len(snrs) - 1, MOST_SNRS).round().astype(int)
-            snrs = [snrs[i] for i in places]
+            chosen = np.linspace(0, len(snrs) - 1, MOST_SNRS).round().astype(int)
+            snrs = [snrs[i] for i in chosen]
     cbrs = sorted(dict.fromkeys(config.cbr), key=Fraction)
     middle, snr = cbrs[len(cbrs) // 2], snrs[len(snrs) // 2]
     found = []
@@ -58,7 +58,7 @@ def points(config: TrainConfig) -> list[Point]:
     return found
 
 
-class Middles(NamedTuple):
+class CentreCrops(NamedTuple):
     """The validation pictures as they are looked at.
 
     batches: uint8 (B, 3, H, W), the pictures of a batch equally large.
@@ -71,8 +71,8 @@ class Middles(NamedTuple):
     note: str | None
 
 
-def middles(pictures: Pictures, with_ms_ssim: bool) -> Middles:
-    """The middles of the pictures, in batches of equal size.
+def centre_crops(pictures: Pictures, with_ms_ssim: bool) -> CentreCrops:
+    """The centre crops of the pictures, in batches of equal size.
 
     Of more pictures than 2.1 megapixels in all, some that lie evenly are taken. Those that have
     no MS-SSIM are left out where that is the score.
@@ -93,8 +93,8 @@ def middles(pictures: Pictures, with_ms_ssim: bool) -> Middles:
     if not found:
         raise InputError(f"--val: all pictures are {why} ({left_out[0]})")
     most = max(1, PIXELS * len(found) // sum(m[..., 0].size for m in found))
-    places = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
-    for i in places:
+    chosen = np.linspace(0, len(found) - 1, min(most, len(found))).round().astype(int)
+    for i in chosen:
         crop = torch.from_numpy(found[i].copy()).permute(2, 0, 1)
         crops.setdefault(tuple(crop.shape), []).append(crop)
     batches = [
@@ -108,7 +108,7 @@ def middles(pictures: Pictures, with_ms_ssim: bool) -> Middles:
         for image in batch
     )
     note = f"--val: {len(left_out)} left out, {why}: {left_out[0]}" if left_out else None
-    return Middles(batches, content, note)
+    return CentreCrops(batches, content, note)
 
 
 class Scores(NamedTuple):
@@ -145,7 +145,7 @@ def summary(step: int, scores: Scores, at: Sequence[Point], best: bool) -> str:
 
 @torch.inference_mode()
 def validate(
-    model: WITT,
+    model: Codec,
     batches: Sequence[Tensor],
     at: Sequence[Point],
     with_ms_ssim: bool,
@@ -156,7 +156,7 @@ def validate(
 
     Args:
         model: on any device.
-        batches: from `middles`.
+        batches: from `centre_crops`.
         at: conditions.
         with_ms_ssim: measure MS-SSIM too, which takes longer than all the rest.
         stop: asked now and then; where it says so, None is returned.
@@ -167,7 +167,7 @@ def validate(
     for point in at:
         generator = torch.Generator().manual_seed(0)
         channel = Link.of(point.channel).module()
-        cbr = float(Fraction(point.cbr)) if model.config.rate_adaptive else None
+        cbr = None if model.fixed_rate else float(Fraction(point.cbr))
         quality, similarity = [], []
         for batch in batches:
             if stop():

@@ -219,12 +219,14 @@ def test_weights_are_name_and_file(benchmark: Run, tmp_path: Path) -> None:
     )
     assert done.exit_code == 0
     assert len(notes.read_text().splitlines()) == 4
-    done = benchmark("--schemes", "a+noisy", "--weights", "justafile")
-    assert done.exit_code == 2
     error = benchmark("--schemes", "a+noisy", "--weights", f"b+noisy={notes}").exception
     assert "b+noisy=…: no scheme is called so here, only a+noisy" in str(error)
-    done = benchmark("--schemes", "a+noisy", "--weights", "justafile")
-    assert "NAME=FILE" in done.stderr
+    error = benchmark("--schemes", "a+noisy", "--weights", "x/justafile").exception
+    assert "justafile=…: no scheme is called so here, only a+noisy" in str(error)
+    for text in ("=file", "name="):
+        done = benchmark("--schemes", "a+noisy", "--weights", text)
+        assert done.exit_code == 2
+        assert "is not NAME=FILE" in done.stderr
 
 
 def test_lines_where_there_is_no_terminal(
@@ -246,3 +248,27 @@ def test_lines_where_there_is_no_terminal(
 
 def test_a_stop_costs_seconds_of_work_at_most() -> None:
     assert SAVE_SECONDS <= 10
+
+
+def test_options_as_those_of_evaluate(benchmark: Run, tmp_path: Path) -> None:
+    """The folder as an argument, --json, and the folder of a run as weights with its name."""
+    words = ["--schemes", "a+noisy", "--snr", "1", "--metric", "psnr", "-o", str(benchmark.out)]
+    both = [str(benchmark.photos), "--dataset", str(benchmark.photos), *words]
+    for named, said in ((both, "a benchmark is of one folder"), (words, "name a folder of pict")):
+        error = CliRunner().invoke(command, named, obj=benchmark.make).exception
+        assert isinstance(error, InputError)
+        assert said in str(error)
+    done = CliRunner().invoke(
+        command, [str(benchmark.photos), *words, "--json"], obj=benchmark.make
+    )
+    assert done.exit_code == 0, done.exception
+    assert done.stdout == benchmark.out.read_text()
+    assert "AWGN, CBR 1/16" in done.stderr
+    notes = tmp_path / "mine"  # what the fakes take for weights
+    done = benchmark("--weights", str(notes), "--snr", "4", "--metric", "psnr", "--limit", "1")
+    assert isinstance(done.exception, InputError)  # the file is of all pictures
+    benchmark.out = tmp_path / "other.json"
+    done = benchmark("--weights", str(notes), "--snr", "4", "--metric", "psnr", "--limit", "1")
+    assert done.exit_code == 0, done.exception
+    assert [cell.scheme for cell in read_results(benchmark.out).cells] == ["mine"]
+    assert notes.read_text().startswith("mine awgn 4")

@@ -160,7 +160,7 @@ def test_cifar_by_both_definitions(make: Make) -> None:
 
 def test_published_psnr_of_cifar_is_by_batches() -> None:
     dataset = {"name": "cifar10", "pictures": 1030, "sha256": "", "names": None, "sizes": []}
-    results = Results(Path("x"), {"dataset": dataset}, {})
+    results = Results(Path("x"), {"dataset": dataset, "ms_ssim": True}, {})
     cell = Cell("witt", Link(), 1.0, 1 / 3)
     results.prepare([cell])
     rows = [row_of(30.0, NAN, NAN, NAN, 1, 0.1)] * 1024 + [row_of(40.0, NAN, NAN, NAN, 1, 0.1)] * 6
@@ -240,7 +240,7 @@ def test_many_of_a_known_set_go_with_the_whole(make: Make, monkeypatch: pytest.M
 
 def test_files_of_one_name_are_named_with_their_folders() -> None:
     def of(path: str) -> Results:
-        return Results(Path(path), {}, {})
+        return Results(Path(path), {"ms_ssim": False}, {})
 
     one, two, three = of("a/r.json"), of("b/r.json"), of("a/s.json")
     assert list(file_names([one, two, three]).values()) == ["a/r.json", "b/r.json", "s"]

@@ -68,7 +68,7 @@ def test_a_record_tells_weights_and_training(weights: Path) -> None:
         "channels": ["awgn"],
         "data": None,
     }
-    with pytest.raises(InputError, match=r"kodim23\.png: not the weights of a WITT model"):
+    with pytest.raises(InputError, match=r"kodim23\.png: not a safetensors file"):
         Jscc("mine", SAMPLE).record()
 
 

@@ -17,6 +17,7 @@ from benchmarks.sweep.execute import begin, estimate, run
 from benchmarks.sweep.measure import Measured, Row, columns, measure
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
 from benchmarks.sweep.sweep import Maker, Plan
+from benchmarks.sweep.time_left import Kind, TimeLeft
 from benchmarks.sweep.workers import threads_for
 from witt.errors import InputError
 from witt.link.conditions import Link
@@ -99,7 +100,7 @@ def test_the_same_picture_is_measured_once(
 
     monkeypatch.setattr("benchmarks.sweep.sweep.measure", counting)
     cells = cells_of(["deaf"], LINKS, (1 / 10, 1 / 5), SNRS)
-    plan = Plan(open_dataset(photos), ("deaf",), {}, cells, lambda *_: [Deaf()], 0, False)
+    plan = Plan(open_dataset(photos), ("deaf",), {}, cells, lambda *_: [Deaf()], 0, ("psnr",))
     results = begin(plan, tmp_path / "r.json")
     run(plan, results)
     assert len(calls) == 4 * len(LINKS)
@@ -287,7 +288,7 @@ def test_a_scheme_says_what_its_results_depend_on(send_with: SendWith, tmp_path:
         send_with(send, record=lambda: {"weights": "2"})
 
 
-def test_pace_by_hand() -> None:
+def test_time_left_by_hand() -> None:
     a, more, b = Kind("a", True), Kind("a", False), Kind("b", True)
     time_left = TimeLeft(Counter({a: 10, more: 40, b: 5}))
     assert np.isnan(time_left.seconds_left())

@@ -11,13 +11,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import witt
-from witt.codecs.config import PRESETS, ModelConfig, channels_for_cbr, preset
+from witt.codecs.classified.config import ClassifiedConfig
+from witt.codecs.deepjscc import DeepJSCCConfig
+from witt.codecs.feature_config import channels_for_cbr
+from witt.codecs.presets import CONFIGS, preset
+from witt.codecs.witt import WITTConfig
+from witt.store.making import from_values, to_values
 
-PLAIN = ModelConfig("plain", dims=(8, 12), depths=(1, 1), heads=(2, 3), channels=8)
+PLAIN = WITTConfig("plain", dims=(8, 12), depths=(1, 1), heads=(2, 3), channels=8)
 
 
 def test_names_are_the_keys() -> None:
-    assert {name: config.name for name, config in PRESETS.items()} == {n: n for n in PRESETS}
+    assert {name: config.name for name, config in CONFIGS.items()} == {n: n for n in CONFIGS}
 
 
 @pytest.mark.parametrize(
@@ -32,15 +37,15 @@ def test_names_are_the_keys() -> None:
     ],
 )
 def test_stride_and_cbr(name: str, stride: int, cbr: Fraction) -> None:
-    assert PRESETS[name].stride == stride
-    assert PRESETS[name].max_cbr == pytest.approx(float(cbr), rel=1e-12)
+    assert CONFIGS[name].stride == stride
+    assert CONFIGS[name].max_cbr == pytest.approx(float(cbr), rel=1e-12)
 
 
 def test_published_presets_adapt_to_snr_only() -> None:
     for name in ("witt_base", "witt_small", "witt_large", "witt_cifar"):
-        config = PRESETS[name]
+        config = CONFIGS[name]
         assert not config.rate_adaptive
-        assert not config.classes
+        assert type(config) is WITTConfig
         assert (config.modnet_layers, config.modnet_ratio) == (7, 1.5)
         assert config.served_cbr == (config.max_cbr, config.max_cbr)
 
@@ -48,13 +53,13 @@ def test_published_presets_adapt_to_snr_only() -> None:
 def test_served_cbr() -> None:
     assert replace(PLAIN, rate_adaptive=True).served_cbr == (2 / 96, 8 / 96)
     assert replace(PLAIN, cbr_range=(0.03, 0.05)).served_cbr == (0.03, 0.05)
-    assert PRESETS["witt_light"].served_cbr == (1 / 48, 1 / 8)
+    assert CONFIGS["witt_light"].served_cbr == (1 / 48, 1 / 8)
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_survives_json(name: str) -> None:
-    config = PRESETS[name]
-    back = ModelConfig.from_dict(json.loads(json.dumps(config.to_dict())))
+    config = CONFIGS[name]
+    back = type(config).from_dict(json.loads(json.dumps(config.to_dict())))
     assert back == config
     assert hash(back) == hash(config)  # lists became tuples again
 
@@ -78,10 +83,6 @@ def test_is_frozen() -> None:
         ({"modnet_ratio": 0.1}, "modnet_ratio 0.1"),
         ({"modnet_ratio": float("inf")}, "modnet_ratio inf"),
         ({"modnet_ratio": float("nan")}, "modnet_ratio nan"),
-        ({"classes": 2, "smooth_channels": 8}, "more than 8 channels and at most 48, not 8"),
-        ({"classes": 2, "channels": 50}, "more than 0 channels and at most 48, not 50"),
-        ({"classes": 2, "refiner_blocks": 0}, "refiner_blocks must be at least 1, not 0"),
-        ({"network": "mlp"}, "swin or cnn"),
         ({"channels": 7}, "even, from 2 to 512, not 7"),
         ({"channels": 0}, "even, from 2 to 512, not 0"),
         ({"snr_range_db": (10.0, 1.0)}, "snr_range_db"),
@@ -96,31 +97,86 @@ def test_refuses(entries: dict[str, Any], named: str) -> None:
         replace(PLAIN, **entries)
 
 
+@pytest.mark.parametrize(
+    ("entries", "named"),
+    [
+        ({"smooth_channels": 8}, "more than 8 channels and at most 48, not 8"),
+        ({"smooth_channels": -1}, "smooth_channels must be 0 or more, not -1"),
+        ({"channels": 50}, "more than 0 channels and at most 48, not 50"),
+        ({"refiner_blocks": 0}, "refiner_blocks must be at least 1, not 0"),
+        ({"classes": 0}, "classes must be at least 1, not 0"),
+        ({"heads": (3, 3)}, "width 8 cannot have 3 heads"),
+    ],
+)
+def test_refuses_of_a_classified_codec(entries: dict[str, Any], named: str) -> None:
+    plain = ClassifiedConfig("plain", (8, 12), (1, 1), (2, 3), channels=8, classes=2)
+    with pytest.raises(witt.InputError, match=named):
+        replace(plain, **entries)
+
+
+# As one class of config for all three wrote it.
+EARLIER = {
+    "name": "old", "dims": [8, 12], "depths": [1, 1], "heads": [2, 3], "network": "swin",
+    "window": 2, "patch": 2, "channels": 8, "modnet_layers": 2, "modnet_ratio": 1.5,
+    "modulation": True, "rate_adaptive": False, "classes": 0, "refiner_blocks": 6,
+    "smooth_channels": 0, "sends_scale": False, "snr_range_db": [1.0, 13.0], "cbr_range": None,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("entries", "expected"),
+    [
+        ({}, WITTConfig("old", (8, 12), (1, 1), (2, 3), 2, 2, channels=8, snr_range_db=(1, 13))),
+        (
+            {"network": "cnn", "window": 3, "heads": [1, 1]},
+            DeepJSCCConfig("old", (8, 12), (1, 1), 3, channels=8, snr_range_db=(1, 13)),
+        ),
+        (
+            {"classes": 3},
+            ClassifiedConfig(
+                "old", (8, 12), (1, 1), (2, 3), 3, 0, 6, 2, 2, channels=8, snr_range_db=(1, 13)
+            ),
+        ),
+    ],
+)
+def test_files_that_do_not_name_their_codec(entries: dict[str, Any], expected: Any) -> None:
+    codec = from_values({**EARLIER, **entries})
+    assert codec.config == expected
+    again = from_values(json.loads(json.dumps(to_values(codec))))
+    assert type(again) is type(codec)
+    assert again.config == expected
+
+
+def test_an_earlier_entry_that_is_on_is_not_dropped() -> None:
+    with pytest.raises(witt.InputError, match="modulation"):
+        from_values({**EARLIER, "network": "cnn", "window": 3, "modulation": False})
+
+
 def test_from_dict_refuses_unknown_and_missing_entries() -> None:
     values = PLAIN.to_dict()
     with pytest.raises(witt.InputError, match="colour"):
-        ModelConfig.from_dict({**values, "colour": 1})
+        WITTConfig.from_dict({**values, "colour": 1})
     del values["dims"]
     with pytest.raises(witt.InputError, match="dims"):
-        ModelConfig.from_dict(values)
+        WITTConfig.from_dict(values)
 
 
 def test_from_dict_reads_what_earlier_versions_wrote() -> None:
     """As long as they did not use what there is no more."""
     values = PLAIN.to_dict()
-    assert ModelConfig.from_dict({**values, "stem": 0, "linear_path": False}) == PLAIN
+    assert WITTConfig.from_dict({**values, "stem": 0, "linear_path": False}) == PLAIN
     with pytest.raises(witt.InputError, match="linear_path"):
-        ModelConfig.from_dict({**values, "linear_path": True})
+        WITTConfig.from_dict({**values, "linear_path": True})
 
 
 def test_unknown_preset_lists_the_choices() -> None:
     with pytest.raises(witt.InputError, match="witt_huge") as caught:
         preset("witt_huge")
-    assert all(name in str(caught.value) for name in PRESETS)
+    assert all(name in str(caught.value) for name in CONFIGS)
 
 
 def test_preset_overrides() -> None:
-    assert preset("witt_light", window=4) == replace(PRESETS["witt_light"], window=4)
+    assert preset("witt_light", window=4) == replace(CONFIGS["witt_light"], window=4)
     with pytest.raises(witt.InputError, match=r"witt_light.*colour"):
         preset("witt_light", colour=1)
 

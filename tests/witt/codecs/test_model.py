@@ -1,7 +1,6 @@
 """The transmitter and receiver: shapes, gradients, and nothing across a batch."""
 
 import math
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -13,16 +12,14 @@ import witt
 from tests.witt.tiny import (
     FULL,
     ODD,
-    build,
     cn,
     every_channel,
     every_kind,
     picture,
     seeded,
     tiny,
-    tiny_config,
 )
-from witt.codecs.config import PRESETS
+from witt.codecs.presets import CONFIGS
 from witt.contract import Header, SideInformation
 
 # Every registered model
@@ -44,7 +41,7 @@ def test_light_fits_its_file() -> None:
     assert sum(p.numel() for p in model.parameters()) <= 7.5e6  # 2 bytes each, under 16 MB
 
 
-@pytest.mark.parametrize("name", PRESETS)
+@pytest.mark.parametrize("name", CONFIGS)
 def test_every_preset(name: str) -> None:
     """Shapes, a finite gradient that is not 0 everywhere for each parameter, a bare state dict."""
     with torch.random.fork_rng():
@@ -265,5 +262,4 @@ def test_golden(name: str) -> None:
         "full": FULL,
         "window 8": {**FULL, "window": 8},
     }
-    config = replace(tiny_config(3), **kinds[name])
-    assert golden(build(config)) == pytest.approx(GOLDEN[name], abs=1e-5)
+    assert golden(tiny(3, **kinds[name])) == pytest.approx(GOLDEN[name], abs=1e-5)

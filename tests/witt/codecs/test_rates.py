@@ -20,7 +20,7 @@ from tests.witt.tiny import (
     seeded,
     tiny,
 )
-from witt.codecs.network import condition_vector
+from witt.codecs.witt import condition_vector
 from witt.contract import Header, SideInformation
 
 # Symbols
@@ -88,7 +88,7 @@ def test_class_map_has_its_place_among_the_symbols() -> None:
     assert header.get("class map").unique().numel() == 3
     k = torch.tensor([8, 8])
     class_map = header.get("class map")
-    allocation = model.code.allocate(class_map, torch.full((2,), 13.0), k)  # type: ignore[union-attr]
+    allocation = model.code.allocate(class_map, torch.full((2,), 13.0), k)
     assert (allocation.uses + allocation.map_uses).tolist() == [model.channel_uses((32, 48))] * 2
     assert (symbols != 0).all()
     torch.testing.assert_close(symbols.abs().square().mean(1), torch.ones(2).double())

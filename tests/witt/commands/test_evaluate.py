@@ -343,7 +343,7 @@ def test_one_process_writes_a_file(quick: Evaluate, sends: Sends, tmp_path: Path
     [
         (["--snr", "nan"], "'nan' is not an SNR"),
         (["--cbr", "1/16,1/2"], "CBR 0.5 is not served"),
-        (["--channel", "awgn,laser"], "'laser' is not a channel"),
+        (["--channel", "awgn,laser"], "unknown channel 'laser'"),
         (["-o", "{folder}"], "is a folder"),
         (["-o", "{folder}/photo.png"], "is an input"),
         (["-o", "{folder}/photo.png/x.json"], "photo.png"),

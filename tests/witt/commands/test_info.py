@@ -7,7 +7,9 @@ import pytest
 
 import cli
 import witt
+from witt.codecs.presets import CONFIGS
 from witt.commands.info import PURPOSE, _range, cost
+from witt.training.start import base_codec
 
 
 def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, str]:
@@ -18,7 +20,7 @@ def run(capsys: pytest.CaptureFixture[str], *args: object) -> tuple[int, str, st
 
 def test_cost_of_the_published_model() -> None:
     """28.2 M parameters, and 70.6 GFLOP at 256×256: counted on the published code."""
-    parameters, flops_per_pixel = cost(witt.PRESETS["witt_base"])
+    parameters, flops_per_pixel = cost(base_codec("witt_base", {}, None))
     assert round(parameters / 1e6, 1) == 28.2
     assert round(flops_per_pixel * 256**2 / 1e9, 1) == 70.6
 
@@ -31,7 +33,7 @@ def test_cost_of_a_block_by_hand() -> None:
     has one token for 8 × 8 pixels.
     """
     large, small = (
-        cost(witt.PRESETS[name]).flops_per_pixel for name in ("witt_base", "witt_small")
+        cost(base_codec(name, {}, None)).flops_per_pixel for name in ("witt_base", "witt_small")
     )
     multiply_adds = 12 * 256**2 + 2 * 64 * 256
     assert large - small == pytest.approx(2 * 4 * 2 * multiply_adds / 64, rel=1e-9)
@@ -40,21 +42,21 @@ def test_cost_of_a_block_by_hand() -> None:
 def test_parameters_are_those_of_the_model() -> None:
     model = witt.create_model("witt_light")
     expected = sum(parameter.numel() for parameter in model.parameters())
-    assert cost(model.config).parameters == expected
+    assert cost(model).parameters == expected
 
 
 def test_every_preset_says_what_it_is_for() -> None:
-    assert set(PURPOSE) == set(witt.PRESETS)
+    assert set(PURPOSE) == set(CONFIGS)
 
 
 def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys)
     assert (code, err) == (0, "")
-    for name in (*witt.PRESETS, *witt.shipped(), "1077", "Devices: cpu"):
+    for name in (*CONFIGS, *witt.shipped(), "1077", "Devices: cpu"):
         assert name in out
     code, out, _ = run(capsys, "--json")
     record = json.loads(out)
-    assert set(record["presets"]) == set(witt.PRESETS)
+    assert set(record["presets"]) == set(CONFIGS)
     assert set(record["weights"]) == set(witt.shipped())
     assert record["presets"]["witt_base"]["kflop_per_pixel"] == 1076.9
 

@@ -13,7 +13,8 @@ from PIL import Image
 
 import cli
 import witt
-from witt.commands.transmit import plan
+from witt.commands.transmit import output_files
+from witt.contract import Codec
 from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
 from witt.link.transmission import transmit
@@ -153,14 +154,14 @@ def test_a_picture_without_error_counts_as_100_db(
 ) -> None:
     """In the mean, the percentiles and what the comparison shows."""
     image = witt.to_tensor(witt.read_image(picture).pixels)
-    carry, calls, facts = witt.WITT.carry, [], []
+    carry, calls, facts = Codec.carry, [], []
 
     def carried(*args: Any, **how: Any) -> witt.Transmission:
         calls.append(1)
         sent = carry(*args, **how)
         return sent._replace(image=image) if len(calls) == 1 else sent
 
-    monkeypatch.setattr(witt.WITT, "carry", carried)
+    monkeypatch.setattr(Codec, "carry", carried)
     monkeypatch.setattr(
         "witt.commands.transmit.comparison_png", lambda *args: facts.append(args[4]) or b""
     )
@@ -336,7 +337,7 @@ def test_names_too_long_for_an_output(picture: Path, tmp_path: Path) -> None:
     long = picture.with_name("x" * 245 + ".png")
     shutil.copy(picture, long)
     with pytest.raises(witt.InputError, match="too long"):
-        plan(gather([long]), tmp_path / "out")
+        output_files(gather([long]), tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 

@@ -124,6 +124,6 @@ def test_too_little_memory_is_the_users_to_mend(
     def full(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 9 TB")
 
-    monkeypatch.setattr(witt.WITT, "encode", full)
+    monkeypatch.setattr(type(model), "encode", full)
     with pytest.raises(InputError, match="48x40 pixels needs more memory"):
         transmit(PIXELS, model)

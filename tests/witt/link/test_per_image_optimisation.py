@@ -29,7 +29,7 @@ def sample(side: int) -> torch.Tensor:
 def test_power_and_length_stay(entries: dict[str, object], channel: channels.Channel) -> None:
     model, image = tiny(**entries), picture(2, 17, 30)
     plain = model.encode(image, 5.0)
-    adapted = model.encode(image, 5.0, None, PerImageOptimisation(3, channel))
+    adapted = PerImageOptimisation(3, channel).encode(model, image, 5.0)
     assert adapted.symbols.shape == plain.symbols.shape
     assert not torch.equal(adapted.symbols, plain.symbols)
     # Within what the header's float16 of the scale leaves.
@@ -48,8 +48,7 @@ def test_a_step_goes_downhill_over_its_own_noise(entries: dict[str, object]) -> 
     for steps in (4, 12):
         optimisation = PerImageOptimisation(steps, channels.AWGN())
         errors = []
-        for how in (None, optimisation):
-            encoded = model.encode(image, 12.0, None, how)
+        for encoded in (model.encode(image, 12.0), optimisation.encode(model, image, 12.0)):
             received = [
                 model.carry(encoded, channels.AWGN(), 12.0, generator=seeded(seed)).image.detach()
                 for seed in range(8)
@@ -71,7 +70,7 @@ def test_shipped_weights_gain() -> None:
         gains = []
         with torch.inference_mode():
             plain = model.encode(image, 13.0, 1 / 16)
-            adapted = model.encode(image, 13.0, 1 / 16, how)
+            adapted = how.encode(model, image, 13.0, 1 / 16)
             for seed in range(6):
                 both = []
                 for encoded in (plain, adapted):
@@ -87,9 +86,9 @@ def test_shipped_weights_gain() -> None:
 def test_pictures_of_a_batch_do_not_touch_each_other(channel: channels.Channel) -> None:
     model, image = tiny(rate_adaptive=True), picture(3, 16, 24)
     how = PerImageOptimisation(3, channel)
-    together = [model.encode(image, 5.0, None, each).symbols for each in (None, how)]
+    together = [model.encode(image, 5.0).symbols, how.encode(model, image, 5.0).symbols]
     for index in range(3):
-        alone = model.encode(image[index : index + 1], 5.0, None, how).symbols
+        alone = how.encode(model, image[index : index + 1], 5.0).symbols
         torch.testing.assert_close(alone[0], together[1][index])
         assert not torch.equal(together[0][index], together[1][index])
 
@@ -101,7 +100,7 @@ def test_weights_and_gradients_are_left_alone() -> None:
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     learns = [parameter.requires_grad for parameter in model.parameters()]
     with torch.inference_mode():
-        model.encode(picture(1, 8, 8), 5.0, None, PerImageOptimisation(2, channels.AWGN()))
+        PerImageOptimisation(2, channels.AWGN()).encode(model, picture(1, 8, 8), 5.0)
     assert [parameter.requires_grad for parameter in model.parameters()] == learns
     assert all(parameter.grad is None for parameter in model.parameters())
     assert all(torch.equal(tensor, before[name]) for name, tensor in model.state_dict().items())
@@ -115,14 +114,14 @@ def test_what_does_not_help_is_not_sent() -> None:
             parameter.zero_()
     image = picture(1, 8, 8)
     plain = model.encode(image, 5.0)
-    adapted = model.encode(image, 5.0, None, PerImageOptimisation(2, channels.AWGN()))
+    adapted = PerImageOptimisation(2, channels.AWGN()).encode(model, image, 5.0)
     assert torch.equal(adapted.symbols, plain.symbols)
 
 
 def test_small_pictures_have_no_ms_ssim() -> None:
     model = tiny()
     how = PerImageOptimisation(1, channels.AWGN(), "ms-ssim")
-    assert model.encode(picture(1, 7, 40), 5.0, None, how).symbols.isfinite().all()
+    assert how.encode(model, picture(1, 7, 40), 5.0).symbols.isfinite().all()
 
 
 def test_no_steps_are_refused() -> None:

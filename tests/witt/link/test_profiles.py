@@ -2,7 +2,7 @@
 
 import json
 import math
-from dataclasses import fields, replace
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,11 @@ from torch import Tensor
 import channels
 import cli
 import witt
-from witt.codecs.config import ModelConfig
+from witt.codecs.classified.config import ClassifiedConfig
+from witt.codecs.feature_config import FeatureConfig
+from witt.codecs.features import FeatureCodec
+from witt.codecs.presets import codec_of
+from witt.codecs.witt import WITTConfig
 from witt.contract import Transmission
 from witt.link.evaluation import Reception, measure
 from witt.link.profile_link import pair_halves, transmit_as, unpair_halves
@@ -25,14 +29,16 @@ from witt.metrics.metric import DEFAULT, PSNR, make_metrics
 from witt.metrics.published import ms_ssim_published, published_similarity
 
 SIZES: dict[str, Any] = {"dims": (8, 12), "depths": (1, 1), "heads": (2, 3), "window": 2}
-PLAIN = ModelConfig("tiny", **SIZES, channels=8, modnet_layers=2, sends_scale=True)
-CLASSES: dict[str, Any] = {"classes": 2, "smooth_channels": 2}
+PLAIN = WITTConfig("tiny", **SIZES, channels=8, modnet_layers=2, sends_scale=True)
+CLASSIFIED = ClassifiedConfig(
+    "tiny", **SIZES, channels=8, modnet_layers=2, sends_scale=True, classes=2, smooth_channels=2
+)
 
 
-def build(config: ModelConfig = PLAIN) -> witt.WITT:
+def build(config: FeatureConfig = PLAIN) -> FeatureCodec:
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = witt.WITT(config).double().eval()
+        model = codec_of(config).double().eval()
         for parameter in model.parameters():
             if parameter.ndim > 1:
                 torch.nn.init.normal_(parameter, std=parameter[0].numel() ** -0.5)
@@ -122,7 +128,7 @@ def test_pairs_from_the_halves() -> None:
     assert torch.equal(paired.flatten(), torch.complex(real[:6], real[6:]))
     assert torch.equal(unpair_halves(paired), symbols)
     # On AWGN nothing tells the symbols apart.
-    model, image = build(replace(PLAIN, **CLASSES)), pictures(2)
+    model, image = build(CLASSIFIED), pictures(2)
     noise = cn(2, model.channel_uses((16, 24)), seed=3)
     apart, together = (
         transmit_as(profile, model, image, channels.AWGN(), 1.0, noise=noise).image
@@ -135,7 +141,7 @@ def test_pairs_from_the_halves() -> None:
 def test_halves_meet_the_equaliser() -> None:
     """With CSI each feature keeps its own error variance: half of that of its symbol."""
     seen: list[Tensor] = []
-    model = build(replace(PLAIN, **CLASSES))
+    model = build(CLASSIFIED)
     receive = model.receive
 
     def watch(*args: Any) -> Tensor:

@@ -257,3 +257,14 @@ def test_what_a_file_says_of_its_metrics() -> None:
         with pytest.raises((KeyError, TypeError, ValueError)):
             read_quantities({"metrics": damaged})
     assert (own.axis, quantities[0].axis) == ("LPIPS, lower is better", "PSNR (dB)")
+
+
+def test_the_example() -> None:
+    file = Path(__file__).parents[3] / "examples" / "own_metric.py"
+    image, reference = pair(pictures=1)
+    (metric,) = make_metrics([f"{file}:edge_error"])
+    assert not metric.quantity.higher_is_better
+    error = as_file(image) - reference.double().numpy()
+    expected = sum(abs(np.diff(error, axis=axis)).mean() for axis in (2, 3))
+    (figures,) = metric.measure(image, reference)
+    assert figures["edge_error"] == pytest.approx(expected, rel=1e-5)

@@ -1,5 +1,6 @@
 """Which pictures a command works on."""
 
+import hashlib
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +28,8 @@ def test_a_folder(folder: Path) -> None:
     with pytest.warns(UserWarning, match=r"bad\.png.*; skipped"):
         found = gather([folder])
     assert [entry.relative for entry in found] == [Path("a.png"), Path("sub/b.png")]
-    assert found[0] == Input(folder / "a.png", Path("a.png"), (3, 5), ())
+    digest = hashlib.sha256(PIXELS.tobytes()).digest()
+    assert found[0] == Input(folder / "a.png", Path("a.png"), (3, 5), (), digest)
 
 
 def test_a_bad_file_given_directly_is_an_error(folder: Path) -> None:

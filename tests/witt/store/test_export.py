@@ -10,8 +10,8 @@ import torch
 
 import cli
 import witt
-from witt.codecs.config import ModelConfig
-from witt.store.onnx import DecoderGraph, EncoderGraph, export_onnx
+from witt.codecs.graphs import DecoderGraph, EncoderGraph
+from witt.store.onnx import export_onnx
 from witt.store.weights import save_weights
 
 onnx = pytest.importorskip("onnx")
@@ -22,18 +22,27 @@ SIZES: dict[str, Any] = {"window": 2, "patch": 4, "channels": 8, "modnet_layers"
 FULL = {"rate_adaptive": True, "classes": 3, "smooth_channels": 2, "sends_scale": True}
 
 
-CNN = {"network": "cnn", "window": 3}
+CNN = {"kernel": 3}
 
 
-def build(**entries: Any) -> witt.WITT:
+def build(**entries: Any) -> Any:
     """Of one stage: the time that an export takes follows the number of layers."""
     with torch.random.fork_rng():
         torch.manual_seed(0)
-        model = witt.WITT(ModelConfig("tiny", (8,), (2,), (2,), **{**SIZES, **entries}))
+        if "kernel" in entries:
+            sizes = {"patch": 4, "channels": 8, **entries}
+            model = witt.DeepJSCC(witt.DeepJSCCConfig("tiny", (8,), (2,), **sizes))
+        else:
+            kind, made = (
+                (witt.ClassifiedConfig, witt.ClassifiedCodec)
+                if "classes" in entries
+                else (witt.WITTConfig, witt.WITT)
+            )
+            model = made(kind("tiny", (8,), (2,), (2,), **{**SIZES, **entries}))
     with torch.no_grad():
         for parameter in model.parameters():  # none at 0, so that every part counts
             parameter.add_(0.1 * torch.randn(parameter.shape, generator=torch.Generator()))
-        if model.code is not None:
+        if isinstance(model, witt.ClassifiedCodec):
             own = model.code.log_variance
             own.copy_(torch.linspace(0, -6, own.numel()).reshape(own.shape[::-1]).T)
             model.code.rotation[1] = torch.eye(len(own[0])).flip(0)
@@ -82,7 +91,7 @@ def test_files_do_what_the_model_does(tmp_path: Path) -> None:
     np.testing.assert_allclose(received, expected.numpy(), atol=1e-4)
     (entry,) = onnx.load(exported[0].path).metadata_props
     facts = json.loads(entry.value)
-    assert ModelConfig.from_dict(facts["config"]) == model.config
+    assert witt.ClassifiedConfig.from_dict(facts["config"]) == model.config
     assert (facts["size"], facts["part"]) == ([9, 14], "encoder")
 
 

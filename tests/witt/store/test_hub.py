@@ -9,9 +9,9 @@ import torch
 
 import channels
 import witt
-from witt.codecs.config import ModelConfig
+from witt.codecs.witt import WITTConfig
 
-CONFIG = ModelConfig("tiny", (4, 6), (1, 2), (1, 2), window=2, channels=4, modnet_layers=1)
+CONFIG = WITTConfig("tiny", (4, 6), (1, 2), (1, 2), window=2, channels=4, modnet_layers=1)
 
 
 @pytest.fixture
@@ -107,7 +107,7 @@ def test_push_uploads_the_folder(model: witt.WITT, monkeypatch: pytest.MonkeyPat
     model.push_to_hub("someone/tiny")
     files = pushed["someone/tiny"]
     assert set(files) == {"config.json", "model.safetensors", "README.md"}
-    assert ModelConfig.from_dict(json.loads(files["config.json"])) == CONFIG
+    assert WITTConfig.from_dict(json.loads(files["config.json"])) == CONFIG
 
 
 @pytest.mark.parametrize(
@@ -115,7 +115,10 @@ def test_push_uploads_the_folder(model: witt.WITT, monkeypatch: pytest.MonkeyPat
     [
         (lambda f: (f / "config.json").unlink(), r"no config\.json"),
         (lambda f: (f / "config.json").write_text("{"), r"config\.json is damaged"),
-        (lambda f: (f / "config.json").write_text('{"name": "x"}'), "not a model configuration"),
+        (
+            lambda f: (f / "config.json").write_text('{"name": "x"}'),
+            "not a configuration of WITTConfig",
+        ),
         (lambda f: (f / "model.safetensors").unlink(), "not the weights"),
         (lambda f: (f / "model.safetensors").write_bytes(b"x"), "not the weights"),
     ],

@@ -5,14 +5,14 @@ from pathlib import Path
 
 import pytest
 import torch
-from witt.link.adaptation import trained_for
 
 import channels
 import cli
 import witt
 from witt.errors import InputError
+from witt.link.per_image_optimisation import trained_for
+from witt.metrics.loss import MSE, Loss, image_terms, make_loss
 from witt.training.config import TrainConfig
-from witt.training.loss import MSE, Loss, image_terms, make_loss
 
 OWN = """
 import torch

@@ -13,6 +13,7 @@ from torch import Tensor
 
 import witt
 from witt.errors import InputError
+from witt.metrics.loss import Loss
 from witt.nn.swin import SwinBlock
 from witt.training import gradient as gradient_module
 from witt.training import run as run_module
@@ -212,15 +213,15 @@ def test_divergence_stops_the_run(
 def test_a_step_that_is_not_finite_is_skipped(
     tmp_path: Path, settings: Callable[..., TrainConfig], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    original = gradient_module.loss_of_mean
+    original = Loss.of_mean
 
-    def broken(*args: Any) -> Tensor:
-        return original(*args) * (float("nan") if run.step in (2, 3) else 1.0)
+    def broken(loss: Loss, mean: Tensor) -> Tensor:
+        return original(loss, mean) * (float("nan") if run.step in (2, 3) else 1.0)
 
     config = settings(muon_lr=0)
     tiles = np.random.default_rng(0).integers(0, 256, (2, 32, 32, 3), dtype=np.uint8)
     run = Run(config, tmp_path, initial_model(config), Pictures([], tiles))
-    monkeypatch.setattr(gradient_module, "loss_of_mean", broken)
+    monkeypatch.setattr(Loss, "of_mean", broken)
     image = torch.from_numpy(tiles).permute(0, 3, 1, 2).float() / 255
     messages, weights = [], []
     for _ in range(6):

@@ -9,24 +9,26 @@ import pytest
 import torch
 
 import witt
+from witt.codecs.presets import CONFIGS
 from witt.errors import InputError
 from witt.training.config import TrainConfig
-from witt.training.start import default_cbr, default_muon_lr, initial_model, model_config
+from witt.training.start import base_codec, default_cbr, default_muon_lr, initial_model
 
 TWO_STAGES = {"dims": (8, 12), "depths": (1, 1), "heads": (1, 1)}
 
 
 def test_rate_adaptive_presets_cover_the_highest_cbr(settings: Callable[..., TrainConfig]) -> None:
-    sizes = {"dims": (8, 12, 16), "depths": (1, 1, 2), "heads": (1, 1, 2), "patch": 2, "classes": 0}
+    sizes = {"dims": (8, 12, 16), "depths": (1, 1, 2), "heads": (1, 1, 2), "rate_adaptive": True}
     cbrs = ("1/24", "1/12", "1/16")
-    config = model_config(settings(cbr=cbrs, snr=(-2, 20), snr_is_range=True, overrides=sizes))
+    asked = {"preset": "witt_base", "cbr": cbrs, "snr": (-2, 20), "snr_is_range": True}
+    config = initial_model(settings(**asked, overrides=sizes)).config
     assert config.channels == 32  # 3·8²/12 complex symbols a token, two features each
     assert config.cbr_range == (1 / 24, 1 / 12)
     assert config.snr_range_db == (-2, 20)
 
 
 def test_one_cbr_sets_the_channels_of_the_others(settings: Callable[..., TrainConfig]) -> None:
-    config = model_config(settings(preset="witt_cifar", cbr=("1/6",), overrides=TWO_STAGES))
+    config = initial_model(settings(preset="witt_cifar", cbr=("1/6",), overrides=TWO_STAGES)).config
     assert config.channels == 16
     assert config.served_cbr == (1 / 6, 1 / 6)
 
@@ -55,7 +57,7 @@ def test_what_does_not_fit_is_named(
     settings: Callable[..., TrainConfig], changes: dict[str, Any], named: str
 ) -> None:
     with pytest.raises(InputError) as caught:
-        model_config(settings(**{"overrides": {}, **changes}))
+        initial_model(settings(**{"overrides": {}, **changes}))
     assert named in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -70,23 +72,23 @@ def test_a_seed_gives_a_model_and_nothing_else(settings: Callable[..., TrainConf
 
 def test_default_cbr() -> None:
     every = ("1/48", "1/24", "1/16", "1/12", "1/8")
-    assert default_cbr(witt.PRESETS["witt_light"]) == every
-    assert default_cbr(witt.PRESETS["witt_base"]) == ("1/16",)
-    assert default_cbr(witt.PRESETS["witt_cifar"]) == ("1/3",)
-    narrow = witt.create_model("witt_light", channels=96, dims=(8, 8, 8), heads=(1, 1, 1)).config
+    assert default_cbr(base_codec("witt_light", {}, None)) == every
+    assert default_cbr(base_codec("witt_base", {}, None)) == ("1/16",)
+    assert default_cbr(base_codec("witt_cifar", {}, None)) == ("1/3",)
+    narrow = witt.create_model("witt_light", channels=96, dims=(8, 8, 8), heads=(1, 1, 1))
     assert default_cbr(narrow) == every[:3]
 
 
 def test_cifar_has_its_own_usual_rates() -> None:
     usual = ("1/12", "1/8", "1/6", "1/4", "1/3", "1/2")
-    assert default_cbr(witt.PRESETS["witt_cifar_light"]) == usual
+    assert default_cbr(base_codec("witt_cifar_light", {}, None)) == usual
 
 
 @pytest.mark.parametrize("store", [False, True], ids=["save_weights", "save_pretrained"])
 def test_folders_and_models_of_other_names_to_start_from(
     tmp_path: Path, settings: Callable[..., TrainConfig], store: bool
 ) -> None:
-    own = witt.ModelConfig("own", (8, 12), (1, 1), (1, 1), window=2, rate_adaptive=True)
+    own = witt.WITTConfig("own", (8, 12), (1, 1), (1, 1), window=2, rate_adaptive=True)
     stored = witt.WITT(own)
     if store:
         stored.save_pretrained(tmp_path / "own")
@@ -156,9 +158,9 @@ def test_the_published_way_starts_as_published(settings: Callable[..., TrainConf
 
 
 def test_learning_rates_of_muon() -> None:
-    rates = {name: default_muon_lr(base, "ours") for name, base in witt.PRESETS.items()}
+    rates = {name: default_muon_lr(base_codec(name, {}, None), "ours") for name in CONFIGS}
     assert rates == {
         "witt_base": 0.005, "witt_small": 0.005, "witt_large": 0.005, "witt_cifar": 0.005,
         "witt_light": 0.01, "witt_cifar_light": 0.01, "deepjscc": 0.01,
     }  # fmt: skip
-    assert default_muon_lr(witt.PRESETS["witt_base"], "published") == 0.01
+    assert default_muon_lr(base_codec("witt_base", {}, None), "published") == 0.01

@@ -48,7 +48,8 @@ def test_a_run_from_the_command_line(
     assert read_checkpoint(out)["step"] == 5
     assert run("--resume", "--out", out, "--steps", 6, "--seed", 3, "--snr", "0:20") == 2
     assert (
-        "different: snr (-2.0,20.0, asked 0.0,20.0), seed (0, asked 3)" in capsys.readouterr().err
+        "these differ: snr (-2.0,20.0, asked 0.0,20.0), seed (0, asked 3)"
+        in capsys.readouterr().err
     )
 
     assert (config["lr"], config["muon_lr"]) == (1e-3, 0.01)

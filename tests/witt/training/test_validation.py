@@ -17,7 +17,7 @@ from witt.training import validation
 from witt.training.config import TrainConfig
 from witt.training.pictures import Pictures
 from witt.training.start import initial_model
-from witt.training.validation import Point, Scores, middles, points, validate
+from witt.training.validation import Point, Scores, centre_crops, points, validate
 
 
 def test_points(settings: Callable[..., TrainConfig]) -> None:
@@ -36,11 +36,11 @@ def test_points(settings: Callable[..., TrainConfig]) -> None:
     assert [point.snr_db for point in many] == [0, 5, 10, 15, 20]
 
 
-def test_middles_of_the_pictures() -> None:
+def test_centre_crops_of_the_pictures() -> None:
     """Large ones are cut in the middle, equal sizes go together, none is lost."""
     tiles = np.zeros((3, 300, 270, 3), np.uint8)
     tiles[:, 22:278, 7:263] = np.array([1, 2, 3])[:, None, None, None]
-    batches = middles(Pictures([], tiles), with_ms_ssim=False).batches
+    batches = centre_crops(Pictures([], tiles), with_ms_ssim=False).batches
     assert [tuple(batch.shape) for batch in batches] == [(3, 3, 256, 256)]
     assert torch.equal(batches[0][:, 0].flatten(1).amin(dim=1), torch.tensor([1, 2, 3]).byte())
     assert torch.equal(batches[0].flatten(1).amin(dim=1), batches[0].flatten(1).amax(dim=1))
@@ -49,7 +49,7 @@ def test_middles_of_the_pictures() -> None:
 def test_many_pictures_are_thinned_out_evenly() -> None:
     values = np.arange(96, dtype=np.uint8)[:, None, None, None]
     tiles = np.broadcast_to(values, (96, 256, 256, 3))
-    batches = middles(Pictures([], tiles), with_ms_ssim=False).batches
+    batches = centre_crops(Pictures([], tiles), with_ms_ssim=False).batches
     taken = torch.cat(batches)[:, 0, 0, 0].tolist()
     assert len(taken) == 32
     assert (taken[0], taken[-1]) == (0, 95)

@@ -15,10 +15,17 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from witt.codecs.classified.allocation import PictureAllocation
+from witt.codecs.classified.config import ClassifiedConfig
 from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
-from witt.codecs.config import ModelConfig
-from witt.codecs.network import PatchEmbed, channel_modnet
-from witt.nn.layers import OUTPUT_SCALE, DecoderStage, EncoderStage, init_steady, swin_blocks
+from witt.codecs.witt import channel_modnet
+from witt.nn.layers import (
+    OUTPUT_SCALE,
+    DecoderStage,
+    EncoderStage,
+    PatchEmbed,
+    init_steady,
+    swin_blocks,
+)
 
 GROUPS = 12  # of features whose mean error or power is an input of a network
 SKETCH_SCALE = 4.0  # brings pixels less 0.5 to about unit power
@@ -40,7 +47,7 @@ class ShapingEncoder(nn.Module):
     At the start nothing is changed. What it adds may also go where the linear code puts no power.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ClassifiedConfig) -> None:
         super().__init__()
         dims, self.own = config.dims, config.channels - config.smooth_channels
         self.modulation = config.modulation
@@ -118,7 +125,7 @@ class RefiningDecoder(nn.Module):
     receiver expects of each token is the unit of what the network adds.
     """
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: ClassifiedConfig) -> None:
         super().__init__()
         dims, self.patch = config.dims, config.patch
         self.own = config.channels - config.smooth_channels

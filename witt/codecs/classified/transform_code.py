@@ -90,7 +90,7 @@ def _without_weights(code: nn.Module, state: dict[str, Tensor], prefix: str, *_:
 
 
 class ClassifiedTransformCode(nn.Module):
-    """KLTs and statistics of the classes; fixed by `witt.training.classes`.
+    """KLTs and statistics of the classes; fixed by `witt.codecs.classified.classes`.
 
     Args:
         block: side of a token in pixels.

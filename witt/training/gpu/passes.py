@@ -15,9 +15,7 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.codecs.config import ModelConfig
-from witt.codecs.model import WITT
-from witt.codecs.network import Decoder, Encoder
+from witt.codecs.witt import WITT, Decoder, Encoder, WITTConfig
 from witt.nn.layers import DecoderStage, EncoderStage
 from witt.nn.swin import SwinBlock, SwinBlocks
 from witt.training.gpu.attention import KERNEL_TOKENS, attend_kernel, attend_plain
@@ -74,7 +72,7 @@ class _Passes(nn.Module):
     """What encoder and decoder share."""
 
     def __init__(
-        self, config: ModelConfig, end: nn.Module, lines: Lines, dtype: torch.dtype, orders: Orders
+        self, config: WITTConfig, end: nn.Module, lines: Lines, dtype: torch.dtype, orders: Orders
     ) -> None:
         super().__init__()
         self.config, self.end, self.lines = config, end, lines
@@ -114,7 +112,7 @@ def _of(layer: nn.Module) -> Weights:
 
 
 class FastEncoder(_Passes):
-    """As `witt.codecs.network.Encoder`, whose parameters it has."""
+    """As `witt.codecs.witt.Encoder`, whose parameters it has."""
 
     end: Encoder
 
@@ -142,7 +140,7 @@ class FastEncoder(_Passes):
 
 
 class FastDecoder(_Passes):
-    """As `witt.codecs.network.Decoder`, whose parameters it has."""
+    """As `witt.codecs.witt.Decoder`, whose parameters it has."""
 
     end: Decoder
 
@@ -178,19 +176,19 @@ class FastWITT(WITT):
         self, model: WITT, lines: Lines | None = None, dtype: torch.dtype = torch.float32
     ) -> None:
         nn.Module.__init__(self)
-        self.config, self.code = model.config, None
+        self.config = model.config
         orders = Orders(model.config.window, next(model.parameters()).device)
         rest = (lines or Lines(), dtype, orders)
-        self.encoder: nn.Module = FastEncoder(model.config, model.encoder, *rest)
-        self.decoder: nn.Module = FastDecoder(model.config, model.decoder, *rest)
+        self.encoder = FastEncoder(model.config, model.encoder, *rest)
+        self.decoder = FastDecoder(model.config, model.decoder, *rest)
 
 
-def whole_windows(config: ModelConfig, side: int) -> bool:
+def whole_windows(config: WITTConfig, side: int) -> bool:
     """Whether the maps of pictures of `side` pixels are whole windows in each stage."""
     return side % (config.stride * config.window) == 0
 
 
-def suits_kernel(config: ModelConfig, batch: int, side: int) -> bool:
+def suits_kernel(config: WITTConfig, batch: int, side: int) -> bool:
     """Whether the kernel takes all windows of a batch: those of 64 tokens, or groups that have."""
     tokens = config.window**2
     last = batch * (side // config.stride) ** 2

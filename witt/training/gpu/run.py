@@ -11,8 +11,9 @@ from contextlib import AbstractContextManager, nullcontext
 import torch
 from torch import Tensor
 
-from witt.codecs.config import channels_for_cbr
-from witt.codecs.model import WITT
+from witt.codecs.feature_config import channels_for_cbr
+from witt.codecs.witt import WITT
+from witt.contract import Codec
 from witt.training.config import TrainConfig, uses_bf16
 from witt.training.gpu.passes import whole_windows
 from witt.training.gpu.peak import flops_per_image, peak_tflops
@@ -34,9 +35,8 @@ SLOWER = 0.5
 COPIES, SHARE = 1.74, 0.4  # bytes with the smaller copies, and what they may take of the memory
 
 
-def takes(config: TrainConfig, model: WITT, processes: Processes, pictures: Pictures) -> bool:
+def takes(config: TrainConfig, model: Codec, processes: Processes, pictures: Pictures) -> bool:
     """Whether a run can be carried out like this; others go the way of all devices."""
-    sizes = model.config
     return (
         (processes.device.type == "cuda" or ON_CPU in os.environ)
         and COPIES * pictures.nbytes <= SHARE * _memory(processes.device)
@@ -45,10 +45,9 @@ def takes(config: TrainConfig, model: WITT, processes: Processes, pictures: Pict
         and not config.compile
         and config.profile == "ours"
         and config.loss == "mse"
-        and sizes.network == "swin"
-        and not sizes.classes
+        and isinstance(model, WITT)  # whose passes are written out here
         and config.batch % len(config.channel) == 0
-        and whole_windows(sizes, config.crop)
+        and whole_windows(model.config, config.crop)
     )
 
 
@@ -66,6 +65,7 @@ class DeviceRun(Run):
     learning rates.
     """
 
+    model: WITT
     fast: Step
     start: Snapshot | None = None  # of a new network, until it has learned something
 

@@ -15,8 +15,8 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from witt.codecs.config import channels_for_cbr
-from witt.codecs.model import WITT
+from witt.codecs.feature_config import channels_for_cbr
+from witt.codecs.witt import WITT
 from witt.link.conditions import Link
 from witt.training.config import TrainConfig
 from witt.training.gpu.passes import FastWITT, Lines
@@ -166,7 +166,9 @@ class Step:
         noise = torch.empty(batch, n, dtype=torch.complex64, device=self.device)
         for i, channel in enumerate(self.over):
             mine = noise[i :: len(self.over)]
-            gain, drawn = channel.draw(len(mine), n, device=self.device, generator=self.generator)
+            gain, drawn = channel.draw(
+                len(mine), n, dtype=noise.dtype, device=self.device, generator=self.generator
+            )
             mine.copy_(drawn)
             if gain is not None:
                 h[i :: len(self.over)].copy_(gain)

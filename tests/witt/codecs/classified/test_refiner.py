@@ -8,7 +8,7 @@ import witt
 from witt.codecs.classified.allocation import PictureAllocation
 from witt.codecs.classified.refiner import RefiningDecoder, lmmse, whitened
 from witt.codecs.classified.symbol_mapping import from_symbols
-from witt.codecs.network import condition_vector
+from witt.codecs.witt import condition_vector
 from witt.nn.layers import OUTPUT_SCALE
 
 CHANNELS, SMOOTH, CLASSES = 12, 2, 3

@@ -32,7 +32,7 @@ def test_interpolation_weights_are_a_partition(size: tuple[int, int]) -> None:
 
 
 def test_a_power_law_is_met_exactly_at_every_frequency() -> None:
-    """Piecewise linear in log-log holds c·f^a for all frequencies within the knots."""
+    """Piecewise linear in log-log holds c·f^a for all frequencies within the nodes."""
     slope = -2.0
     log = slope * math.log(2) * torch.tensor(OCTAVES, dtype=torch.float64)
     rows, columns = torch.meshgrid(torch.arange(24), torch.arange(16), indexing="ij")

@@ -81,7 +81,7 @@ def test_symbols_are_dealt_to_the_dfts_one_by_one(uses: int) -> None:
 
 
 def test_all_dfts_have_about_the_same_power() -> None:
-    """Dealt in order of falling power, two sums differ by less than the first from the last."""
+    """In order of falling power, two sums differ by less than the first term from the last."""
     allocation = allocation_of((160,))
     power = torch.logspace(0, -2, FEATURES, dtype=torch.float64).expand(allocation.sent.shape)
     row = torch.zeros(321, dtype=torch.float64)

@@ -59,7 +59,7 @@ def random_classes(batch: int = 2, height: int = 5, width: int = 7, classes: int
 @pytest.mark.parametrize("whole", [False, True], ids=["the sent ones", "all"])
 @torch.no_grad()
 def test_costs_are_those_of_every_coefficient(whole: bool, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Sent ones cost s·(√v + y²/√v) − s² and their rent, others y²; and what none holds, and bits.
+    """Sent ones cost s·(√v + y²/√v) − s² and bandwidth, others y²; and what none holds, and bits.
 
     Only those that are sent are rotated, or all, as on a GPU: the same comes out.
     """

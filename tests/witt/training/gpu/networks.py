@@ -6,12 +6,12 @@ import torch
 from torch import Tensor
 
 import channels
-from witt.codecs.config import ModelConfig, preset
-from witt.codecs.model import WITT
+from witt.codecs.presets import preset
+from witt.codecs.witt import WITT, WITTConfig
 from witt.training.gpu.passes import FastWITT, Lines
 from witt.training.objective import Conditions, send
 
-Sizes = Callable[[], ModelConfig]
+Sizes = Callable[[], WITTConfig]
 BATCH = 4
 NETWORKS: dict[str, tuple[Sizes, int]] = {
     "window 8": (
@@ -35,7 +35,7 @@ NETWORKS: dict[str, tuple[Sizes, int]] = {
 }  # fmt: skip
 
 
-def differences(config: ModelConfig, side: int, lines: Lines) -> tuple[float, float]:
+def differences(config: WITTConfig, side: int, lines: Lines) -> tuple[float, float]:
     """Of the received pictures, and of each gradient over its largest entry."""
     torch.manual_seed(0)
     model = WITT(config)

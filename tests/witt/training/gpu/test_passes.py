@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from tests.witt.training.gpu.networks import NETWORKS, differences
-from witt.codecs.config import preset
+from witt.codecs.presets import preset
 from witt.training.gpu.orders import Orders
 from witt.training.gpu.passes import Lines, suits_kernel, whole_windows
 

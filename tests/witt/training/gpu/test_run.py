@@ -12,8 +12,8 @@ import pytest
 import torch
 
 import witt
-from witt.codecs.config import preset
-from witt.codecs.model import WITT
+from witt.codecs.presets import preset
+from witt.codecs.witt import WITT
 from witt.training.checkpoint import read_checkpoint
 from witt.training.config import TrainConfig, continued
 from witt.training.gpu import run as gpu_run

@@ -18,14 +18,14 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 from witt.errors import InputError, one_line
-from witt.metrics.quality import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
+from witt.metrics.quality import SCALE_WEIGHTS, WINDOW
+from witt.metrics.window import C1, C2, blur
 from witt.registry import LOSSES, parse
 
 OUR_LOSSES = ("mse", "ms-ssim")
 TRIAL = 64  # side of the pictures that a loss of one's own is tried on, in pixels
 # A fractional power has an infinite slope at 0.
 LEAST_SIMILARITY = 1e-3
-C1, C2 = 0.01**2, 0.03**2
 LEAST_MSE = 1e-8  # 80 dB; a flat picture may be received without an error
 
 
@@ -135,11 +135,6 @@ def image_terms(name: str, received: Tensor, image: Tensor) -> Tensor:
     return make_loss(name).terms(received, image)
 
 
-def loss_of_mean(name: str, mean: Tensor) -> Tensor:
-    """The loss of a batch from the mean of its `image_terms`, wherever they were computed."""
-    return make_loss(name).of_mean(mean)
-
-
 def loss_of(name: str, received: Tensor, image: Tensor) -> Tensor:
     """The loss of a batch, before its scale; −10·log10 of it is what the log shows in dB.
 
@@ -152,7 +147,8 @@ def loss_of(name: str, received: Tensor, image: Tensor) -> Tensor:
         received: (B, 3, H, W), not clamped.
         image: (B, 3, H, W) in [0, 1].
     """
-    return loss_of_mean(name, image_terms(name, received, image).mean())
+    loss = make_loss(name)
+    return loss.of_mean(loss.terms(received, image).mean())
 
 
 def ms_ssim_scales(side: int) -> int:
@@ -212,19 +208,3 @@ def _similarity(x: Tensor, y: Tensor, with_luminance: bool) -> Tensor:
     if with_luminance:
         value = value * (2 * mean_x * mean_y + C1) / (mean_x.square() + mean_y.square() + C1)
     return value.mean(dim=(1, 2))
-
-
-def blur(planes: Tensor) -> Tensor:
-    """The Gaussian window over (B, C, H, W), where it fits."""
-    window = gaussian_window(planes.dtype, planes.device).expand(planes.shape[1], -1, -1, -1)
-    across = F.conv2d(planes, window, groups=planes.shape[1])
-    return F.conv2d(across, window.transpose(2, 3), groups=planes.shape[1])
-
-
-@cache
-@torch.inference_mode(False)  # whatever it is wanted for first
-def gaussian_window(dtype: torch.dtype, device: torch.device) -> Tensor:
-    """The Gaussian window (1, 1, 1, 11), kept where it is used."""
-    square = (torch.arange(WINDOW) - WINDOW // 2).square()
-    window = torch.exp(-square / (2 * WINDOW_SIGMA**2))
-    return (window / window.sum()).to(device, dtype)[None, None, None]

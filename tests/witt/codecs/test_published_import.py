@@ -12,7 +12,7 @@ from torch import Tensor
 import channels
 import cli
 import witt
-from tests.witt.store.published_reference import (
+from tests.witt.codecs.published_reference import (
     BASE,
     CIFAR,
     Sizes,
@@ -24,10 +24,8 @@ from tests.witt.store.published_reference import (
     reconstruct,
     shapes,
 )
-from witt.codecs.config import PRESETS, ModelConfig, preset
-from witt.codecs.meta import meta_model
-from witt.errors import InputError
-from witt.store.published import (
+from witt.codecs.presets import CONFIGS, preset
+from witt.codecs.published import (
     convert,
     export_published,
     import_published,
@@ -35,6 +33,9 @@ from witt.store.published import (
     read_published,
     unwrapped,
 )
+from witt.codecs.witt import WITTConfig
+from witt.errors import InputError
+from witt.nn.meta import without_values
 from witt.store.weights import load_weights
 
 TINY = Sizes((8, 12), (2, 3), (2, 3), 4, 6)
@@ -46,11 +47,11 @@ SIZES = {
 }
 
 
-def config_of(sizes: Sizes, **entries: Any) -> ModelConfig:
-    return ModelConfig("tiny", **sizes._asdict(), sends_scale=True, **entries)
+def config_of(sizes: Sizes, **entries: Any) -> WITTConfig:
+    return WITTConfig("tiny", **sizes._asdict(), sends_scale=True, **entries)
 
 
-def build(state: State, config: ModelConfig) -> witt.WITT:
+def build(state: State, config: WITTConfig) -> witt.WITT:
     """The imported model in the precision of the state."""
     model = witt.WITT(config).to(next(iter(state.values())).dtype).eval()
     model.load_state_dict(convert(state, config))
@@ -86,9 +87,9 @@ def our_name(key: str) -> str:
 @pytest.mark.parametrize("name", SIZES)
 def test_names_and_shapes_of_every_preset(name: str) -> None:
     """One of ours for each of theirs, of the same shape."""
-    model = meta_model(PRESETS[name])
+    model = without_values(lambda: witt.WITT(CONFIGS[name]))
     ours = {key: tuple(tensor.shape) for key, tensor in model.state_dict().items()}
-    sizes = SIZES[name]._replace(channels=PRESETS[name].channels)
+    sizes = SIZES[name]._replace(channels=CONFIGS[name].channels)
     assert {our_name(key): shape for key, shape in shapes(sizes).items()} == ours
 
 

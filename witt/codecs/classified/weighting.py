@@ -10,18 +10,19 @@ spends its bandwidth and power on the errors that count (`witt.codecs.classified
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 
 import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from witt.codecs.classified.classes import USUAL_SNR_DB, some_images
 from witt.codecs.classified.spectrum import OCTAVES
 from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.metrics.quality import SCALE_WEIGHTS, WINDOW, WINDOW_SIGMA
-from witt.training.classes import USUAL_SNR_DB, some_images
-from witt.training.loss import C2, blur
-from witt.training.pictures import Pictures
+from witt.metrics.window import C2, blur
+from witt.pictures.images import Pixels
 
 # By trials on valid/ (docs/trials.md): the expansion above is for small errors and for windows that
 # are alike, and a code that trusted it would leave busy tokens with nothing.
@@ -33,7 +34,11 @@ LUMINANCE = 0.1  # least weight of a spatial frequency, over that of the highest
 
 @torch.no_grad()
 def weigh_for_ms_ssim(
-    code: ClassifiedTransformCode, pictures: Pictures, usual_cbr: float, scales: int, seed: int
+    code: ClassifiedTransformCode,
+    pictures: Sequence[Pixels],
+    usual_cbr: float,
+    scales: int,
+    seed: int,
 ) -> None:
     """Set the weights of the features and the spatial frequencies; nothing else is changed.
 

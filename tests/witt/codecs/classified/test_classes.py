@@ -13,13 +13,13 @@ from torch.nn import functional as F
 
 import channels
 import witt
+from witt.codecs.classified import classes as training_classes
 from witt.codecs.classified import shannon_kotelnikov
 from witt.codecs.classified.allocation import allocate
+from witt.codecs.classified.classes import start_classes
 from witt.codecs.classified.spectrum import OCTAVES, interpolation_weights, inverse_dct
 from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.errors import InputError
-from witt.training import classes as training_classes
-from witt.training.classes import start_classes
 from witt.training.objective import Conditions, send
 from witt.training.pictures import Pictures
 
@@ -241,7 +241,7 @@ def test_spectrum_is_that_of_the_pictures(slope: float) -> None:
     found = fitted(pictures_of(image.expand(-1, 3, -1, -1) + 0.5))
     torch.testing.assert_close(found.basis[0].abs(), torch.full((WHOLE,), GREY), rtol=0, atol=1e-4)
     measured = found.log_spectrum[:, 0].exp().double() / (WHOLE * (20 / 255) ** 2)
-    # Of the knots with bins near them, the mean power as weighted there.
+    # Of the nodes with bins near them, the mean power as weighted there.
     total = weights.sum((0, 1))
     expected = (weights * power[..., None]).sum((0, 1)) / total.clamp_min(1e-9)
     near = total > 1
@@ -313,8 +313,8 @@ class TestEndToEnd:
         power = result.power / noise
         equivalent = shannon_kotelnikov.equivalent_linear_power(power.clamp_min(1), result.pairs)
         power = torch.where(result.pairs > 0, equivalent, power)
-        of_sent = result.taken * variance / (power + 1)
-        predicted = (of_sent + (each - result.taken) * variance).sum(1)
+        of_sent = result.number_sent * variance / (power + 1)
+        predicted = (of_sent + (each - result.number_sent) * variance).sum(1)
         predicted += (tokens * code.log_rest.exp()).sum(1)
 
         difference = errors - predicted

@@ -1,14 +1,15 @@
-"""A model without values, for its shapes and its cost: on PyTorch's meta device, in no time."""
+"""A network without values, for its shapes and its cost: on PyTorch's meta device, in no time."""
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import torch
+from torch import nn
 from torch.overrides import TorchFunctionMode
 
-from witt.codecs.config import ModelConfig
-from witt.codecs.model import WITT
+T = TypeVar("T", bound=nn.Module)
 
 
 class _NoFilling(TorchFunctionMode):
@@ -23,7 +24,7 @@ class _NoFilling(TorchFunctionMode):
         return func(*args, **(kwargs or {}))
 
 
-def meta_model(config: ModelConfig) -> WITT:
-    """The model on the meta device, in evaluation mode; nothing is computed with it."""
+def without_values(make: Callable[[], T]) -> T:
+    """What `make` makes, on the meta device, in evaluation mode; nothing is computed with it."""
     with torch.device("meta"), _NoFilling():
-        return WITT(config).eval()
+        return make().eval()

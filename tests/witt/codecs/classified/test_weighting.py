@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from tests.witt.training.test_classes import (
+from tests.witt.codecs.classified.test_classes import (
     BLOCK,
     SMOOTH,
     USUAL_CBR,
@@ -18,7 +18,7 @@ from tests.witt.training.test_classes import (
     textures,
 )
 from witt.codecs.classified.transform_code import ClassifiedTransformCode
-from witt.training.weighting import C2, sensitivity, weigh_for_ms_ssim, window_energy
+from witt.codecs.classified.weighting import C2, sensitivity, weigh_for_ms_ssim, window_energy
 
 SIDE, PATTERN = 96, 16
 

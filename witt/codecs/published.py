@@ -20,11 +20,12 @@ import torch
 from timm.models.swin_transformer import get_relative_position_index
 from torch import Tensor
 
-from witt.codecs.config import PRESETS, ModelConfig, preset
-from witt.codecs.meta import meta_model
-from witt.codecs.model import WITT
+from witt.codecs.presets import CONFIGS, preset
+from witt.codecs.witt import WITT, WITTConfig
+from witt.contract import Codec
 from witt.errors import InputError, one_line
 from witt.files import write_bytes
+from witt.nn.meta import without_values
 
 IMPORTABLE = ("witt_base", "witt_cifar", "witt_small", "witt_large")
 CHANNELS_KEY = "encoder.head_list.weight"  # (C, D): the one size that a preset does not fix
@@ -119,7 +120,7 @@ def published_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
 
 def imported_config(
     state: Mapping[str, Tensor], name: str | None = None, *, modulation: bool = True
-) -> ModelConfig:
+) -> WITTConfig:
     """Configuration of the model that a bare published state dict is for.
 
     Args:
@@ -140,12 +141,14 @@ def imported_config(
         told = {key: sizes[key] for key in ("channels", "modulation")}
         return preset(name, **told, sends_scale=True)
     for candidate in IMPORTABLE:
-        if all(getattr(PRESETS[candidate], key) == sizes[key] for key in TOLD_APART):
-            return preset(candidate, **sizes, sends_scale=True)
-    return replace(preset(IMPORTABLE[0], **sizes, sends_scale=True), name="witt")
+        if all(getattr(CONFIGS[candidate], key) == sizes[key] for key in TOLD_APART):
+            name = candidate
+            break
+    config: WITTConfig = preset(name or IMPORTABLE[0], **sizes, sends_scale=True)
+    return config if name is not None else replace(config, name="witt")
 
 
-def convert(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tensor]:
+def convert(state: Mapping[str, Tensor], config: WITTConfig) -> dict[str, Tensor]:
     """A bare published state dict as one of `WITT(config)`, in float32.
 
     Masks, relative position indices and the loss's tensors are left out.
@@ -158,7 +161,10 @@ def convert(state: Mapping[str, Tensor], config: ModelConfig) -> dict[str, Tenso
         InputError: a key is missing, not known or of another shape, or its values are not
             finite; each is named.
     """
-    shapes = {name: tensor.shape for name, tensor in meta_model(config).state_dict().items()}
+    shapes = {
+        name: tensor.shape
+        for name, tensor in without_values(lambda: WITT(config)).state_dict().items()
+    }
     theirs = {published_name(name): name for name in shapes}
     unused = {} if config.modulation else {k: n for k, n in theirs.items() if MODNET.search(k)}
     if not any(key in state for key in unused):
@@ -230,7 +236,7 @@ def import_published(path: Path, name: str | None = None, *, modulation: bool = 
     return model.eval()
 
 
-def export_published(path: Path, model: WITT, size: tuple[int, int] = (256, 256)) -> None:
+def export_published(path: Path, model: Codec, size: tuple[int, int] = (256, 256)) -> None:
     """Write the weights of a model as the published code names and loads them.
 
         export_published(Path("published.model"), witt.load("runs/mine"))
@@ -245,6 +251,11 @@ def export_published(path: Path, model: WITT, size: tuple[int, int] = (256, 256)
     Raises:
         InputError: the published code has no such network.
     """
+    if not isinstance(model, WITT):
+        raise InputError(
+            f"{model.name} is a {type(model).__name__}, which the published code does not have: it "
+            "has the networks of witt_base and its kin"
+        )
     config = model.config
     if config.rate_adaptive or not config.sends_scale:
         why = "is rate-adaptive" if config.rate_adaptive else "does not send its scale"

@@ -7,7 +7,7 @@ import torch
 
 import channels
 import witt
-from witt.codecs.config import preset
+from witt.codecs.presets import preset
 from witt.errors import InputError
 
 
@@ -56,7 +56,7 @@ def test_sends_its_first_features_at_a_lower_rate() -> None:
     model = witt.create_model("deepjscc", channels=12, rate_adaptive=True).eval()
     image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     with torch.no_grad():
-        features = model.encoder(image, torch.zeros(1, 1))
+        features = model.encoder(image)
         sent = model.encode(image, 10.0, 1 / 24)
     assert sent.symbols.shape == (1, 2 * 64)
     pairs = torch.view_as_real(sent.symbols).reshape(64, 4)
@@ -81,9 +81,13 @@ def test_its_cbr_is_the_paper_s() -> None:
     assert witt.create_model("deepjscc", cbr="1/6").config.channels == 16  # k/n of the paper
 
 
-@pytest.mark.parametrize(
-    "change", [{"modulation": False}, {"classes": 2, "smooth_channels": 2}, {"window": 4}]
-)
-def test_what_a_cnn_has_not_is_refused(change: dict[str, object]) -> None:
-    with pytest.raises(InputError, match="CNN"):
-        witt.create_model("deepjscc", **change)
+@pytest.mark.parametrize("change", ["modulation", "classes", "heads", "window"])
+def test_what_a_cnn_has_not_is_refused(change: str) -> None:
+    """And what it has is listed."""
+    with pytest.raises(InputError, match=rf"deepjscc has no {change}: .*kernel"):
+        witt.create_model("deepjscc", **{change: 2})
+
+
+def test_kernels_have_a_middle() -> None:
+    with pytest.raises(InputError, match="odd side, not kernel 4"):
+        witt.create_model("deepjscc", kernel=4)

@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from witt.errors import InputError
+from witt.metrics.loss import loss_of, ms_ssim, ms_ssim_scales
 from witt.metrics.quality import ms_ssim as metric
-from witt.training.loss import loss_of, ms_ssim, ms_ssim_scales
 
 
 def eight_bit(shape: tuple[int, ...], seed: int) -> torch.Tensor:

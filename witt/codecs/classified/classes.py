@@ -6,7 +6,7 @@ Lloyd's algorithm: each token goes to the class in which it costs least at a usu
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,8 +16,7 @@ from torch.nn import functional as F
 from witt.codecs.classified.spectrum import OCTAVES, dct, interpolation_weights
 from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.errors import InputError
-from witt.training.data import mirrored
-from witt.training.pictures import Pictures
+from witt.pictures.images import Pixels, mirrored
 
 PIXELS = 40_000_000  # of the pictures that each pass looks at
 TOKENS = 80_000
@@ -28,7 +27,7 @@ LEAST_VARIANCE = 1e-8
 
 @torch.no_grad()
 def start_classes(
-    code: ClassifiedTransformCode, pictures: Pictures, usual_cbr: float, seed: int
+    code: ClassifiedTransformCode, pictures: Sequence[Pixels], usual_cbr: float, seed: int
 ) -> None:
     """Set all transforms and statistics of a code.
 
@@ -62,7 +61,9 @@ def start_classes(
     _start_map(code, pictures, rng, snr_db, k)
 
 
-def some_images(pictures: Pictures, block: int, rng: np.random.Generator) -> Iterator[Tensor]:
+def some_images(
+    pictures: Sequence[Pixels], block: int, rng: np.random.Generator
+) -> Iterator[Tensor]:
     """(1, 3, H, W) in [0, 1] of some pictures, cut to whole blocks from a random place."""
     pixels_seen = 0
     for index in rng.permutation(len(pictures)):
@@ -83,7 +84,7 @@ def some_images(pictures: Pictures, block: int, rng: np.random.Generator) -> Ite
 
 
 def _start_basis(
-    code: ClassifiedTransformCode, pictures: Pictures, rng: np.random.Generator
+    code: ClassifiedTransformCode, pictures: Sequence[Pixels], rng: np.random.Generator
 ) -> None:
     size = code.mean.numel()
     total, outer, count = torch.zeros(size).double(), torch.zeros(size, size).double(), 0
@@ -98,7 +99,9 @@ def _start_basis(
     code.basis.copy_(vectors.T[: len(code.basis)])
 
 
-def _tokens(code: ClassifiedTransformCode, pictures: Pictures, rng: np.random.Generator) -> Tensor:
+def _tokens(
+    code: ClassifiedTransformCode, pictures: Sequence[Pixels], rng: np.random.Generator
+) -> Tensor:
     """(n, C) shared coefficients of random tokens."""
     sets = [code.project(image).flatten(0, 2) for image in some_images(pictures, code.block, rng)]
     share = min(1.0, TOKENS / sum(map(len, sets)))
@@ -108,7 +111,7 @@ def _tokens(code: ClassifiedTransformCode, pictures: Pictures, rng: np.random.Ge
 
 
 def _start_spectrum(
-    code: ClassifiedTransformCode, pictures: Pictures, rng: np.random.Generator
+    code: ClassifiedTransformCode, pictures: Sequence[Pixels], rng: np.random.Generator
 ) -> None:
     power = torch.zeros(len(OCTAVES), code.smooth).double()
     weights = torch.zeros(len(OCTAVES), 1).double()
@@ -139,7 +142,7 @@ def _fit(code: ClassifiedTransformCode, own: Tensor, labels: Tensor) -> None:
 
 def _start_map(
     code: ClassifiedTransformCode,
-    pictures: Pictures,
+    pictures: Sequence[Pixels],
     rng: np.random.Generator,
     snr_db: Tensor,
     k: Tensor,

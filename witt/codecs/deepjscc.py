@@ -1,25 +1,78 @@
-"""The convolutional encoder and decoder of DeepJSCC, with the interface of the Swin ones.
+"""DeepJSCC: a convolutional encoder and decoder that know neither SNR nor rate.
 
-Source: Bourtsoulatze, Burth Kurka and Gündüz, IEEE TCCN 2019, arXiv 1809.01733, figure 2. It
-knows neither SNR nor rate; with `rate_adaptive` it serves several rates by sending the first k
-features, as the networks of the paper do.
+    image ─► convolutions, PReLU ─► symbols ─► channel ─► transposed convolutions, PReLU ─► image
+
+With `rate_adaptive` it serves several rates by sending the first k features.
+
+Source: Bourtsoulatze, Burth Kurka and Gündüz, IEEE TCCN 2019, arXiv 1809.01733, figure 2.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
 from torch import Tensor, nn
 
-from witt.codecs.config import ModelConfig
+from witt.codecs.feature_config import FeatureConfig
+from witt.codecs.features import FeatureCodec
+from witt.errors import InputError
 
 SLOPE = 0.25  # of PReLU at the start, PyTorch's own
+
+
+@dataclass(frozen=True)
+class DeepJSCCConfig(FeatureConfig):
+    """Sizes of the network; `depths` counts the convolutions of each stage.
+
+    Args:
+        kernel: side of the convolutions' kernels, odd.
+    """
+
+    EARLIER: ClassVar[dict[str, Any]] = {
+        "network": "cnn",
+        "classes": 0,
+        "modulation": True,
+        "heads": None,
+        "modnet_layers": None,
+        "modnet_ratio": None,
+        "smooth_channels": None,
+        "refiner_blocks": None,
+    }
+    RENAMED: ClassVar[dict[str, str]] = {"window": "kernel"}
+
+    kernel: int = 5
+
+    def _check(self) -> None:
+        super()._check()
+        if self.kernel < 1 or self.kernel % 2 == 0:
+            raise InputError(f"the kernels of a CNN have an odd side, not kernel {self.kernel}")
+
+
+class DeepJSCC(FeatureCodec):
+    """The source-channel codec of the first deep JSCC."""
+
+    Config = DeepJSCCConfig
+    config: DeepJSCCConfig
+    uses_all_parameters = True
+
+    def __init__(self, config: DeepJSCCConfig) -> None:
+        super().__init__(config)
+        self.encoder, self.decoder = CnnEncoder(config), CnnDecoder(config)
+
+    def features(self, image: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
+        return self.encoder(image.to(self.dtype))
+
+    def picture(self, features: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
+        return self.decoder(features)
 
 
 class CnnEncoder(nn.Module):
     """Picture to channel features: each stage halves the map, PReLU after all but the last."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: DeepJSCCConfig) -> None:
         super().__init__()
-        kernel = config.window
+        kernel = config.kernel
         layers: list[nn.Module] = []
         width = 3
         for stage, (dim, depth) in enumerate(zip(config.dims, config.depths, strict=True)):
@@ -32,7 +85,7 @@ class CnnEncoder(nn.Module):
         )
         init_steady(self)
 
-    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+    def forward(self, image: Tensor) -> Tensor:
         """`image` (B, 3, H, W) in [0, 1], sides multiples of the stride; to (B, h, w, C)."""
         return self.layers(image).permute(0, 2, 3, 1)
 
@@ -40,9 +93,9 @@ class CnnEncoder(nn.Module):
 class CnnDecoder(nn.Module):
     """Channel features to picture: the encoder mirrored, with a sigmoid at the end."""
 
-    def __init__(self, config: ModelConfig) -> None:
+    def __init__(self, config: DeepJSCCConfig) -> None:
         super().__init__()
-        kernel = config.window
+        kernel = config.kernel
         dims, depths = config.dims[::-1], config.depths[::-1]
         layers: list[nn.Module] = [_grow(config.channels, dims[0], kernel, 1), nn.PReLU(dims[0])]
         for i, (dim, depth) in enumerate(zip(dims, depths, strict=True)):
@@ -54,8 +107,8 @@ class CnnDecoder(nn.Module):
         self.layers = nn.Sequential(*layers)
         init_steady(self)
 
-    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
-        """Picture (B, 3, H, W) from `features` (B, h, w, C); the rest is as in `Decoder`."""
+    def forward(self, features: Tensor) -> Tensor:
+        """Picture (B, 3, H, W) from `features` (B, h, w, C)."""
         return self.layers(features.permute(0, 3, 1, 2))
 
 

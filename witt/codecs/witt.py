@@ -1,0 +1,191 @@
+"""WITT, the network of the paper: Swin stages, a Channel ModNet and a head at each end.
+
+    image ─► patches ─► stage 1 … S (merge, Swin blocks) ─► LN ─► ModNet ─► head ─► symbols ─┐
+                                                                    ▲ SNR               channel
+    image ◄───────── stage S … 1 (Swin blocks, un-merge) ◄───── ModNet ◄─── head ◄───────────┘
+                                                                    ▲ SNR
+
+Source: Yang et al., WITT: A Wireless Image Transmission Transformer for Semantic Communications,
+arXiv 2211.00937, figure 1. With `rate_adaptive` the ModNets are told the rate too, and the first k
+features are sent, as in SwinJSCC, arXiv 2308.09361.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, ClassVar, cast
+
+import torch
+from timm.layers import trunc_normal_
+from torch import Tensor, nn
+
+from witt.codecs.feature_config import FeatureConfig, check_heads, check_modnet
+from witt.codecs.features import FeatureCodec
+from witt.nn.layers import DecoderStage, EncoderStage, ModNet, PatchEmbed, init_steady
+
+# Where training begins: with the published start, weights of 0.02 throughout, the networks are
+# 1.2 to 2.5 dB behind at equal steps.
+BRANCHES = 0.3
+OPEN_GATES = 2.0  # before the sigmoid
+
+
+@dataclass(frozen=True)
+class WITTConfig(FeatureConfig):
+    """Sizes of the paper's network.
+
+    Args:
+        heads: attention heads of each stage.
+        window: side of the attention window, in tokens.
+        modnet_layers: factors in the Channel ModNet (7 in the paper).
+        modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
+        modulation: use the Channel ModNets; without, their weights are there and unused.
+    """
+
+    EARLIER: ClassVar[dict[str, Any]] = {
+        "network": "swin",
+        "classes": 0,
+        "smooth_channels": 0,
+        "refiner_blocks": None,
+    }
+
+    heads: tuple[int, ...]
+    window: int = 8
+    modnet_layers: int = 7
+    modnet_ratio: float = 1.5
+    modulation: bool = True
+
+    def _check(self) -> None:
+        super()._check()
+        check_heads(self.dims, self.heads)
+        check_modnet(self.modnet_layers, self.modnet_ratio, min(self.dims))
+        self._check_least("window")
+
+
+class Encoder(nn.Module):
+    """Picture to channel features."""
+
+    def __init__(self, config: WITTConfig) -> None:
+        super().__init__()
+        dims = config.dims
+        self.modulation = config.modulation
+        self.patch_embed = PatchEmbed(config.patch, dims[0])
+        self.layers = nn.ModuleList(
+            EncoderStage(dims[i - 1] if i else None, dims[i], depth, heads, config.window)
+            for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True))
+        )
+        self.norm = nn.LayerNorm(dims[-1])
+        self.modnet = channel_modnet(dims[-1], config)
+        self.head = nn.Linear(dims[-1], config.channels)
+        self.apply(_init_as_published)
+
+    def forward(self, image: Tensor, condition: Tensor) -> Tensor:
+        """Features (B, h, w, C) of pictures.
+
+        Args:
+            image: (B, 3, H, W) in [0, 1], sides multiples of the stride.
+            condition: (B, n).
+        """
+        x = self.patch_embed(image).to(image.dtype)
+        for stage in self.layers:
+            x = stage(x)
+        x = self.norm(x)
+        return self.head(self.modnet(x, condition) if self.modulation else x)
+
+
+class Decoder(nn.Module):
+    """Channel features to picture."""
+
+    def __init__(self, config: WITTConfig) -> None:
+        super().__init__()
+        self.modulation = config.modulation
+        dims = config.dims[::-1]
+        self.head = nn.Linear(config.channels, dims[0])
+        self.modnet = channel_modnet(dims[0], config)
+        last = len(dims) - 1
+        stages = [
+            DecoderStage(
+                dim,
+                3 if i == last else dims[i + 1],
+                config.patch if i == last else 2,
+                depth,
+                heads,
+                config.window,
+            )
+            for i, (dim, depth, heads) in enumerate(
+                zip(dims, config.depths[::-1], config.heads[::-1], strict=True)
+            )
+        ]
+        self.layers = nn.ModuleList(stages)
+        self.apply(_init_as_published)
+
+    def forward(self, features: Tensor, condition: Tensor) -> Tensor:
+        """Picture (B, 3, H, W), not clamped.
+
+        Args:
+            features: (B, h, w, C) received, the power undone where the model sends its scale;
+                unsent ones 0.
+            condition: (B, n).
+        """
+        x = self.head(features).to(features.dtype)
+        x = self.modnet(x, condition) if self.modulation else x
+        for stage in self.layers:
+            x = stage(x)
+        return x.permute(0, 3, 1, 2)
+
+
+class WITT(FeatureCodec):
+    """The source-channel codec of the paper.
+
+    Features become symbols, and symbols features, in `witt.codecs.features.FeatureCodec`.
+    """
+
+    Config = WITTConfig
+    config: WITTConfig
+    muon_lr = 0.005
+
+    def __init__(self, config: WITTConfig) -> None:
+        super().__init__(config)
+        self.encoder, self.decoder = Encoder(config), Decoder(config)
+        self.uses_all_parameters = config.modulation
+
+    def features(self, image: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
+        return self.encoder(image.to(self.dtype), self._condition(snr_db, k))
+
+    def picture(self, features: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
+        return self.decoder(features, self._condition(snr_db, k))
+
+    def _condition(self, snr_db: Tensor, k: Tensor) -> Tensor:
+        return condition_vector(self.config, snr_db, k).to(self.dtype)
+
+    def initialise(self) -> None:
+        """Weights from which the network learns: features keep their size, gates are open."""
+        for end in (self.encoder, self.decoder):
+            init_steady(end, BRANCHES)
+            for factor in cast(ModNet, end.modnet).bm_list:
+                first, *_, last, _ = cast("Sequence[nn.Linear]", list(cast(nn.Sequential, factor)))
+                nn.init.constant_(last.bias, OPEN_GATES)
+                if not self.config.rate_adaptive:  # told the SNR in dB, not in tens of dB
+                    with torch.no_grad():
+                        first.weight.mul_(0.1)
+
+
+def channel_modnet(dim: int, config: Any) -> ModNet:
+    """The Channel ModNet of one end."""
+    told = 2 if config.rate_adaptive else 1  # the numbers of `condition_vector`
+    return ModNet(dim, config.modnet_layers, config.modnet_ratio, told)
+
+
+def condition_vector(config: Any, snr_db: Tensor, channels: Tensor) -> Tensor:
+    """What the ModNet is told: (B, 1) SNR in dB as published, or (B, 2) scaled SNR and rate."""
+    if not config.rate_adaptive:
+        return snr_db[:, None]
+    rate = torch.log2(channels / (config.channels / 2))
+    return torch.stack((snr_db / 10, rate), dim=1)
+
+
+def _init_as_published(module: nn.Module) -> None:
+    if isinstance(module, nn.Linear):
+        trunc_normal_(module.weight, std=0.02)
+        if module.bias is not None:
+            nn.init.zeros_(module.bias)
