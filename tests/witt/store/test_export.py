@@ -127,5 +127,10 @@ def test_refuses_sizes(size: str, capsys: pytest.CaptureFixture[str]) -> None:
 @pytest.mark.slow
 @pytest.mark.parametrize("name", sorted(witt.shipped()))
 def test_shipped_weights(name: str, tmp_path: Path) -> None:
-    for exported in export_onnx(witt.load(name), tmp_path, (64, 96)):
-        assert exported.difference < 1e-4
+    # Where the scale is sent, sums in another order may round it to its float16 neighbour, 2^-10
+    # from it at most, and with it all symbols.
+    model = witt.load(name)
+    rounding = 1e-3 if model.sends_scale else 1e-4
+    encoder, decoder = export_onnx(model, tmp_path, (64, 96))
+    assert encoder.difference < rounding
+    assert decoder.difference < 1e-4
