@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from witt.pictures.images import Pixels, read_image
-from witt.pictures.inputs import conversions, gather
+from witt.pictures.inputs import conversions, gather, pixels_sha256, set_record, set_sha256
 from witt.pictures.sets import is_set, read_set
 from witt.pictures.sheets import TILE, read_sheets
 from witt.registry import short
@@ -51,11 +50,10 @@ class Dataset:
     @cached_property
     def sha256(self) -> str:
         """Hash of all pixels, in hexadecimal digits: what tells two data sets apart."""
-        sha = hashlib.sha256()
-        for index in range(len(self)):
-            pixels = self.read(index)
-            sha.update(f"{pixels.shape} ".encode() + hashlib.sha256(pixels.tobytes()).digest())
-        return sha.hexdigest()
+        return set_sha256(
+            ((pixels.shape[0], pixels.shape[1]), pixels_sha256(pixels))
+            for pixels in map(self.read, range(len(self)))
+        )
 
     @cached_property
     def chunks(self) -> tuple[range, ...]:
@@ -74,15 +72,8 @@ class Dataset:
         return tuple(chunks)
 
     def record(self) -> dict[str, Any]:
-        """Plain values for the result file; pictures of one size are not listed one by one."""
-        sizes = sorted(set(self.sizes))
-        return {
-            "name": self.name,
-            "pictures": len(self),
-            "sha256": self.sha256,
-            "names": None if self.names is None else list(self.names),
-            "sizes": [list(size) for size in (sizes if len(sizes) == 1 else self.sizes)],
-        }
+        """Plain values for the result file."""
+        return set_record(self.name, self.names, self.sizes, self.sha256)
 
 
 def open_dataset(folder: Path | str, limit: int | None = None) -> Dataset:

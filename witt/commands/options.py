@@ -177,6 +177,31 @@ def output_option(help: str, default: str | Path | None = None) -> Callable[[F],
     )
 
 
+def one_condition_options(snr_help: str) -> Callable[[F], F]:
+    """``--snr`` (the parameter ``snr_db``) and ``--cbr``, one value each: a float and a Cbr."""
+
+    def add(command: F) -> F:
+        snr = click.option(
+            "--snr",
+            "snr_db",
+            type=SnrValueType(),
+            default=10,
+            show_default=True,
+            help=snr_help,
+        )
+        cbr = click.option(
+            "--cbr",
+            type=CbrType(),
+            default="1/16",
+            show_default=True,
+            help="Channel bandwidth ratio: complex channel symbols for each of the 3·H·W pixel "
+            "values.",
+        )
+        return snr(cbr(command))
+
+    return add
+
+
 def condition_options(command: F) -> F:
     """``--snr``, ``--cbr`` and ``--channel`` as lists: an SnrSpec, Cbrs and names of channels."""
     snr = click.option(

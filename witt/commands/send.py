@@ -9,9 +9,8 @@ import torch
 
 from witt.commands.options import (
     HELP,
-    CbrType,
-    SnrValueType,
     device_option,
+    one_condition_options,
     output_option,
     weights_option,
 )
@@ -36,21 +35,7 @@ from witt.store.weights import load_weights, resolve
     epilog="Example: witt send photo.png -o tx.npz --snr 10 && witt receive tx.npz -o out.png",
 )
 @click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
-@click.option(
-    "--snr",
-    "snr_db",
-    type=SnrValueType(),
-    default=10,
-    show_default=True,
-    help="Signal-to-noise ratio (Es/N0) in dB that the transmitter expects.",
-)
-@click.option(
-    "--cbr",
-    type=CbrType(),
-    default="1/16",
-    show_default=True,
-    help="Channel bandwidth ratio: complex channel symbols for each of the 3·H·W pixel values.",
-)
+@one_condition_options("Signal-to-noise ratio (Es/N0) in dB that the transmitter expects.")
 @weights_option(AUTO, " auto: as in witt transmit, over AWGN.")
 @device_option()
 @output_option("The file of symbols (.npz).", "tx.npz")

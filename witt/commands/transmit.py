@@ -13,8 +13,6 @@ from rich.progress import track
 
 from witt.commands.options import (
     HELP,
-    CbrType,
-    SnrValueType,
     adapt_option,
     channel_option,
     chosen_metrics,
@@ -22,6 +20,7 @@ from witt.commands.options import (
     fading_options,
     make_links,
     metric_options,
+    one_condition_options,
     output_option,
     seed_option,
     weights_option,
@@ -87,21 +86,7 @@ class Target(NamedTuple):
 @click.argument(
     "images", nargs=-1, required=True, metavar="IMAGE...", type=click.Path(path_type=Path)
 )
-@click.option(
-    "--snr",
-    "snr_db",
-    type=SnrValueType(),
-    default=10,
-    show_default=True,
-    help="Signal-to-noise ratio of a channel symbol (Es/N0), in dB.",
-)
-@click.option(
-    "--cbr",
-    type=CbrType(),
-    default="1/16",
-    show_default=True,
-    help="Channel bandwidth ratio: complex channel symbols for each of the 3·H·W pixel values.",
-)
+@one_condition_options("Signal-to-noise ratio of a channel symbol (Es/N0), in dB.")
 @channel_option(many=False, help="Noise only, or fading too.")
 @fading_options
 @seed_option("the channel (for the first picture; the others get their own, see the results)")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import os
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -90,7 +90,7 @@ def gather(
             bad |= within
             continue
         height, width = picture.pixels.shape[:2]
-        size, digest = (height, width), _sha256(picture.pixels)
+        size, digest = (height, width), pixels_sha256(picture.pixels)
         kept.append(Input(found.path, found.relative, size, picture.notes, digest))
         good |= within
     if bad - good:
@@ -112,7 +112,7 @@ def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> l
     for path in map(Path, inputs):
         if is_set(path):
             named += [
-                Input(path, Path(one.name), one.size, (), _sha256(one.pixels), one.pixels)
+                Input(path, Path(one.name), one.size, (), pixels_sha256(one.pixels), one.pixels)
                 for one in read_set(path, limit)
             ]
             continue
@@ -121,7 +121,7 @@ def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> l
             others.append(path)
         else:
             tiles += [
-                Input(path, Path(f"test-{number:05}"), (TILE, TILE), (), _sha256(tile), tile)
+                Input(path, Path(f"test-{number:05}"), (TILE, TILE), (), pixels_sha256(tile), tile)
                 for number, tile in enumerate(sheets)
             ]
     pictures = gather(others, limit=limit) if others else []
@@ -145,7 +145,7 @@ def gather_any(images: Any) -> list[Input]:
         else:
             pixels = as_pixels(each)
             size, name = (pixels.shape[0], pixels.shape[1]), Path(f"picture-{number}")
-            inputs.append(Input(Path(), name, size, (), _sha256(pixels), pixels))
+            inputs.append(Input(Path(), name, size, (), pixels_sha256(pixels), pixels))
     if not inputs:
         raise InputError("there are no pictures")
     return inputs
@@ -161,7 +161,8 @@ def _flat(images: Any) -> Iterator[Any]:
         yield images
 
 
-def _sha256(pixels: Pixels) -> bytes:
+def pixels_sha256(pixels: Pixels) -> bytes:
+    """Hash of the pixels of a picture."""
     return hashlib.sha256(pixels.tobytes()).digest()
 
 
@@ -172,17 +173,31 @@ def record_of(pictures: Sequence[Input], name: str) -> dict[str, Any]:
         pictures: in the order of the results.
         name: of their folder.
     """
-    sha = hashlib.sha256()
-    for picture in pictures:
-        sha.update(f"{(*picture.size, 3)} ".encode() + picture.sha256)
-    sizes = sorted({picture.size for picture in pictures})
     tiles = all(picture.tile is not None and picture.size == (TILE, TILE) for picture in pictures)
+    names = None if tiles else [picture.relative.as_posix() for picture in pictures]
+    digest = set_sha256((picture.size, picture.sha256) for picture in pictures)
+    return set_record(name, names, [picture.size for picture in pictures], digest)
+
+
+def set_sha256(pictures: Iterable[tuple[tuple[int, int], bytes]]) -> str:
+    """Hash of all pixels, in hexadecimal digits, from the size and `pixels_sha256` of each."""
+    sha = hashlib.sha256()
+    for size, digest in pictures:
+        sha.update(f"{(*size, 3)} ".encode() + digest)
+    return sha.hexdigest()
+
+
+def set_record(
+    name: str, names: Sequence[str] | None, sizes: Sequence[tuple[int, int]], sha256: str
+) -> dict[str, Any]:
+    """Plain values for a result file; pictures of one size are not listed one by one."""
+    different = sorted(set(sizes))
     return {
         "name": name,
-        "pictures": len(pictures),
-        "sha256": sha.hexdigest(),
-        "names": None if tiles else [picture.relative.as_posix() for picture in pictures],
-        "sizes": [list(s) for s in (sizes if len(sizes) == 1 else (p.size for p in pictures))],
+        "pictures": len(sizes),
+        "sha256": sha256,
+        "names": None if names is None else list(names),
+        "sizes": [list(size) for size in (different if len(different) == 1 else sizes)],
     }
 
 
