@@ -272,7 +272,7 @@ def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
             if results.failed(cell) is not None:
                 continue
             figures = [results.column(cell, each.key) for each in results.quantities]
-            missing = np.isnan(figures).all(axis=0).tolist()
+            missing = [np.isnan(values).all() for values in zip(*figures, strict=True)]
             lacking += any(missing)
             told = zip(missing, results.info(cell, "reason"), strict=True)
             reasons.update(str(reason) for lacks, reason in told if lacks and reason)

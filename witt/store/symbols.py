@@ -51,7 +51,7 @@ def write_symbols(path: str | Path, encoded: Any) -> None:
         "bits": bits,
         "source": encoded.source,
     }
-    held = {name: tensor.detach().cpu().numpy() for name, tensor in arrays.items()}
+    held: dict[str, Any] = {k: tensor.detach().cpu().numpy() for k, tensor in arrays.items()}
     buffer = BytesIO()
     np.savez_compressed(buffer, facts=np.array(to_json(facts)), **held)
     write_bytes(path, buffer.getvalue())
