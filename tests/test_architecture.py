@@ -28,7 +28,7 @@ LAYERS = {
     "witt": (
         {"errors"},
         {"registry", "report", "files", "lock", "device", "memory"},
-        {"pictures", "metrics", "nn"},
+        {"pictures", "metrics", "nn", "radio"},
         {"header", "store"},
         {"contract"},
         {"codecs"},
