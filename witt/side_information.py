@@ -248,8 +248,19 @@ def read_blocks(symbols: Tensor, noise_var: Tensor, told: Told) -> dict[str, Bit
     return found
 
 
-def receive_side(symbols: Tensor, noise_var: Tensor, codes: Codes) -> Header | None:
-    """The header that a receiver has at the end of a row of symbols; None where it is lost.
+class Found(NamedTuple):
+    """The side information of one picture as a receiver has it.
+
+    header: of the codec contract, of one picture.
+    uses: channel uses that it took.
+    """
+
+    header: Header
+    uses: int
+
+
+def receive_side(symbols: Tensor, noise_var: Tensor, codes: Codes) -> Found | None:
+    """The side information at the end of a row of symbols; None where it is lost.
 
     Args:
         symbols: (N,) of one picture, without the bias of an equaliser.
@@ -261,7 +272,7 @@ def receive_side(symbols: Tensor, noise_var: Tensor, codes: Codes) -> Header | N
     if told is None or blocks is None:
         return None
     try:
-        return told.header(codes, blocks)
+        return Found(told.header(codes, blocks), told.uses)
     except ValueError:  # a CRC that was right by chance, or another codec's header
         return None
 
