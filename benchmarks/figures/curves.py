@@ -132,12 +132,18 @@ def charts(files: Sequence[Results], *, published: bool = True) -> list[Chart]:
     Raises:
         InputError: there is no such figure.
     """
-    found: list[Chart] = []
-    for group in groups(files):
-        found += [_chart(group, quantity, published) for quantity in quantities(group)]
+    found = some_charts(files, published=published)
     if not found:
         names = ", ".join(str(results.path) for results in files)
         raise InputError(f"{names}: a curve needs two SNRs or two CBRs that are finished")
+    return found
+
+
+def some_charts(files: Sequence[Results], *, published: bool = True) -> list[Chart]:
+    """As `charts`; none where there is none."""
+    found: list[Chart] = []
+    for group in groups(files):
+        found += [_chart(group, quantity, published) for quantity in quantities(group)]
     return _named_apart(found)
 
 
