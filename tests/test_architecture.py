@@ -42,6 +42,7 @@ LAYERS = {
         {"schemes"},
         {"sweep"},
         {"figures"},
+        {"report"},
         {"commands", "mismatch", "cost", "speed"},
     ),
 }
