@@ -55,6 +55,12 @@ COMMANDS = (
         "Draw the results of witt benchmark and witt evaluate.",
     ),
     Entry(
+        "report",
+        "benchmarks.commands.report",
+        "command",
+        "Make one page of HTML of results, to mail to a colleague.",
+    ),
+    Entry(
         "reproduce",
         "benchmarks.commands.reproduce",
         "command",

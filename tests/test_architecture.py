@@ -45,6 +45,7 @@ LAYERS = {
         {"schemes"},
         {"sweep"},
         {"figures"},
+        {"report"},
         {"commands", "mismatch", "cost", "speed"},
     ),
 }
