@@ -20,7 +20,7 @@ from witt.contract import Codec, Encoded, Header, SideInformation, Transmission
 from witt.errors import InputError
 from witt.link.draws import draw_channel, draw_in_turn
 from witt.link.per_image_optimisation import PerImageOptimisation
-from witt.side_information import Coding, Found, Packed, receive_side
+from witt.side_information import Coding, Found, Packed, receive_sides
 
 CODED, IDEAL = WAYS = ("coded", "ideal")
 GREY = 128 / 255
@@ -144,8 +144,8 @@ def receive_frames(
         left = (1 - error).clamp_min(LEAST).expand(received.shape)
         unbiased, variance = received / left, error / left
     unbiased, variance = unbiased.detach().cpu(), variance.detach().cpu()
-    rows = zip(unbiased, variance, lengths, strict=True)
-    return [receive_side(row[:length], of_each[:length], codes) for row, of_each, length in rows]
+    frames = zip(unbiased, variance, lengths, strict=True)
+    return receive_sides([(row[:end], of_each[:end]) for row, of_each, end in frames], codes)
 
 
 def _pictures(
