@@ -57,13 +57,16 @@ def draw_channel(
 ) -> tuple[Tensor | None, Tensor]:
     """Gains (B, uses), where the channel fades, and noise (B, uses), as the channel draws them.
 
+    The gains of a channel that `draws_state` are its states, as they are.
+
     Each picture has its own seed, and gets the same whatever else is in the batch.
     """
     gains, noises = [], []
     for seed in seeds:
         generator = torch.Generator().manual_seed(seed)
         gain, noise = channel.draw(1, uses, dtype=torch.complex64, device=None, generator=generator)
-        gains += [] if gain is None else [gain.expand(1, uses)]
+        if gain is not None:
+            gains.append(gain if channel.draws_state else gain.expand(1, uses))
         noises.append(noise)
     return torch.cat(gains) if gains else None, torch.cat(noises)
 
