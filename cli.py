@@ -55,6 +55,12 @@ COMMANDS = (
         "Draw the results of witt benchmark and witt evaluate.",
     ),
     Entry(
+        "report",
+        "benchmarks.commands.report",
+        "command",
+        "Make one page of HTML of results, to mail to a colleague.",
+    ),
+    Entry(
         "reproduce",
         "benchmarks.commands.reproduce",
         "command",
@@ -69,6 +75,7 @@ COMMANDS = (
     Entry(
         "send", "witt.commands.send", "command", "Encode a picture to a file of channel symbols."
     ),
+    Entry("channel", "witt.commands.channel", "command", "Pass samples over a channel."),
     Entry(
         "receive",
         "witt.commands.receive",

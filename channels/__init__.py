@@ -11,10 +11,10 @@ from channels.base import Channel, ChannelOutput, complex_normal
 from channels.check import check_channel
 from channels.equalise import Equalised, mmse, receive, zero_forcing
 from channels.impairments import FrontEnd
-from channels.models import AWGN, Rayleigh, Rician
-from channels.ofdm import Grid, Numerology, Pilots
+from channels.models import AWGN, Estimated, Rayleigh, Rician
+from channels.ofdm import Grid, Numerology, Pilots, ofdm_papr_db
 from channels.ofdm_channel import Ofdm
-from channels.power import Normalised, normalise_power
+from channels.power import Normalised, normalise_power, papr_db
 from channels.tdl import Tdl
 
 __all__ = [
@@ -22,6 +22,7 @@ __all__ = [
     "Channel",
     "ChannelOutput",
     "Equalised",
+    "Estimated",
     "FrontEnd",
     "Grid",
     "Normalised",
@@ -35,6 +36,8 @@ __all__ = [
     "complex_normal",
     "mmse",
     "normalise_power",
+    "ofdm_papr_db",
+    "papr_db",
     "receive",
     "theory",
     "zero_forcing",

@@ -31,7 +31,7 @@ ESTIMATIONS = ("perfect", "ls", "lmmse")
 DOMAINS = ("auto", "frequency", "time")
 _BASES: dict[Any, Basis] = {}  # of frequency, by the paths and the grid
 MOST_BASES = 16
-CALIBRATION = 200  # OFDM symbols from which the distortion of an amplifier is found
+CALIBRATION = 1000  # OFDM symbols from which the distortion of an amplifier is found
 
 
 class State(NamedTuple):

@@ -30,6 +30,9 @@ LAYERS = {
         {"registry", "report", "files", "lock", "device", "memory"},
         {"pictures", "metrics", "nn", "radio"},
         {"header", "store"},
+        {"side_code"},
+        {"header_bits"},
+        {"side_information"},
         {"contract"},
         {"codecs"},
         {"link"},
@@ -42,6 +45,7 @@ LAYERS = {
         {"schemes"},
         {"sweep"},
         {"figures"},
+        {"report"},
         {"commands", "mismatch", "cost", "speed"},
     ),
 }

@@ -243,6 +243,7 @@ CHANNELS = Registry(
         "awgn": "channels:AWGN",
         "rayleigh": "channels:Rayleigh",
         "rician": "channels:Rician",
+        "rayleigh-estimated": "channels:Estimated",
         "ofdm-awgn": "channels.named:ofdm_awgn",
         **{
             f"ofdm-{kind}-{model}": f"channels.named:ofdm_{kind}_{model}"

@@ -1,5 +1,6 @@
 """Tapped and clustered delay lines against TR 38.901, J0 and Sionna."""
 
+import importlib.util
 import json
 import math
 from pathlib import Path
@@ -49,8 +50,10 @@ def test_k_factor_of_the_first_tap(model: str, k_factor_db: float) -> None:
 
 @pytest.mark.parametrize("model", MODELS)
 def test_tables_against_those_of_sionna(model: str) -> None:
-    tr38901 = pytest.importorskip("sionna.phy.channel.tr38901")
-    folder = Path(tr38901.__file__).parent / "models"
+    sionna = importlib.util.find_spec("sionna")  # found, not imported, which takes seconds
+    if sionna is None or sionna.origin is None:
+        pytest.skip("Sionna is not installed")
+    folder = Path(sionna.origin).parent / "phy/channel/tr38901/models"
     table = json.loads((folder / f"TDL-{model}.json").read_text())
     profile = PROFILES[model]
     first = int(table["los"])  # a line of sight is a row of its own there
@@ -78,7 +81,7 @@ def test_each_tap_is_rayleigh_even_of_few_waves() -> None:
 
 @pytest.mark.parametrize("sinusoids", [3, 20])
 def test_autocorrelation_of_the_taps_is_j0(sinusoids: int) -> None:
-    batch, times = 4000, 60
+    batch, times = 1000, 60
     found = taps("A", batch, times, PERIOD_S, sinusoids=sinusoids)
     line = Tdl("A")
     lags = torch.arange(times, dtype=torch.float64) * PERIOD_S  # f_d tau to 1.7: through four zeros

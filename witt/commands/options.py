@@ -14,6 +14,7 @@ from witt.errors import InputError
 from witt.link.conditions import FADING, K_FACTOR_DB, OURS, Link
 from witt.link.values import Cbr, SnrSpec, as_text, read_cbr, read_snr, read_snrs
 from witt.metrics.metric import Metric, make_metrics
+from witt.radio.samples import SAMPLE_RATE_HZ
 from witt.registry import CHANNELS, METRICS, Registry
 
 # Every command has it of its own: click keeps the names that it first saw a command with.
@@ -244,6 +245,19 @@ def weights_option(default: str = "witt_light", more: str = "") -> Callable[[F],
         metavar="NAME|FILE|FOLDER",
         help="Weights that come with witt (see witt info), a .safetensors file, or a folder of "
         f"witt train or save_pretrained.{more}",
+    )
+
+
+def sample_rate_option(help: str) -> Callable[[F], F]:
+    """``--sample-rate``: the parameter ``sample_rate_hz``."""
+    return click.option(
+        "--sample-rate",
+        "sample_rate_hz",
+        type=click.FloatRange(1, 1e12),
+        default=SAMPLE_RATE_HZ,
+        show_default=True,
+        metavar="Hz",
+        help=help,
     )
 
 
