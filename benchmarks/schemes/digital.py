@@ -221,6 +221,7 @@ def _deliver(offer: _Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]
             "block_length": blocks.length,
             "rated_block_length": blocks.rated_length,
             "joined_pictures": len(uses),
+            "papr_db": offer.mode.papr_db,
         }
         if coded is None:
             bits = blocks.count * blocks.information_bits * own // sum(uses)
