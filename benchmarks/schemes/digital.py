@@ -131,18 +131,35 @@ class Digital:
         for group in _groups(uses):
             members = [pictures[index] for index in group]
             their_uses = [uses[index] for index in group]
-            offers = [
-                offer
-                for mode in self.modes
-                if (offer := self._offer(members, their_uses, link, snr_db, mode)) is not None
-            ]
-            if offers:
-                results = _deliver(_choose(offers), their_uses, [seeds[index] for index in group])
+            chosen = self.choose(members, their_uses, link, snr_db)
+            if chosen is not None:
+                results = _deliver(chosen, their_uses, [seeds[index] for index in group])
             else:
                 reason = f"{sum(their_uses)} channel uses are too few for a code block"
                 results = (Sent(None, count, {"reason": reason}) for count in their_uses)
             sent.update(zip(group, results, strict=True))
         return [sent[index] for index in range(len(pictures))]
+
+    def choose(
+        self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float
+    ) -> _Offer | None:
+        """What a sender takes for pictures that share code blocks, before the channel is drawn.
+
+        Args:
+            pictures: of one group.
+            uses: channel uses of each.
+            link: the channel.
+            snr_db: Es/N0, dB.
+
+        Returns:
+            The best offer; None where the channel uses are too few for a code block.
+        """
+        offers = [
+            offer
+            for mode in self.modes
+            if (offer := self._offer(pictures, uses, link, snr_db, mode)) is not None
+        ]
+        return _choose(offers) if offers else None
 
     def _offer(
         self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float, mode: Mode
