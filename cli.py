@@ -55,6 +55,12 @@ COMMANDS = (
         "Draw the results of witt benchmark and witt evaluate.",
     ),
     Entry(
+        "referee",
+        "benchmarks.commands.referee",
+        "command",
+        "Measure what schemes really use, from their samples alone.",
+    ),
+    Entry(
         "reproduce",
         "benchmarks.commands.reproduce",
         "command",

@@ -41,6 +41,7 @@ LAYERS = {
         {"labels", "codecs", "ldpc", "__init__"},
         {"schemes"},
         {"sweep"},
+        {"referee"},
         {"figures"},
         {"commands", "mismatch", "cost", "speed"},
     ),

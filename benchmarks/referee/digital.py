@@ -1,0 +1,87 @@
+"""Both ends of a digital chain, bit by bit.
+
+picture ─► codec ─► payload ─► code blocks ─► QAM ─┐
+                    mode, lengths ─► control block ┴─► frame ─► samples
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+
+from benchmarks.codecs.wire import is_wired, pack, unpack
+from benchmarks.referee import air, control, transport
+from benchmarks.referee.air import Csi
+from benchmarks.referee.ends import Received, Sending
+from benchmarks.schemes.digital import Digital
+from benchmarks.schemes.scheme import channel_uses
+from witt.errors import InputError
+from witt.link.conditions import Link
+from witt.pictures.images import Pixels
+
+
+class DigitalEnds:
+    """A transmitter and a receiver of one digital chain, which need not be the same object.
+
+    Args:
+        scheme: by whose rules modes are chosen and bits are counted.
+
+    Raises:
+        InputError: the payload of its codec is counted only.
+    """
+
+    def __init__(self, scheme: Digital) -> None:
+        codec = scheme.searched.codec
+        if not is_wired(codec):
+            raise InputError(
+                f"{scheme.name}: the payload of {codec.name} is only counted here, not taken out "
+                "of its file: there are no bits to send"
+            )
+        self.scheme, self.codec = scheme, codec
+
+    def transmit(self, pixels: Pixels, link: Link, snr_db: float, cbr: float) -> Sending:
+        """See `Ends`."""
+        uses = channel_uses(pixels, cbr)
+        offer = self.scheme.choose([pixels], [uses], link, snr_db)
+        coded = None if offer is None else offer.coded[0]
+        if offer is None or coded is None:
+            raise InputError(f"{self.scheme.name}: nothing fits into {uses:,} channel uses")
+        payload = pack(self.codec, pixels, coded.quality)
+        mode = offer.mode
+        told = control.Control(
+            self.scheme.modes.index(mode), uses, len(payload), control.crc_of(payload)
+        )
+        head = control.to_symbols(told, snr_db, link.fades)
+        bits = np.unpackbits(np.frombuffer(payload, np.uint8))
+        symbols = torch.cat([head, transport.to_symbols(bits, uses, mode)])
+        note = f"{mode.name}, quality {coded.quality}, {len(payload):,} bytes"
+        return Sending(air.to_samples(symbols), control.BITS, True, note)
+
+    def receive(self, samples: NDArray[np.complex64], csi: Csi | None) -> Received:
+        """See `Ends`."""
+        try:
+            x_hat, noise_var = air.to_symbols(samples, csi)
+        except InputError as error:
+            return Received(None, str(error))
+        found = control.find(x_hat, noise_var)
+        if found is None:
+            return Received(None, "the control block is lost")
+        told, start = found
+        end = start + told.uses
+        if told.mode >= len(self.scheme.modes) or end > len(x_hat):
+            return Received(None, "the control block is of another scheme, or samples are missing")
+        mode = self.scheme.modes[told.mode]
+        try:
+            bits = transport.to_bits(x_hat[start:end], noise_var[start:end], mode)
+        except InputError as error:
+            return Received(None, str(error))
+        if bits is None:
+            return Received(None, f"{mode.name}: a CRC failed")
+        payload = np.packbits(bits[: 8 * told.payload_bytes]).tobytes()
+        if len(payload) != told.payload_bytes or control.crc_of(payload) != told.crc:
+            return Received(None, f"{mode.name}: the CRC of the payload failed")
+        try:
+            return Received(unpack(self.codec, payload), mode.name)
+        except InputError as error:
+            return Received(None, str(error))
