@@ -1,8 +1,9 @@
 """What the receiver of a digital chain must know first: a short polar block before the payload.
 
-    mode 8 | channel uses 24 | payload bytes 24 | CRC-24 of the payload 24   ─► CRC, polar, QPSK
+    mode 6 | channel uses 24 | payload bytes 24 | (CRC-24 of the payload 24)   ─► CRC, polar, QPSK
 
-The lengths that the block may have are few: the receiver tries each, and its CRC tells.
+The CRC of the payload is there where the code blocks have none. The lengths that the block may have
+are few: the receiver tries each, and its own CRC tells.
 """
 
 from __future__ import annotations
@@ -13,11 +14,10 @@ import numpy as np
 from torch import Tensor
 
 from witt.errors import InputError
-from witt.radio.blocks import LEVELS, decode_short, encode_short, level_for
+from witt.radio.blocks import LEVELS, decode_short, encode_short
 from witt.radio.crc import attach
 
-FIELDS = {"mode": 8, "uses": 24, "payload_bytes": 24, "crc": 24}
-BITS = sum(FIELDS.values())
+FIELDS = {"mode": 6, "uses": 24, "payload_bytes": 24, "crc": 24}
 
 
 class Control(NamedTuple):
@@ -26,13 +26,14 @@ class Control(NamedTuple):
     mode: index into the modes of the scheme.
     uses: channel uses of the payload.
     payload_bytes: of the codec.
-    crc: of the payload, by which a chain without CRCs of its own knows that it is whole.
+    crc: of the payload, by which a chain without CRCs of its own knows that it is whole; None where
+        the code blocks have them.
     """
 
     mode: int
     uses: int
     payload_bytes: int
-    crc: int
+    crc: int | None
 
 
 class Found(NamedTuple):
@@ -42,37 +43,55 @@ class Found(NamedTuple):
     uses: int
 
 
-def to_symbols(control: Control, snr_db: float, fades: bool) -> Tensor:
-    """The symbols of a control block, as many as one failure in 1,000 takes at an SNR.
+def fields(with_crc: bool) -> dict[str, int]:
+    """The fields of a block and their bits."""
+    return {name: bits for name, bits in FIELDS.items() if with_crc or name != "crc"}
+
+
+def bits_of(with_crc: bool) -> int:
+    """Bits of a block, without its own CRC."""
+    return sum(fields(with_crc).values())
+
+
+def to_symbols(control: Control, uses: int) -> Tensor:
+    """The symbols of a control block.
+
+    Args:
+        control: what to tell.
+        uses: how many, one of `witt.radio.blocks.LEVELS`.
 
     Raises:
         InputError: a number does not fit its field.
     """
-    for (name, width), value in zip(FIELDS.items(), control, strict=True):
+    bits = []
+    for name, width in fields(control.crc is not None).items():
+        value = getattr(control, name)
         if not 0 <= value < 2**width:
             raise InputError(f"{name} {value:,} does not fit the {width} bits of a control block")
-    widths = zip(control, FIELDS.values(), strict=True)
-    bits = [value >> place & 1 for value, width in widths for place in range(width)[::-1]]
-    return encode_short(np.array(bits, np.uint8), level_for(BITS, snr_db, fades))
+        bits += [value >> place & 1 for place in range(width)[::-1]]
+    return encode_short(np.array(bits, np.uint8), uses)
 
 
-def find(x_hat: Tensor, noise_var: Tensor) -> Found | None:
+def find(x_hat: Tensor, noise_var: Tensor, *, with_crc: bool) -> Found | None:
     """The control block at the beginning of received symbols; None where all CRCs failed.
 
     Args:
         x_hat: (N,) complex, unbiased.
         noise_var: their error variances, (N,).
+        with_crc: whether it holds one of the payload.
     """
+    names = fields(with_crc)
     for uses in LEVELS:
         if uses > len(x_hat):
             break
-        bits = decode_short(x_hat[:uses], noise_var[:uses], BITS)
+        bits = decode_short(x_hat[:uses], noise_var[:uses], sum(names.values()))
         if bits is not None:
-            values, place = [], 0
-            for width in FIELDS.values():
-                values.append(int("".join(map(str, bits[place : place + width])), 2))
+            values: dict[str, int | None] = {"crc": None}
+            place = 0
+            for name, width in names.items():
+                values[name] = int("".join(map(str, bits[place : place + width])), 2)
                 place += width
-            return Found(Control(*values), uses)
+            return Found(Control(**values), uses)  # type: ignore[arg-type]
     return None
 
 

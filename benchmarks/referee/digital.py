@@ -15,10 +15,12 @@ from benchmarks.referee import air, control, transport
 from benchmarks.referee.air import Csi
 from benchmarks.referee.ends import Received, Sending
 from benchmarks.schemes.digital import Digital
+from benchmarks.schemes.nr import Nr
 from benchmarks.schemes.scheme import channel_uses
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.pictures.images import Pixels
+from witt.radio.blocks import level_for
 
 
 class DigitalEnds:
@@ -39,6 +41,8 @@ class DigitalEnds:
                 "of its file: there are no bits to send"
             )
         self.scheme, self.codec = scheme, codec
+        # Code blocks of 5G have CRCs; those of the published comparison do not.
+        self.needs_crc = not isinstance(scheme, Nr)
 
     def transmit(self, pixels: Pixels, link: Link, snr_db: float, cbr: float) -> Sending:
         """See `Ends`."""
@@ -48,15 +52,17 @@ class DigitalEnds:
         if offer is None or coded is None:
             raise InputError(f"{self.scheme.name}: nothing fits into {uses:,} channel uses")
         payload = pack(self.codec, pixels, coded.quality)
-        mode = offer.mode
-        told = control.Control(
-            self.scheme.modes.index(mode), uses, len(payload), control.crc_of(payload)
-        )
-        head = control.to_symbols(told, snr_db, link.fades)
+        # A scheme that counts its control block has set channel uses aside for it.
+        uses -= offer.control.uses
+        crc = control.crc_of(payload) if self.needs_crc else None
+        told = control.Control(self.scheme.modes.index(offer.mode), uses, len(payload), crc)
+        side_bits = control.bits_of(self.needs_crc)
+        head_uses = offer.control.uses or level_for(side_bits, snr_db, link.fades)
         bits = np.unpackbits(np.frombuffer(payload, np.uint8))
-        symbols = torch.cat([head, transport.to_symbols(bits, uses, mode)])
-        note = f"{mode.name}, quality {coded.quality}, {len(payload):,} bytes"
-        return Sending(air.to_samples(symbols), control.BITS, True, note)
+        head = control.to_symbols(told, head_uses)
+        symbols = torch.cat([head, transport.to_symbols(bits, uses, offer.mode)])
+        note = f"{offer.mode.name}, quality {coded.quality}, {len(payload):,} bytes"
+        return Sending(air.to_samples(symbols), side_bits, True, note)
 
     def receive(self, samples: NDArray[np.complex64], csi: Csi | None) -> Received:
         """See `Ends`."""
@@ -64,7 +70,7 @@ class DigitalEnds:
             x_hat, noise_var = air.to_symbols(samples, csi)
         except InputError as error:
             return Received(None, str(error))
-        found = control.find(x_hat, noise_var)
+        found = control.find(x_hat, noise_var, with_crc=self.needs_crc)
         if found is None:
             return Received(None, "the control block is lost")
         told, start = found
@@ -79,7 +85,8 @@ class DigitalEnds:
         if bits is None:
             return Received(None, f"{mode.name}: a CRC failed")
         payload = np.packbits(bits[: 8 * told.payload_bytes]).tobytes()
-        if len(payload) != told.payload_bytes or control.crc_of(payload) != told.crc:
+        wrong = told.crc is not None and control.crc_of(payload) != told.crc
+        if wrong or len(payload) != told.payload_bytes:
             return Received(None, f"{mode.name}: the CRC of the payload failed")
         try:
             return Received(unpack(self.codec, payload), mode.name)
