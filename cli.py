@@ -75,6 +75,7 @@ COMMANDS = (
     Entry(
         "send", "witt.commands.send", "command", "Encode a picture to a file of channel symbols."
     ),
+    Entry("channel", "witt.commands.channel", "command", "Pass samples over a channel."),
     Entry(
         "receive",
         "witt.commands.receive",

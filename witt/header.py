@@ -55,12 +55,16 @@ class Header:
     rate: the codec's own number for how much it sends.
     snr_db: (B,) nominal SNR, by which both ends plan; see `rounded_snr`.
     side: what else the codec tells, by name.
+    side_uses: (B,) where side information is coded, how many of the channel uses of `rate` it
+        takes, at their end; 0 where it comes on top of them. None: it is taken as received, and
+        `side` says what that costs.
     """
 
     size: tuple[int, int]
     rate: int
     snr_db: Tensor
     side: dict[str, SideInformation] = field(default_factory=dict)
+    side_uses: Tensor | None = None
 
     @classmethod
     def of(
@@ -91,11 +95,16 @@ class Header:
     def copied(self) -> Header:
         """The same with tensors of its own, that no inference mode has made."""
         side = {n: e._replace(value=e.value.clone()) for n, e in self.side.items()}
-        return replace(self, snr_db=self.snr_db.clone(), side=side)
+        uses = None if self.side_uses is None else self.side_uses.clone()
+        return replace(self, snr_db=self.snr_db.clone(), side=side, side_uses=uses)
 
     def with_side(self, name: str, entry: SideInformation) -> Header:
         """With one entry more, or another in its place."""
         return replace(self, side={**self.side, name: entry})
+
+    def with_side_uses(self, uses: Tensor) -> Header:
+        """With coded side information that takes so many channel uses of each picture."""
+        return replace(self, side_uses=uses)
 
 
 def check_images(image: Tensor) -> None:

@@ -17,9 +17,9 @@ from channels import Channel
 from witt.contract import Codec, Encoded
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.link.draws import draw_channel
 from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.requests import check_request
-from witt.link.transmission import draw_channel
 from witt.pictures.images import Pixels, to_pixels, to_tensor
 from witt.report import file_sha256
 from witt.store.weights import load_weights

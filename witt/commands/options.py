@@ -12,8 +12,10 @@ import click
 from witt.device import DEVICES
 from witt.errors import InputError
 from witt.link.conditions import FADING, K_FACTOR_DB, OURS, Link
+from witt.link.side_link import CODED, WAYS
 from witt.link.values import Cbr, SnrSpec, as_text, read_cbr, read_snr, read_snrs
 from witt.metrics.metric import Metric, make_metrics
+from witt.radio.samples import SAMPLE_RATE_HZ
 from witt.registry import CHANNELS, METRICS, Registry
 
 # Every command has it of its own: click keeps the names that it first saw a command with.
@@ -247,6 +249,19 @@ def weights_option(default: str = "witt_light", more: str = "") -> Callable[[F],
     )
 
 
+def sample_rate_option(help: str) -> Callable[[F], F]:
+    """``--sample-rate``: the parameter ``sample_rate_hz``."""
+    return click.option(
+        "--sample-rate",
+        "sample_rate_hz",
+        type=click.FloatRange(1, 1e12),
+        default=SAMPLE_RATE_HZ,
+        show_default=True,
+        metavar="Hz",
+        help=help,
+    )
+
+
 class MetricListType(_Type):
     """Names of metrics: "psnr" or "psnr,ms-ssim,./mine.py:my_metric"."""
 
@@ -307,6 +322,19 @@ def profile_option(*choices: str, help: str) -> Callable[[F], F]:
     return click.option(
         "--profile", type=click.Choice(choices), default="ours", show_default=True, help=help
     )
+
+
+def side_information_option(command: F) -> F:
+    """``--side-information``: the parameter ``side_information``, one of `WAYS`."""
+    return click.option(
+        "--side-information",
+        type=click.Choice(WAYS),
+        default=CODED,
+        show_default=True,
+        help="Send what the receiver is told beside the symbols (header, class map) over the "
+        "channel too, coded, in channel uses that are counted; or take it as received without "
+        "error (ideal).",
+    )(command)
 
 
 LARGEST_SEED = 2**63 - 1

@@ -34,17 +34,26 @@ class Layout(NamedTuple):
 
     @property
     def length(self) -> int:
-        """Samples of the frame up to its last pilot."""
-        return int(self.pilots[-1]) + 1
+        """Samples of the frame up to the last pilot or symbol."""
+        return 1 + max(int(part.max(initial=PREAMBLE - 1)) for part in self)
+
+    def within(self, length: int) -> Layout:
+        """The part that is in the first `length` samples."""
+        return Layout(*(part[part < length] for part in self))
 
 
-def layout(count: int) -> Layout:
-    """The layout of a frame of `count` symbols, at least 1."""
+def layout(count: int, whole: bool = True) -> Layout:
+    """The layout of the first `count` symbols of a frame.
+
+    Args:
+        count: symbols, at least 1.
+        whole: whether the frame ends with them, by a pilot.
+    """
     places = np.arange(count)
-    blocks = math.ceil(count / SPACING)
-    starts = np.arange(blocks) * (SPACING + 1)
     symbols = PREAMBLE + places + places // SPACING + 1
-    pilots = np.append(PREAMBLE + starts, symbols[-1] + 1)
+    pilots = PREAMBLE + np.arange(math.ceil(count / SPACING)) * (SPACING + 1)
+    if whole or count % SPACING == 0:  # a pilot follows in any case
+        pilots = np.append(pilots, symbols[-1] + 1)
     return Layout(symbols, pilots)
 
 

@@ -256,7 +256,7 @@ def _checked(path: str | Path, meta: bytes) -> dict[str, Any]:
     except RecursionError as error:
         raise InputError(f"{path}: its metadata are nested too deeply") from error
     except Exception as error:  # of jsonschema, and whatever the library trips over
-        reason = one_line(error.__class__(getattr(error, "message", str(error))))[:200]
+        reason = " ".join(str(getattr(error, "message", error)).split())[:200]
         raise InputError(f"{path}: its metadata are not those of SigMF ({reason})") from error
     if held.get("core:num_channels", 1) != 1:
         raise InputError(f"{path}: {held['core:num_channels']} channels; one is wanted")

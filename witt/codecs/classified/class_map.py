@@ -6,6 +6,8 @@ whose bits are counted, and transmitters choose the classes with that cost in mi
 
 from __future__ import annotations
 
+from typing import NamedTuple
+
 import torch
 from torch import Tensor
 
@@ -19,6 +21,17 @@ MAP_MARGIN_DB = 4.0
 def map_rate(snr_db: Tensor) -> Tensor:
     """Bits a channel use at which the class map is charged."""
     return torch.log2(1 + 10 ** ((snr_db - MAP_MARGIN_DB) / 10))
+
+
+class MapCost(NamedTuple):
+    """What coded side information costs each picture.
+
+    rate: (B,) bits of the map in a channel use.
+    header_uses: (B,) channel uses that the header takes, whatever the map.
+    """
+
+    rate: Tensor
+    header_uses: Tensor
 
 
 def viterbi_rows(costs: Tensor, step: Tensor) -> Tensor:
