@@ -1,8 +1,4 @@
-"""Symbols as the samples of a frame, and received samples as estimates of symbols.
-
-The receiver is that of one carrier: it finds the preamble, takes the frequency offset away and
-estimates gain and noise from the pilots. With the channel's true gains it needs none of that.
-"""
+"""Symbols as the samples of a frame, and received samples as estimates of symbols."""
 
 from __future__ import annotations
 
@@ -14,9 +10,8 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from witt.errors import InputError
-from witt.radio import frame
-from witt.radio.estimation import estimate
-from witt.radio.synchronisation import find_frame
+from witt.radio.frame import PREAMBLE, SPACING
+from witt.radio.reception import OwnEstimates, Reception, TrueGains
 
 FAINTEST = 1e-12  # of |h|²
 
@@ -35,44 +30,41 @@ class Equalised(NamedTuple):
     noise_var: Tensor
 
 
-def to_samples(symbols: Tensor) -> NDArray[np.complex64]:
-    """The samples of a frame of these symbols, (N,)."""
-    return frame.assemble(symbols.numpy())
-
-
 def symbols_in(samples: int) -> int:
     """How many symbols a frame of so many samples holds, preamble and pilots not counted."""
     # A pilot is before each block of symbols and one behind the last.
-    rest = samples - frame.PREAMBLE - 1
-    return rest - -(-rest // (frame.SPACING + 1))
+    rest = samples - PREAMBLE - 1
+    return max(rest - -(-rest // (SPACING + 1)), 0)
 
 
-def to_symbols(samples: NDArray[np.complex64], csi: Csi | None) -> Equalised:
-    """The symbols of a frame that fills what was received from its preamble on.
+def reception_of(samples: NDArray[np.complex64], csi: Csi | None) -> Reception:
+    """The frame in what was received.
 
     Args:
-        samples: (N,) as received.
-        csi: the true gains, from the first sample on; None: the receiver estimates them.
+        samples: (N,).
+        csi: the true gains; None: the receiver estimates what it needs.
 
     Raises:
         InputError: there is no frame in the samples.
     """
-    if csi is None:
-        start = find_frame(samples)
-        if start is None:
-            raise InputError("no preamble in the samples")
-        turned = np.exp(-2j * np.pi * start.frequency * np.arange(len(samples)))
-        samples = (samples * turned).astype(np.complex64)[start.place :]
-    count = symbols_in(len(samples))
-    if count < 1:
-        raise InputError("no symbol behind the preamble")
-    places = frame.layout(count)
-    y = samples[places.symbols].astype(np.complex128)
-    if csi is None:
-        gains = estimate(samples, places)
-        h, noise_var = gains.h, gains.noise_var
-    else:
-        h, noise_var = csi.h[places.symbols].astype(np.complex128), csi.noise_var
+    if csi is not None:
+        return TrueGains(samples, csi.h, csi.noise_var)
+    found = OwnEstimates.find(samples)
+    if found is None:
+        raise InputError("no preamble in the samples")
+    return found
+
+
+def equalised(reception: Reception, count: int, *, whole: bool) -> Equalised:
+    """The first symbols of a frame, divided by their gains; fewer where the recording ends.
+
+    Args:
+        reception: the frame.
+        count: how many.
+        whole: whether the frame ends with them.
+    """
+    y, h, noise_var = reception.hear(count, whole)
     power = np.maximum(np.abs(h) ** 2, FAINTEST)
     x_hat = torch.from_numpy((y * h.conj() / power).astype(np.complex64))
-    return Equalised(x_hat, torch.from_numpy((noise_var / power).astype(np.float32)))
+    error = torch.from_numpy((noise_var / power).astype(np.float32))
+    return Equalised(x_hat, error.expand(len(x_hat)))

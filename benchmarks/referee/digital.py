@@ -20,7 +20,8 @@ from benchmarks.schemes.scheme import channel_uses
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.pictures.images import Pixels
-from witt.radio.blocks import level_for
+from witt.radio.blocks import LEVELS, level_for
+from witt.radio.frame import assemble
 
 
 class DigitalEnds:
@@ -62,24 +63,26 @@ class DigitalEnds:
         head = control.to_symbols(told, head_uses)
         symbols = torch.cat([head, transport.to_symbols(bits, uses, offer.mode)])
         note = f"{offer.mode.name}, quality {coded.quality}, {len(payload):,} bytes"
-        return Sending(air.to_samples(symbols), side_bits, True, note)
+        return Sending(assemble(symbols.numpy()), side_bits, True, note)
 
     def receive(self, samples: NDArray[np.complex64], csi: Csi | None) -> Received:
         """See `Ends`."""
         try:
-            x_hat, noise_var = air.to_symbols(samples, csi)
-        except InputError as error:
-            return Received(None, str(error))
-        found = control.find(x_hat, noise_var, with_crc=self.needs_crc)
-        if found is None:
-            return Received(None, "the control block is lost")
-        told, start = found
-        end = start + told.uses
-        if told.mode >= len(self.scheme.modes) or end > len(x_hat):
-            return Received(None, "the control block is of another scheme, or samples are missing")
-        mode = self.scheme.modes[told.mode]
-        try:
-            bits = transport.to_bits(x_hat[start:end], noise_var[start:end], mode)
+            reception = air.reception_of(samples, csi)
+            head = air.equalised(reception, LEVELS[-1], whole=False)
+            found = control.find(*head, with_crc=self.needs_crc)
+            if found is None:
+                return Received(None, "the control block is lost")
+            told, start = found
+            if told.mode >= len(self.scheme.modes):
+                return Received(
+                    None, f"the control block says mode {told.mode}, which is not there"
+                )
+            mode = self.scheme.modes[told.mode]
+            x_hat, noise_var = air.equalised(reception, start + told.uses, whole=True)
+            if len(x_hat) < start + told.uses:
+                return Received(None, f"{start + told.uses - len(x_hat):,} symbols are missing")
+            bits = transport.to_bits(x_hat[start:], noise_var[start:], mode)
         except InputError as error:
             return Received(None, str(error))
         if bits is None:

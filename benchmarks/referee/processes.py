@@ -177,8 +177,9 @@ def _receive_commands(scheme: Scheme, folder: Path, there: Sequence[int]) -> dic
     """`witt receive`, once for each file; where it fails there is no picture, and it says why."""
     notes = {}
     for index in there:
-        csi = ["--csi", f"csi-{index}.sigmf"] if (folder / f"csi-{index}.sigmf").exists() else []
-        options = ["-o", f"{index}.png", "--weights", _weights(scheme), *csi]
+        options = ["-o", f"{index}.png", "--weights", _weights(scheme)]
+        if (folder / f"csi-{index}.sigmf").exists():
+            options += ["--synchronisation", "ideal", "--csi", f"csi-{index}.sigmf"]
         try:
             note = _run(scheme, folder, ["cli", "receive", f"{index}.sigmf", *options])
         except InputError as error:

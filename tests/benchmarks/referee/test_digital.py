@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from benchmarks.codecs import codec
-from benchmarks.referee.air import Csi
+from benchmarks.referee.air import Csi, symbols_in
 from benchmarks.referee.digital import DigitalEnds
 from benchmarks.referee.run import Condition, over
 from benchmarks.schemes.digital import Digital
@@ -14,6 +14,7 @@ from benchmarks.schemes.registry import make_schemes
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.pictures.images import Pixels, read_image
+from witt.radio.frame import assemble
 
 # Whole blocks of 6144 bits in every mode, whose error rates are shipped.
 CBR = 0.32
@@ -66,10 +67,15 @@ def test_at_a_low_snr_nothing_arrives_and_it_says_so(picture: Pixels) -> None:
 
 def test_a_file_that_was_cut(picture: Pixels) -> None:
     samples = ends("jpeg+ldpc").transmit(picture, Link(), 10.0, CBR).samples
-    assert "samples are missing" in ends("jpeg+ldpc").receive(samples[:3000], None).note
-    assert ends("jpeg+ldpc").receive(samples[:512], None).note == "no symbol behind the preamble"
+    assert "symbols are missing" in ends("jpeg+ldpc").receive(samples[:3000], None).note
+    assert ends("jpeg+ldpc").receive(samples[:513], None).note == "the control block is lost"
 
 
 def test_what_cannot_be_sent(picture: Pixels) -> None:
     with pytest.raises(InputError, match="nothing fits into 28 channel uses"):
         ends("jpeg+ldpc").transmit(picture, Link(), 10.0, 1 / 1000)
+
+
+@pytest.mark.parametrize("count", [1, 31, 32, 33, 64, 65, 73_836])
+def test_symbols_of_a_frame_are_counted(count: int) -> None:
+    assert symbols_in(len(assemble(np.ones(count, np.complex64)))) == count
