@@ -113,6 +113,7 @@ class Transmission(NamedTuple):
         taken as received.
     side_uses: channel uses that coded side information took of each image, on average; 0 where it
         is taken as received.
+    on_top: of these, the ones that exceed what a CBR allows.
     lost: of each image, whether its side information was lost, so that it is grey; empty where it
         is taken as received.
     """
@@ -123,6 +124,7 @@ class Transmission(NamedTuple):
     cbr: float
     header_bits: int
     side_uses: float = 0
+    on_top: int = 0
     lost: tuple[bool, ...] = ()
 
     def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:

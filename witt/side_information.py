@@ -46,6 +46,7 @@ from witt.side_code import NO_BITS, Bits, EntryBits
 # Where one gain holds for a whole picture no code has 1 failure in 1,000: it is planned for a gain
 # that 1 picture in 20 is below.
 BLOCK_MARGIN_DB = 13.0
+LONGEST_HEADER = LEVELS[-1]  # channel uses
 
 
 class Block(NamedTuple):

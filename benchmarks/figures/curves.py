@@ -332,6 +332,8 @@ def _of_schemes(group: Group) -> list[str]:
         training = results.head["schemes"].get(scheme, {}).get("training")
         if training is not None:
             notes[f"{label}: trained {trained(training)}."] = None
+        if results.is_ideal(scheme):
+            notes[f"{label}: ideal side information."] = None
         for line in condensed(said for cell in cells for said in results.warnings(cell)):
             notes[f"{label}: {line}."] = None
     return list(notes)

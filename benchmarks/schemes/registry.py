@@ -14,6 +14,7 @@ from benchmarks.schemes.jscc import Jscc
 from benchmarks.schemes.own import Own, is_weights, make, registry_of, sends
 from benchmarks.schemes.scheme import Scheme
 from witt.errors import InputError
+from witt.link.side_link import CODED, IDEAL
 from witt.registry import CODECS, PRESETS, SCHEMES
 from witt.store.weights import resolve, shipped
 
@@ -53,7 +54,9 @@ def name_weights(names: Sequence[str], weights: Mapping[str, Any], tiles: bool) 
     return Renamed(tuple(dict.fromkeys(renamed)), note)
 
 
-def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> list[Scheme]:
+def make_schemes(
+    names: Sequence[str], weights: Mapping[str, str | Path], side_information: str = CODED
+) -> list[Scheme]:
     """The schemes of these names.
 
     Args:
@@ -61,16 +64,28 @@ def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> lis
             "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
             mode), "CODEC+capacity", or what an installed package offers.
         weights: further names, with their weights or their sources (`benchmarks.schemes.own`).
+        side_information: of codecs of symbols: "coded", sent with the pictures, or "ideal", taken
+            as received.
 
     Raises:
         InputError: unknown scheme, codec or mode, or a file or a program that is missing.
     """
     searched: dict[str, Searched] = {}
     names = name_weights(names, weights, tiles=False).names
-    return [_scheme(name, weights, searched) for name in names]
+    return [_scheme(name, weights, searched, side_information) for name in names]
 
 
-def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Searched]) -> Scheme:
+def ideal_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> list[Scheme]:
+    """As `make_schemes`, with side information taken as received; other processes find it too."""
+    return make_schemes(names, weights, IDEAL)
+
+
+def _scheme(
+    name: str,
+    weights: Mapping[str, str | Path],
+    searched: dict[str, Searched],
+    side_information: str,
+) -> Scheme:
     source, plus, channel_code = name.partition("+")
     kind, colon, mode = channel_code.partition(":")
     model = name
@@ -78,11 +93,11 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
     if kind == "adapt":
         model, steps = source, _steps(name, mode)
     if model in weights:
-        return _of_source(name, weights[model], steps)
+        return _of_source(name, weights[model], steps, side_information)
     if model in shipped():
-        return Jscc(name, resolve(model), steps)
+        return Jscc(name, resolve(model), steps, side_information)
     if registry_of(model) is not None:
-        return _of_source(name, model, steps)
+        return _of_source(name, model, steps, side_information)
     if plus and (kind == "ldpc" or channel_code == "capacity"):
         if source not in searched:
             found = codec(source)
@@ -101,13 +116,13 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
     )
 
 
-def _of_source(name: str, source: str | Path, steps: int) -> Scheme:
+def _of_source(name: str, source: str | Path, steps: int, side_information: str) -> Scheme:
     """A scheme from weights, or from a file or package that has a scheme or a codec."""
     if is_weights(source, shipped()):
-        return Jscc(name, resolve(source), steps)
+        return Jscc(name, resolve(source), steps, side_information)
     made = make(str(source))
     if not sends(made):
-        return Jscc(name, str(source), steps)
+        return Jscc(name, str(source), steps, side_information)
     if steps:
         raise InputError(f"{name}: a scheme that sends by itself cannot be adapted")
     return Own(name, str(source), made) if name != getattr(made, "name", None) else made

@@ -12,7 +12,6 @@ import click
 from witt.device import DEVICES
 from witt.errors import InputError
 from witt.link.conditions import FADING, K_FACTOR_DB, OURS, Link
-from witt.link.side_link import CODED, WAYS
 from witt.link.values import Cbr, SnrSpec, as_text, read_cbr, read_snr, read_snrs
 from witt.metrics.metric import Metric, make_metrics
 from witt.radio.samples import SAMPLE_RATE_HZ
@@ -322,19 +321,6 @@ def profile_option(*choices: str, help: str) -> Callable[[F], F]:
     return click.option(
         "--profile", type=click.Choice(choices), default="ours", show_default=True, help=help
     )
-
-
-def side_information_option(command: F) -> F:
-    """``--side-information``: the parameter ``side_information``, one of `WAYS`."""
-    return click.option(
-        "--side-information",
-        type=click.Choice(WAYS),
-        default=CODED,
-        show_default=True,
-        help="Send what the receiver is told beside the symbols (header, class map) over the "
-        "channel too, coded, in channel uses that are counted; or take it as received without "
-        "error (ideal).",
-    )(command)
 
 
 LARGEST_SEED = 2**63 - 1

@@ -104,6 +104,7 @@ def carry_coded(
         sum(lengths) / len(lengths) / (3 * header.size[0] * header.size[1]),
         len(packed[0].header),
         sum(each.uses for each in packed) / len(packed),
+        more,
         lost,
     )
 
