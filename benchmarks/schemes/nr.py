@@ -1,0 +1,95 @@
+"""A source codec over 5G: the whole MCS tables, long code blocks, all CRCs and control counted.
+
+picture ─► codec ─► transport block ─► code blocks ─► LDPC ─► QAM ─┐
+                                MCS and length ─► CRC, polar, QPSK ─┴─► channel uses of the picture
+
+The mode is chosen for each picture by its expected PSNR. The sender knows the SNR and the block
+error rates, not the gains.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+from benchmarks.codecs.search import Searched
+from benchmarks.ldpc.error_rates import block_error_rate
+from benchmarks.ldpc.losses import RateOf
+from benchmarks.ldpc.modes import Mode
+from benchmarks.ldpc.nr import ALL_MCS, LONGEST_BLOCK
+from benchmarks.ldpc.sionna_adapter import CHECK_NODES, DEMAPPER, ITERATIONS
+from benchmarks.schemes.bounds import capacity
+from benchmarks.schemes.digital import Control, Digital, Offer
+from benchmarks.schemes.scheme import GREY
+from witt.errors import InputError
+from witt.link.conditions import Link
+from witt.pictures.images import Pixels
+from witt.radio.blocks import level_for
+
+# Which MCS of both tables, and the length of the transport block.
+CONTROL_BITS = 6 + 20
+CONTROL_FAILURES = 1e-3
+
+
+class Nr(Digital):
+    """A codec over the downlink of 5G.
+
+    Small pictures are joined as in `Digital`; they then have one control block.
+
+    Args:
+        name: as asked for on the command line.
+        family: the codec's name.
+        searched: the codec.
+        rate_of: where block error rates come from.
+    """
+
+    def __init__(
+        self, name: str, family: str, searched: Searched, rate_of: RateOf = block_error_rate
+    ) -> None:
+        super().__init__(name, family, searched, ALL_MCS, rate_of)
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for the result file."""
+        return {
+            "codec": self.family,
+            "modes": "TS 38.214, tables 5.1.3.1-1 and 5.1.3.1-2",
+            "channel_code": "5G NR LDPC (TS 38.212), CRCs counted",
+            "decoder": f"{CHECK_NODES} belief propagation, {ITERATIONS} iterations",
+            "demapper": DEMAPPER,
+            "longest_block": LONGEST_BLOCK[1],
+            "control_bits": CONTROL_BITS,
+            "control_failures": CONTROL_FAILURES,
+            "lost_picture": f"grey {GREY}",
+        }
+
+    def control(self, link: Link, snr_db: float) -> Control:
+        """The control block: the shortest that is lost once in 1,000 at this SNR, and drawn so."""
+        return Control(level_for(CONTROL_BITS, snr_db, link.fades), CONTROL_FAILURES)
+
+    def offers(
+        self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float
+    ) -> list[Offer]:
+        """The modes that can be best.
+
+        Those over the capacity lose every long picture; those under one that loses no block are
+        as safe as it is, and carry less.
+        """
+        control = self.control(link, snr_db)
+        offers: list[Offer] = []
+        for mode in reversed(_under_capacity(link, snr_db)):
+            offer = self.offer(pictures, uses, link, snr_db, mode, control)
+            if offer is not None:
+                offers.append(offer)
+                if offer.losses.survival(range(offer.losses.blocks.count)) == 1:
+                    break
+        return offers
+
+
+def _under_capacity(link: Link, snr_db: float) -> list[Mode]:
+    """The modes that the channel may carry, and the sturdiest; all where no capacity is known."""
+    try:
+        most = capacity(link, snr_db)
+    except InputError:
+        return list(ALL_MCS)
+    if link.fades and link.fading != "fast":
+        return list(ALL_MCS)  # a good gain carries more than nearly all of them do
+    return [ALL_MCS[0], *(mode for mode in ALL_MCS[1:] if mode.efficiency < most)]
