@@ -37,6 +37,7 @@ from witt.commands.options import (
 )
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
+from witt.link.side_link import CODED
 from witt.link.values import Cbr
 from witt.lock import sole_writer
 from witt.pictures.sheets import TILE
@@ -129,7 +130,7 @@ def command(
     names, renamed = name_weights(names, given, tiles=tiles)
     if renamed is not None:
         click.echo(f"Note: {renamed}", err=True)
-    made = {scheme.name: scheme for scheme in maker(obj)(names, given)}
+    made = {scheme.name: scheme for scheme in maker(obj, CODED)(names, given)}
     for scheme in made.values():
         check_has_encoder(scheme)
     told = needs_true_gains(link) if true_gains is None else true_gains

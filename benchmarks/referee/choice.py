@@ -41,7 +41,7 @@ class OwnEnds:
                 f"{self.scheme.name}: to_samples must return (N,) complex samples, not "
                 f"{samples.dtype} {samples.shape}"
             )
-        return Sending(samples.astype(np.complex64), None, False)
+        return Sending(samples.astype(np.complex64), None, None, False)
 
     def receive(self, samples: NDArray[np.complex64], csi: Csi | None) -> Received:
         """See `Ends`."""

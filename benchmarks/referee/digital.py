@@ -63,7 +63,7 @@ class DigitalEnds:
         head = control.to_symbols(told, head_uses)
         symbols = torch.cat([head, transport.to_symbols(bits, uses, offer.mode)])
         note = f"{offer.mode.name}, quality {coded.quality}, {len(payload):,} bytes"
-        return Sending(assemble(symbols.numpy()), side_bits, True, note)
+        return Sending(assemble(symbols.numpy()), side_bits, head_uses, True, note)
 
     def receive(self, samples: NDArray[np.complex64], csi: Csi | None) -> Received:
         """See `Ends`."""

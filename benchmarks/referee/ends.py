@@ -18,12 +18,14 @@ class Sending(NamedTuple):
     samples: (N,) complex64.
     side_bits: that the receiver is told beside the picture's own, without their CRC; None where
         the transmitter does not say.
+    side_symbols: that these take.
     framed: whether the samples are a frame of `witt.radio.frame`; else all of them count.
     note: what there is to say, such as the mode.
     """
 
     samples: NDArray[np.complex64]
     side_bits: int | None
+    side_symbols: int | None
     framed: bool
     note: str = ""
 

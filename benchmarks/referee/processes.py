@@ -47,13 +47,14 @@ class Transmitted(NamedTuple):
     """What came out of a transmitter for a picture.
 
     samples: (N,) complex64; None where it sends nothing.
-    side_bits: as the transmitter says, None where it does not.
+    side_bits, side_symbols: as the transmitter says, None where it does not.
     framed: whether preamble and pilots of `witt.radio.frame` are among the samples.
     note: what the transmitter says; the reason where there are no samples.
     """
 
     samples: NDArray[np.complex64] | None
     side_bits: int | None
+    side_symbols: int | None
     framed: bool
     note: str
 
@@ -149,10 +150,9 @@ def receive(
 
 def _sent(path: Path, told: dict[str, Any]) -> Transmitted:
     if "refused" in told:
-        return Transmitted(None, None, False, str(told["refused"]))
-    return Transmitted(
-        read_samples(path).samples, told["side_bits"], told["framed"], str(told["note"])
-    )
+        return Transmitted(None, None, None, False, str(told["refused"]))
+    side = told["side_bits"], told["side_symbols"]
+    return Transmitted(read_samples(path).samples, *side, told["framed"], str(told["note"]))
 
 
 def _arrived(path: Path, note: str) -> Arrived:
@@ -169,7 +169,8 @@ def _send_commands(
         options = ["--weights", _weights(scheme), "--snr", f"{snr_db!r}", "--cbr", f"{cbr!r}"]
         said = _run(scheme, folder, ["cli", "send", f"{index}.png", "-o", out.name, *options])
         held = read_samples(out)
-        sent.append(Transmitted(held.samples, held.facts.get("header_bits"), True, said))
+        side = held.facts.get("header_bits"), held.facts.get("side_symbols")
+        sent.append(Transmitted(held.samples, *side, True, said))
     return sent
 
 

@@ -26,7 +26,10 @@ from witt.pictures.images import Pixels
 from witt.radio.samples import Recording
 
 # Of what a scheme says of a picture, what the referee looks at.
-CLAIMED = ("header_bits", "mode", "lost", "survival", "reason")
+CLAIMED = (
+    *("header_bits", "side_uses", "control_uses", "side_information_lost"),
+    *("mode", "lost", "survival", "reason"),
+)
 
 
 @dataclass(frozen=True)
@@ -161,12 +164,13 @@ def _picture(
         "cbr": symbols / original.size,
         "cbr_with_preamble_and_pilots": amount.samples / original.size,
         "side_information_bits": sent.side_bits,
+        "side_information_symbols": sent.side_symbols,
         "lost": not shown,
         **_figures(figures),
     }
     checks = [
         *check_samples(claimed, amount, symbols),
-        *check_side(claimed, sent.side_bits),
+        *check_side(claimed, sent.side_bits, sent.side_symbols),
         *check_picture(claimed, figures, shown, arrived.note),
     ]
     told = [check._asdict() for check in checks]

@@ -5,7 +5,7 @@ A claim holds within its tolerance; what does not is marked. The tolerances:
 - symbols: none. Those in the samples, preamble and pilots apart, are counted.
 - mean power: 0.1 dB, or four standard errors of the mean where the samples are few. The channel's
   noise is that of unit mean power, so a louder transmitter has a better SNR than it says.
-- side information: not one bit more than claimed.
+- side information: not one bit or symbol more than claimed.
 - PSNR and MS-SSIM: 0.5 dB below what is claimed. The receiver estimates the channel where the
   claim knows it, and meets other noise. Better than claimed is marked too.
 - a picture that was lost, or arrived, against the claim: a chance of 1 in 100 by the claim's own
@@ -25,7 +25,8 @@ TOLERANCES = {
     "symbols": 0,
     "mean_power_db": POWER_DB,
     "mean_power_standard_errors": STANDARD_ERRORS,
-    "side_information_bits": 0,
+    "header_bits": 0,
+    "symbols_of_side_information": 0,
     "psnr_db": QUALITY_DB,
     "ms_ssim_db": QUALITY_DB,
     "least_chance_of_a_lost_picture": CHANCE,
@@ -77,12 +78,22 @@ def check_samples(claim: Mapping[str, Any], used: Used, symbols: int) -> list[Ch
     ]
 
 
-def check_side(claim: Mapping[str, Any], measured: int | None) -> list[Check]:
-    """What was claimed of side information, where the transmitter says what it sends."""
-    if measured is None:
+def check_side(claim: Mapping[str, Any], bits: int | None, symbols: int | None) -> list[Check]:
+    """What was claimed of side information, where the transmitter says what it sends.
+
+    Args:
+        claim: "header_bits", and "side_uses" or "control_uses", of the scheme's own `send`.
+        bits: of the header or control block, without its CRC.
+        symbols: of all side information.
+    """
+    if bits is None or symbols is None:
         return []
     claimed = int(claim.get("header_bits", 0))
-    return [Check("side information bits", claimed, measured, measured <= claimed)]
+    uses = int(claim.get("side_uses", claim.get("control_uses", 0)))
+    return [
+        Check("header bits", claimed, bits, bits <= claimed),
+        Check("symbols of side information", uses, symbols, symbols <= uses),
+    ]
 
 
 def check_picture(
@@ -96,7 +107,7 @@ def check_picture(
         arrived: whether the receiver showed one.
         note: what it said.
     """
-    lost = bool(claim.get("lost", False))
+    lost = bool(claim.get("lost", False) or claim.get("side_information_lost", False))
     if arrived == (not lost):
         return [
             _quality(name, label, claim, measured)

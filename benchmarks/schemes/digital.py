@@ -61,10 +61,12 @@ class Control(NamedTuple):
 
     uses: channel uses of it, of those that the pictures have.
     failure_rate: how often it is lost, and the pictures with it.
+    bits: in it, without its CRC.
     """
 
     uses: int = 0
     failure_rate: float = 0.0
+    bits: int = 0
 
 
 class Offer(NamedTuple):
@@ -261,6 +263,7 @@ def _deliver(offer: Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]:
             "joined_pictures": len(uses),
         }
         if offer.control.uses:
+            info["header_bits"] = offer.control.bits
             info |= {"control_uses": offer.control.uses, "control_lost": control_lost}
         if coded is None:
             bits = blocks.bits * own // sum(uses)
