@@ -59,6 +59,10 @@ COMMANDS = (
         "benchmarks.commands.report",
         "command",
         "Make one page of HTML of results, to mail to a colleague.",
+        "referee",
+        "benchmarks.commands.referee",
+        "command",
+        "Measure what schemes really use, from their samples alone.",
     ),
     Entry(
         "reproduce",

@@ -61,10 +61,12 @@ class Control(NamedTuple):
 
     uses: channel uses of it, of those that the pictures have.
     failure_rate: how often it is lost, and the pictures with it.
+    bits: in it, without its CRC.
     """
 
     uses: int = 0
     failure_rate: float = 0.0
+    bits: int = 0
 
 
 class Offer(NamedTuple):
@@ -145,14 +147,21 @@ class Digital:
         for group in _groups(uses):
             members = [pictures[index] for index in group]
             their_uses = [uses[index] for index in group]
-            offers = self.offers(members, their_uses, link, snr_db)
-            if offers:
-                results = _deliver(_choose(offers), their_uses, [seeds[index] for index in group])
+            chosen = self.choose(members, their_uses, link, snr_db)
+            if chosen is not None:
+                results = _deliver(chosen, their_uses, [seeds[index] for index in group])
             else:
                 reason = f"{sum(their_uses)} channel uses are too few for a code block"
                 results = (Sent(None, count, {"reason": reason}) for count in their_uses)
             sent.update(zip(group, results, strict=True))
         return [sent[index] for index in range(len(pictures))]
+
+    def choose(
+        self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float
+    ) -> Offer | None:
+        """The best offer for a group of pictures; None where there is none."""
+        offers = self.offers(pictures, uses, link, snr_db)
+        return _choose(offers) if offers else None
 
     def control(self, link: Link, snr_db: float) -> Control:
         """What is sent beside the code blocks: nothing, the mode is taken as known."""
@@ -255,6 +264,7 @@ def _deliver(offer: Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]:
             "papr_db": offer.mode.papr_db,
         }
         if offer.control.uses:
+            info["header_bits"] = offer.control.bits
             info |= {"control_uses": offer.control.uses, "control_lost": control_lost}
         if coded is None:
             bits = blocks.bits * own // sum(uses)

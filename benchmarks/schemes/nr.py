@@ -26,8 +26,8 @@ from witt.link.conditions import Link
 from witt.pictures.images import Pixels
 from witt.radio.blocks import level_for
 
-# Which MCS of both tables, and the length of the transport block.
-CONTROL_BITS = 6 + 20
+# Which MCS of both tables, how many channel uses, and the bytes of the payload.
+CONTROL_BITS = 6 + 24 + 24
 CONTROL_FAILURES = 1e-3
 
 
@@ -64,7 +64,8 @@ class Nr(Digital):
 
     def control(self, link: Link, snr_db: float) -> Control:
         """The control block: the shortest that is lost once in 1,000 at this SNR, and drawn so."""
-        return Control(level_for(CONTROL_BITS, snr_db, link.fades), CONTROL_FAILURES)
+        uses = level_for(CONTROL_BITS, snr_db, link.fades)
+        return Control(uses, CONTROL_FAILURES, CONTROL_BITS)
 
     def offers(
         self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float
