@@ -86,6 +86,12 @@ COMMANDS = (
         "command",
         "Decode a file of channel symbols to a picture.",
     ),
+    Entry(
+        "demo",
+        "benchmarks.commands.demo",
+        "command",
+        "Open a page on which the channel is a slider.",
+    ),
     Entry("export", "witt.commands.export", "command", "Write weights for other programs."),
     Entry("info", "witt.commands.info", "command", "Show presets, weights and devices."),
 )
