@@ -1,4 +1,4 @@
-"""`witt send`: a picture to a file of channel symbols, which `witt receive` decodes."""
+"""`witt send`: a picture to a file of samples or channel symbols, which `witt receive` decodes."""
 
 from __future__ import annotations
 
@@ -6,44 +6,63 @@ from pathlib import Path
 
 import click
 import torch
+from torch import Tensor
 
+import channels
 from witt.commands.options import (
     HELP,
     device_option,
     one_condition_options,
     output_option,
+    sample_rate_option,
     weights_option,
 )
-from witt.contract import Encoded
+from witt.contract import Codec, Encoded
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
 from witt.link.choice import AUTO, choose
+from witt.link.framing import frame_symbols
 from witt.link.requests import check_request
 from witt.link.transmission import memory_for
 from witt.link.values import Cbr
 from witt.pictures.images import read_image, to_tensor
 from witt.pictures.inputs import conversions, gather
+from witt.radio.frame import assemble
+from witt.radio.samples import PIPE, Recording, check_output, is_samples, write_samples
 from witt.report import file_sha256
+from witt.side_information import Coding
 from witt.store.weights import load_weights, resolve
 
 
 @click.command(
     "send",
     context_settings=HELP,
-    short_help="Encode a picture to a file of channel symbols.",
-    epilog="Example: witt send photo.png -o tx.npz --snr 10 && witt receive tx.npz -o out.png",
+    short_help="Encode a picture to a file of samples or of channel symbols.",
+    epilog="Example: witt send photo.png -o tx.sigmf --snr 10 && witt receive tx.sigmf -o out.png",
 )
 @click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
 @one_condition_options("Signal-to-noise ratio (Es/N0) in dB that the transmitter expects.")
 @weights_option(AUTO, " auto: as in witt transmit, over AWGN.")
 @device_option()
-@output_option("The file of symbols (.npz).", "tx.npz")
-def command(image: Path, snr_db: float, cbr: Cbr, weights: str, device: str, output: Path) -> None:
-    """Encode a picture to complex channel symbols of unit mean power.
+@sample_rate_option("Samples a second, as the file says it.")
+@output_option(
+    "Samples (.sigmf, .sigmf-meta, or - for an archive to a pipe) or symbols (.npz).", "tx.npz"
+)
+def command(
+    image: Path,
+    snr_db: float,
+    cbr: Cbr,
+    weights: str,
+    device: str,
+    sample_rate_hz: float,
+    output: Path,
+) -> None:
+    """Encode a picture to complex baseband samples, or to channel symbols, of unit mean power.
 
-    The file holds the symbols and all that the receiver is told beside them. Send them over what
-    you like, a simulation of your own or a radio, and hand what arrives to witt receive:
+    Samples hold all that the receiver needs: a preamble, pilots, and the header in a channel code.
+    A file of symbols holds the symbols and all that the receiver is told beside them. Send either
+    over what you like, a simulation of your own or a radio, and hand what arrives to witt receive:
 
     \b
       tx = witt.Encoded.load("tx.npz")
@@ -53,10 +72,10 @@ def command(image: Path, snr_db: float, cbr: Cbr, weights: str, device: str, out
     if image.is_dir():
         raise InputError(f"{image}: is a folder; witt send takes one picture")
     pictures = gather([image])
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder; --out is the file of symbols")
-    if output.exists() and output.samefile(image):
-        raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
+    if is_samples(output):
+        check_output(output, (image,))
+    else:
+        _check_symbols_output(output, image)
     if weights == AUTO:
         chosen = choose(snr_db, cbr.value, fades=False)
         weights = chosen.name
@@ -68,6 +87,9 @@ def command(image: Path, snr_db: float, cbr: Cbr, weights: str, device: str, out
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
     pixels = to_tensor(read_image(image).pixels, model.device)
+    if is_samples(output):
+        _write_frame(output, model, pixels, snr_db, cbr.value, file_sha256(path), sample_rate_hz)
+        return
     with memory_for(pixels), torch.inference_mode():
         symbols, header = model.encode(pixels, snr_db, cbr.value)
     ensure_writable_folder(output.parent)
@@ -77,4 +99,37 @@ def command(image: Path, snr_db: float, cbr: Cbr, weights: str, device: str, out
     click.echo(
         f"{click.format_filename(output)}: {uses:,} symbols (CBR {uses / pixels.numel():.4g}) and "
         f"a header of {header.bits} bits, by {weights}"
+    )
+
+
+def _check_symbols_output(output: Path, image: Path) -> None:
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; --out is the file of symbols")
+    if output.exists() and output.samefile(image):
+        raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
+
+
+def _write_frame(
+    output: Path,
+    model: Codec,
+    pixels: Tensor,
+    snr_db: float,
+    cbr: float,
+    sha256: str,
+    sample_rate_hz: float,
+) -> None:
+    coding = Coding.of(channels.AWGN(), sha256)
+    with memory_for(pixels), torch.inference_mode():
+        encoded = model.encode_with_side(pixels, snr_db, cbr, coding)
+        symbols = frame_symbols(model, encoded, coding)
+        side = coding.pack(model.side_codes(), encoded.header)
+    samples = assemble(symbols)
+    facts = {"snr_db": snr_db, "cbr": cbr, "codec": model.name, "weights_sha256": sha256}
+    facts |= {"header_bits": len(side.header), "side_symbols": side.uses}
+    write_samples(output, Recording(samples, sample_rate_hz, facts))
+    click.echo(
+        f"{click.format_filename(output)}: {len(samples):,} samples, {len(symbols):,} of them "
+        f"symbols of picture, header and class map (CBR {len(symbols) / pixels.numel():.4g}), by "
+        f"{model.name}",
+        err=str(output) == PIPE,
     )

@@ -4,9 +4,9 @@ Short (a header): CRC24C, polar code, QPSK; its length is one of `LEVELS`.
 Long (a class map): CRC, segments of the LDPC code, QAM; as TS 38.212, section 7.2 sends data.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -83,7 +83,8 @@ def _behind_ones(bits: Bits) -> Bits:
     return np.concatenate([ones, bits], axis=-1)
 
 
-class Segments(NamedTuple):
+@dataclass(frozen=True)
+class Segments:
     """How a long block is cut up: sections 5.2.2 and 7.2.
 
     Attributes:
