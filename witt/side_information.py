@@ -112,7 +112,14 @@ class Coding:
 
     def header_uses(self, codes: Codes, snr_db: float) -> int:
         """Channel uses of the header of a codec at a nominal SNR."""
-        return level_for(header_length(codes), snr_db - self.margin_db, self.fades)
+        bits = header_length(codes)
+        try:
+            return level_for(bits, snr_db - self.margin_db, self.fades)
+        except ValueError as error:
+            raise InputError(
+                f"the header of this codec has {bits} bits, too many for its code ({error}): tell "
+                "what is long in a block of its own (SideCode.has_block)"
+            ) from error
 
     def mode(self, bits: int, snr_db: float) -> Mode:
         """How a block of so many bits is sent at a nominal SNR."""

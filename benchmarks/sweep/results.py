@@ -24,13 +24,12 @@ import numpy.typing as npt
 from benchmarks.labels import cbr_label
 from benchmarks.sweep.foreign import read_link
 from benchmarks.sweep.measure import Row, columns
+from benchmarks.sweep.side import on_top_share
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
 from witt.link.conditions import Link
-from witt.link.side_link import IDEAL
 from witt.metrics.metric import Quantity, read_quantities
 from witt.report import to_json, version
-from witt.side_information import LONGEST_HEADER
 
 FORMAT = "witt-benchmark-2"
 BEFORE = "witt-benchmark-1"  # PSNR and MS-SSIM only, `ms_ssim` in the place of `metrics`
@@ -181,18 +180,9 @@ class Results:
         column = np.array(images.get(name, [None] * self.pictures), dtype=np.float64)
         if name not in NO_QUALITY:
             used = np.array(images["cbr"], dtype=np.float64)
-            uses = np.array(images["channel_uses"], dtype=np.float64)
-            told = self.info(cell, "uses_on_top")
-            on_top = np.array([min(each or 0, LONGEST_HEADER) for each in told])
-            column[used * (1 - on_top / uses) > cell.cbr + ROUNDED_CBR] = np.nan
+            share = on_top_share(images["channel_uses"], self.info(cell, "uses_on_top"))
+            column[used * (1 - share) > cell.cbr + ROUNDED_CBR] = np.nan
         return column
-
-    def is_ideal(self, scheme: str) -> bool:
-        """Whether the side information of a codec of symbols was taken as received."""
-        record = self.head["schemes"].get(scheme, {})
-        if "side_information" in record:
-            return bool(record["side_information"] == IDEAL)
-        return "weights_sha256" in record
 
     def info(self, cell: Cell, name: str) -> list[Any]:
         """One entry of the scheme's own record for every picture; None where there is none."""

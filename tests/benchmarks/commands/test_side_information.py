@@ -13,6 +13,7 @@ from benchmarks.figures.curves import charts
 from benchmarks.schemes.scheme import Sent, channel_uses, send_checked
 from benchmarks.sweep.evaluated import read_any
 from benchmarks.sweep.results import read_results
+from benchmarks.sweep.side import is_ideal
 from witt.link.conditions import Link
 from witt.pictures.images import Pixels
 from witt.side_information import LONGEST_HEADER
@@ -56,7 +57,7 @@ def test_coded_or_ideal(
         assert code == 0, err
         assert ("mine, ideal side information" in out) == (way == "ideal")
     coded, ideal = (read_results(path) for path in paths.values())
-    assert (coded.is_ideal("mine"), ideal.is_ideal("mine")) == (False, True)
+    assert [is_ideal(each.head["schemes"]["mine"]) for each in (coded, ideal)] == [False, True]
     cell = next(cell for cell in coded.cells if cell.scheme == "mine" and cell.snr_db == 10)
     # The header is on top of the CBR asked for, counted, and no reason to drop the picture.
     assert np.array_equal(coded.column(cell, "psnr_db"), ideal.column(cell, "psnr_db"))
@@ -84,7 +85,7 @@ def test_files_of_evaluate_are_named_too(
         words = ("evaluate", folder, "--weights", cnn, "--snr", "4,10", "--no-ms-ssim", "-o", path)
         assert run(capsys, *words, *told)[0] == 0
         results = read_any(path)
-        assert results.is_ideal("cnn") == bool(told)
+        assert is_ideal(results.head["schemes"]["cnn"]) == bool(told)
         for cell in results.cells:
             assert not np.isnan(results.column(cell, "psnr_db")).any()
     document = json.loads(path.read_text())
@@ -92,7 +93,7 @@ def test_files_of_evaluate_are_named_too(
     for result in document["results"]:
         del result["side_information"]
     path.write_text(json.dumps(document))
-    assert read_any(path).is_ideal("cnn")
+    assert is_ideal(read_any(path).head["schemes"]["cnn"])
 
 
 class Over:
