@@ -336,7 +336,8 @@ def _bounds(group: Group) -> tuple[Curve, ...]:
         points = [(at, y) for at, y in pairs if math.isfinite(y)]
         if points:
             label = f"{bound.codec} at capacity (bound)"
-            curves.append(Curve(bound.scheme, label, *zip(*points, strict=True), kind="bound"))
+            places, values = zip(*points, strict=True)
+            curves.append(Curve(bound.scheme, label, places, values, kind="bound"))
     return tuple(curves)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -22,12 +22,16 @@ def is_ideal(record: dict[str, Any]) -> bool:
     return "weights_sha256" in record
 
 
-def on_top_share(uses: Sequence[Any], on_top: Sequence[Any]) -> npt.NDArray[np.float64]:
-    """Of the channel uses of each picture, how much is a header that may exceed what a CBR allows.
+def within_cbr(
+    images: Mapping[str, Sequence[float | None]], on_top: Sequence[Any]
+) -> npt.NDArray[np.float64]:
+    """The CBR of each picture without a coded header, which may exceed what a CBR allows.
 
     Args:
-        uses: of each picture, None where there is none.
-        on_top: of these, as the scheme says it; None is 0.
+        images: the columns "channel_uses" and "cbr" of a cell.
+        on_top: channel uses of such a header, as the scheme says it; None is 0.
     """
+    uses, used = (np.array(images[name], dtype=np.float64) for name in ("channel_uses", "cbr"))
     headers = np.array([min(each or 0, LONGEST_HEADER) for each in on_top], dtype=np.float64)
-    return headers / np.array([each or np.nan for each in uses], dtype=np.float64)
+    with np.errstate(invalid="ignore"):  # where there are none
+        return np.where(headers > 0, used * (1 - headers / uses), used)
