@@ -45,7 +45,7 @@ LAYERS = {
         {"schemes"},
         {"sweep"},
         {"figures"},
-        {"commands", "mismatch", "cost", "speed"},
+        {"commands", "mismatch", "cost", "speed", "synchronisation"},
     ),
 }
 
