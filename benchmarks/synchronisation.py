@@ -15,7 +15,6 @@ alone and with the truth about start, gains and noise.
 
 from __future__ import annotations
 
-import json
 import shlex
 import sys
 from collections.abc import Sequence
@@ -48,7 +47,12 @@ from witt.store.weights import resolve
 
 FORMAT = "witt-synchronisation-1"
 MOST_DELAY = 4000
-CHANNELS = ("awgn", "rician:k_factor_db=10,coherence=8192", "rayleigh:coherence=8192")
+CHANNELS = (  # and the linewidth of the oscillators, cycles a sample
+    ("awgn", 0.0),
+    ("awgn", 1e-5),
+    ("rician:k_factor_db=10:coherence=8192", 0.0),
+    ("rayleigh:coherence=8192", 0.0),
+)
 Samples = NDArray[np.complex64]
 
 
@@ -172,7 +176,7 @@ def _quality(weights: Weights, reception: Reception | None, image: torch.Tensor)
 @click.command()
 @click.option("--starts", "count", type=click.IntRange(0), default=1000, show_default=True)
 @click.option("--snr", type=SnrType(), default="0,5,10", show_default=True)
-@click.option("--dataset", type=click.Path(), help="Pictures, for the cost of estimation.")
+@click.option("--data", type=click.Path(), help="Pictures, for the cost of estimation.")
 @click.option("--limit", type=click.IntRange(1), default=4, show_default=True)
 @click.option("--weights", default="witt_light", show_default=True)
 @seed_option("everything that is random")
@@ -180,38 +184,37 @@ def _quality(weights: Weights, reception: Reception | None, image: torch.Tensor)
 def command(
     count: int,
     snr: SnrSpec,
-    dataset: str | None,
+    data: str | None,
     limit: int,
     weights: str,
     seed: int,
     output: Path,
 ) -> None:
     """Count failures of synchronisation, and compare own estimates with the truth."""
-    ensure_writable_folder(output.parent)
-    mine = Weights(resolve(weights), weights)
-    result: dict[str, Any] = {"format": FORMAT, "seed": seed, "weights": weights}
-    result["run"] = run_record(
-        shlex.join(["python", "-m", "benchmarks.synchronisation", *sys.argv[1:]])
-    )
-    result["starts"] = starts(mine, snr.points(), count, seed)
-    result["false_alarms"] = false_alarms(count, MOST_DELAY + 5000, seed)
-    click.echo(json.dumps({key: result[key] for key in ("starts", "false_alarms")}), err=True)
-    result["pictures"] = []
-    if dataset is not None:
-        held = open_dataset(dataset, limit=limit)
-        images = [to_tensor(held.read(index)) for index in range(len(held))]
-        for channel in CHANNELS:
-            for snr_db in snr.points():
-                for linewidth in (0.0, 1e-5) if channel == "awgn" else (0.0,):
+    try:
+        ensure_writable_folder(output.parent)
+        mine = Weights(resolve(weights), weights)
+        run = run_record(
+            command=shlex.join(["python", "-m", "benchmarks.synchronisation", *sys.argv[1:]])
+        )
+        result: dict[str, Any] = {"format": FORMAT, "run": run, "seed": seed, "weights": weights}
+        if count:
+            result["starts"] = starts(mine, snr.points(), count, seed)
+            result["false_alarms"] = false_alarms(count, MOST_DELAY + 5000, seed)
+            click.echo(to_json([result["starts"], result["false_alarms"]]))
+        if data is not None:
+            result["pictures"] = []
+            held = open_dataset(data, limit)
+            images = [to_tensor(held.read(index)) for index in range(len(held))]
+            for channel, linewidth in CHANNELS:
+                for snr_db in snr.points():
                     entry = pictures(mine, images, channel, snr_db, linewidth, seed)
                     result["pictures"].append(entry)
-                    click.echo(to_json(entry, indent=None), err=True)
-    write_text(output, to_json(result) + "\n")
+                    click.echo(to_json(entry, indent=None))
+        write_text(output, to_json(result) + "\n")
+    except InputError as error:
+        raise click.ClickException(str(error)) from error
 
 
 if __name__ == "__main__":
-    try:
-        command(standalone_mode=False)
-    except (InputError, click.ClickException) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(2)
+    command()
