@@ -98,7 +98,8 @@ class Encoded:
         """
         held = read_symbols(path)
         side = {name: SideInformation(*entry) for name, entry in held.pop("side").items()}
-        header = Header(held.pop("size"), held.pop("rate"), held.pop("snr_db"), side)
+        plain = (held.pop(name) for name in ("size", "rate", "snr_db"))
+        header = Header(*plain, side, held.pop("side_uses"))
         return cls(header=header, **held)
 
 
@@ -113,6 +114,7 @@ class Transmission(NamedTuple):
         taken as received.
     side_uses: channel uses that coded side information took of each image, on average; 0 where it
         is taken as received.
+    on_top: of these, the ones that exceed what a CBR allows.
     lost: of each image, whether its side information was lost, so that it is grey; empty where it
         is taken as received.
     """
@@ -123,6 +125,7 @@ class Transmission(NamedTuple):
     cbr: float
     header_bits: int
     side_uses: float = 0
+    on_top: int = 0
     lost: tuple[bool, ...] = ()
 
     def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:

@@ -9,10 +9,11 @@ from typing import Any
 
 from benchmarks.sweep.foreign import read_link
 from benchmarks.sweep.measure import columns
-from benchmarks.sweep.results import Cell, Results, Values, read_results
+from benchmarks.sweep.results import Cell, Results, Values, check_head, read_results
 from witt.errors import InputError
 from witt.link.profiles import OURS
 from witt.link.results import BEFORE, FORMAT, read_evaluation
+from witt.link.side_link import IDEAL
 from witt.metrics.metric import Quantity, read_quantities
 from witt.report import version
 
@@ -51,16 +52,17 @@ def _results(path: Path, document: dict[str, Any]) -> Results:
     quantities = read_quantities(document)
     entries = [entry for result in document["results"] for entry in result["images"]]
     variants = {entry.get("ms_ssim_variant") for entry in entries} - {None}
-    head = {
+    head: dict[str, Any] = {
         "version": document.get("version", version()),
-        "dataset": document.get("dataset") or _unknown(entries, int(document["images"])),
+        "dataset": document.get("dataset") or _unknown(entries, document["images"]),
         "seed": document["seed"],
         "metrics": [quantity.record() for quantity in quantities],
         "ms_ssim_variants": sorted(variants),
         "schemes": {},
         "runs": [],
     }
-    pictures = int(document["images"])
+    check_head(head)
+    pictures = head["dataset"]["pictures"]
     cells = {}
     for result in document["results"]:
         told = {key: result[key] for key in OF_CHANNEL if key in result}
@@ -68,6 +70,8 @@ def _results(path: Path, document: dict[str, Any]) -> Results:
         at = float(result["snr_db"]), float(result["cbr_requested"])
         cell = Cell(_scheme(result, document), link, *at)
         cells[cell] = _values(result["images"], quantities, pictures)
+        way = result.get("side_information", document.get("side_information", IDEAL))
+        head["schemes"][cell.scheme] = {"side_information": way}
     return Results(path, head, cells)
 
 
@@ -94,6 +98,8 @@ def _values(entries: list[dict[str, Any]], quantities: tuple[Quantity, ...], cou
             numbers = [entry[key] for entry in same if key in entry]
             mean = sum(numbers) / len(numbers) if numbers else None
             column[index] = None if mean != mean else mean
+        on_top = values.info.setdefault("uses_on_top", [0] * count)
+        on_top[index] = same[0].get("uses_on_top", 0)
     return values
 
 

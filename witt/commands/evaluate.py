@@ -17,21 +17,20 @@ from rich.progress import Progress
 
 from witt.commands.evaluate_tables import show, show_both
 from witt.commands.evaluation_file import Evaluated
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     adapt_option,
     chosen_metrics,
     condition_options,
     device_option,
-    fading_options,
-    make_links,
     metric_options,
     output_option,
     profile_option,
     seed_option,
-    side_information_option,
     weights_option,
 )
+from witt.commands.side_option import side_information_option
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
@@ -179,7 +178,7 @@ def command(
         evaluated.save(said)
     title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
     title += f", {adapt} steps of per-image optimisation" if adapt else ""
-    title += f", {side_information} side information"
+    title += ", ideal side information" if side_information == IDEAL else ""
     tables = show_both if profile == "both" else show
     tables(results, evaluated.quantities, title, err=as_json)
     for line in said:

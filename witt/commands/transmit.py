@@ -11,21 +11,20 @@ import click
 import numpy as np
 from rich.progress import track
 
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     adapt_option,
     channel_option,
     chosen_metrics,
     device_option,
-    fading_options,
-    make_links,
     metric_options,
     one_condition_options,
     output_option,
     seed_option,
-    side_information_option,
     weights_option,
 )
+from witt.commands.side_option import side_information_option
 from witt.commands.transmit_table import show
 from witt.contract import Codec
 from witt.device import pick_device
@@ -37,6 +36,7 @@ from witt.link.evaluation import image_seed
 from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
+from witt.link.side_link import IDEAL
 from witt.link.summary import failures, is_perfect, lost_line, quality_facts
 from witt.link.transmission import Draw, transmit
 from witt.link.values import Cbr
@@ -184,7 +184,7 @@ def command(
         taken.add(own)
         records.append(process(picture, pixels, target, model, request, own))
     title = f"{link}, SNR {snr_db:g} dB, CBR {cbr} asked, seed {seed}, {request.weights}"
-    title += f", {side_information} side information"
+    title += ", ideal side information" if side_information == IDEAL else ""
     show(records, [metric.quantity for metric in metrics], title, repeats, err=as_json)
     if as_json:
         click.echo(to_json(records))
@@ -316,7 +316,7 @@ def _means(draws: Sequence[Draw], quantities: Sequence[Quantity]) -> dict[str, A
 
 def _side_fact(draw: Draw) -> str:
     if not draw.sent.lost:
-        return "ideal"
+        return IDEAL
     return "lost" if any(draw.sent.lost) else f"{draw.sent.side_uses:,.0f} symbols"
 
 

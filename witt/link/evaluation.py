@@ -225,6 +225,7 @@ def measure(reception: Reception, profile: Profile, metrics: Sequence[Metric]) -
         "channel_uses": sent.symbols.shape[1],
         "header_bits": sent.header_bits,
         "side_uses": sent.side_uses,
+        "uses_on_top": sent.on_top,
         "seconds": seconds,
     }
     lost = sent.lost or [False] * len(found)

@@ -71,11 +71,11 @@ def lost_in(entries: Sequence[dict[str, Any]]) -> list[str]:
     return [entry["image"] for entry in entries if entry.get("side_information_lost")]
 
 
-def lost_line(lost: int, sent: int, names: Sequence[str]) -> str:
+def lost_line(lost: int, sent: int, names: Sequence[str] = ()) -> str:
     """What is said of pictures whose side information was lost."""
     return (
         f"the side information of {lost} of {sent} transmissions was lost, whose pictures are "
-        f"grey and count as such: {some(names)}"
+        "grey and count as such" + (f": {some(names)}" if names else "")
     )
 
 
