@@ -46,7 +46,7 @@ LAYERS = {
         {"sweep"},
         {"figures"},
         {"report"},
-        {"commands", "mismatch", "cost", "speed"},
+        {"commands", "mismatch", "impairments", "cost", "speed"},
     ),
 }
 
