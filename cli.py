@@ -59,6 +59,10 @@ COMMANDS = (
         "benchmarks.commands.report",
         "command",
         "Make one page of HTML of results, to mail to a colleague.",
+        "referee",
+        "benchmarks.commands.referee",
+        "command",
+        "Measure what schemes really use, from their samples alone.",
     ),
     Entry(
         "reproduce",
@@ -81,6 +85,12 @@ COMMANDS = (
         "witt.commands.receive",
         "command",
         "Decode a file of channel symbols to a picture.",
+    ),
+    Entry(
+        "demo",
+        "benchmarks.commands.demo",
+        "command",
+        "Open a page on which the channel is a slider.",
     ),
     Entry("export", "witt.commands.export", "command", "Write weights for other programs."),
     Entry("info", "witt.commands.info", "command", "Show presets, weights and devices."),

@@ -44,6 +44,7 @@ LAYERS = {
         {"labels", "codecs", "ldpc", "__init__"},
         {"schemes"},
         {"sweep"},
+        {"referee"},
         {"figures"},
         {"report"},
         {"commands", "mismatch", "impairments", "cost", "speed"},

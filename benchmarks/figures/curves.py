@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.figures.codec_bounds import NOTE, codec_bounds
 from benchmarks.figures.published import COUNTERPARTS, SOURCE, published_curves
 from benchmarks.labels import (
     cbr_label,
@@ -40,7 +41,7 @@ class Curve(NamedTuple):
     scheme: what gives it its colour and marker.
     label: for the legend.
     x, y: of the points; y is NaN where there is none.
-    kind: "measured", "fixed" for one LDPC mode, or "published".
+    kind: "measured", "fixed" for one LDPC mode, "published", or "bound".
     """
 
     scheme: str
@@ -313,14 +314,29 @@ def _measured(group: Group, value: Value) -> tuple[Curve, ...]:
 
 
 def _behind(group: Group, metric: str, wanted: bool) -> tuple[Curve, ...]:
-    """The published curves, of all pictures: behind curves of those only."""
+    """The published curves and bounds, of all pictures: behind curves of those only."""
     if not wanted or group.key is None or not group.pictures.complete:
         return ()
     at = {"cbr": group.fixed} if group.axis == "snr" else {"snr_db": group.fixed}
     return tuple(
         Curve(curve.scheme, f"{curve.name} (published)", curve.x, curve.y, "published")
         for curve in published_curves(group.key, group.link, metric, **at)
-    )
+    ) + (_bounds(group) if metric == PSNR.key else ())
+
+
+def _bounds(group: Group) -> tuple[Curve, ...]:
+    """Those of codecs at capacity, at the points that were asked for, as far as they go."""
+    cells = {(c.snr_db, c.cbr) for cells in group.series.values() for c in cells}
+    conditions = sorted(cells)
+    x = [snr_db if group.axis == "snr" else cbr for snr_db, cbr in conditions]
+    curves = []
+    for bound in codec_bounds(group.key, group.link, conditions):
+        pairs = zip(x, bound.psnr_db, strict=True)
+        points = [(at, y) for at, y in pairs if math.isfinite(y)]
+        if points:
+            label = f"{bound.codec} at capacity (bound)"
+            curves.append(Curve(bound.scheme, label, *zip(*points, strict=True), kind="bound"))
+    return tuple(curves)
 
 
 def _notes(group: Group, metric: Quantity, panels: Iterable[Panel], published: bool) -> list[str]:
@@ -350,6 +366,8 @@ def _notes(group: Group, metric: Quantity, panels: Iterable[Panel], published: b
     if theirs:
         bpg = theirs & {COUNTERPARTS["BPG+LDPC"], COUNTERPARTS["BPG+Capacity"]}
         notes.append(SOURCE + ("; BPG is HEVC intra." if bpg else "."))
+    if any(curve.kind == "bound" for curve in drawn):
+        notes.append(NOTE)
     if len(set(counts)) > 1 and theirs:
         notes.append(f"The published curves are of all {group.pictures.whole:,} pictures.")
     elif published and group.key is not None and not group.pictures.complete:

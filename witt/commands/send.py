@@ -122,8 +122,10 @@ def _write_frame(
     with memory_for(pixels), torch.inference_mode():
         encoded = model.encode_with_side(pixels, snr_db, cbr, coding)
         symbols = frame_symbols(model, encoded, coding)
+        side = coding.pack(model.side_codes(), encoded.header)
     samples = assemble(symbols)
     facts = {"snr_db": snr_db, "cbr": cbr, "codec": model.name, "weights_sha256": sha256}
+    facts |= {"header_bits": len(side.header), "side_symbols": side.uses}
     write_samples(output, Recording(samples, sample_rate_hz, facts))
     click.echo(
         f"{click.format_filename(output)}: {len(samples):,} samples, {len(symbols):,} of them "
