@@ -47,7 +47,7 @@ LAYERS = {
         {"referee"},
         {"figures"},
         {"report"},
-        {"commands", "mismatch", "cost", "speed", "synchronisation"},
+        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation"},
     ),
 }
 
