@@ -59,6 +59,8 @@ COMMANDS = (
         "benchmarks.commands.report",
         "command",
         "Make one page of HTML of results, to mail to a colleague.",
+    ),
+    Entry(
         "referee",
         "benchmarks.commands.referee",
         "command",

@@ -10,6 +10,7 @@ does with the PDCCH, and the CRC says which it was; the header has the rest.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -44,9 +45,9 @@ from witt.radio.blocks import (
 )
 from witt.side_code import NO_BITS, Bits, EntryBits
 
-# Where one gain holds for a whole picture no code has 1 failure in 1,000: it is planned for a gain
-# that 1 picture in 20 is below.
-BLOCK_MARGIN_DB = 13.0
+# Where one gain holds for many symbols no code has 1 failure in 1,000: the gain is taken to be what
+# so many pictures have less of.
+OUTAGE, GAINS = 0.05, 20_000
 LONGEST_HEADER = LEVELS[-1]  # channel uses
 
 
@@ -104,12 +105,21 @@ class Coding:
     def of(cls, channel: channels.Channel, weights_sha256: str = "") -> Coding:
         """For a kind of channel: noise only, a gain for each symbol, or one for many."""
         if channel.fading and getattr(channel, "coherence", 1) != 1:
-            return cls(False, BLOCK_MARGIN_DB, weights_sha256)
+            gain = channel.sample_gain(GAINS, 1, generator=torch.Generator().manual_seed(0))
+            least = float(gain.abs().square().flatten().quantile(OUTAGE))
+            return cls(False, -10 * math.log10(least), weights_sha256)
         return cls(channel.fading, 0.0, weights_sha256)
 
     def header_uses(self, codes: Codes, snr_db: float) -> int:
         """Channel uses of the header of a codec at a nominal SNR."""
-        return level_for(header_length(codes), snr_db - self.margin_db, self.fades)
+        bits = header_length(codes)
+        try:
+            return level_for(bits, snr_db - self.margin_db, self.fades)
+        except ValueError as error:
+            raise InputError(
+                f"the header of this codec has {bits} bits, too many for its code ({error}): tell "
+                "what is long in a block of its own (SideCode.has_block)"
+            ) from error
 
     def mode(self, bits: int, snr_db: float) -> Mode:
         """How a block of so many bits is sent at a nominal SNR."""

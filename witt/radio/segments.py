@@ -1,77 +1,78 @@
-"""Where a gain that is piecewise constant jumps, as it does in block fading.
+"""How a long block is cut into blocks of the LDPC code: 3GPP TS 38.212, sections 5.2.2 and 7.2."""
 
-The pieces are those that minimise
+from math import ceil
+from typing import NamedTuple
 
-    Σ w |h − mean of the piece|² / N0 + β · pieces,   β = 2.5 ln n,
+from witt.radio import crc
+from witt.radio.ldpc import BASE_GRAPHS, choose_base_graph
+from witt.radio.modes import Mode
 
-the least of which dynamic programming finds. The penalty is somewhat above that of the Bayesian
-information criterion for a complex mean and a place, so that noise alone is rarely cut.
-
-Source: Jackson et al., An algorithm for optimal partitioning of data on an interval, IEEE Signal
-Processing Letters 12(2), 2005.
-"""
-
-from __future__ import annotations
-
-import math
-
-import numpy as np
-from numpy.typing import NDArray
-
-PENALTY = 2.5
-LONGEST = 4096  # of a piece, which bounds the work
+SEGMENT_CRC = "crc24b"
 
 
-def pieces(h: NDArray[np.complex128], weight: NDArray[np.float64], n0: float) -> NDArray[np.int64]:
-    """The number of the piece of each value, from 0.
+class Segments(NamedTuple):
+    """The parts of a long block.
+
+    Attributes:
+        crc: Of the whole block.
+        base_graph: Of the LDPC code.
+        padding: Zeros behind the bits, so that the parts are alike.
+        parts: How many.
+        size: Bits of one, with its own CRC if there are several.
+    """
+
+    crc: str
+    base_graph: int
+    padding: int
+    parts: int
+    size: int
+
+
+def segments(k: int, mode: Mode) -> Segments:
+    """How a block of k bits is cut up.
 
     Args:
-        h: (n,) gains with noise.
-        weight: N0 over the variance of each.
-        n0: noise variance of a value of weight 1.
+        k: Bits of the block, without CRC.
+        mode: How it is sent.
+
+    Raises:
+        ValueError: There are no bits.
     """
-    count = len(h)
-    total, sums = _before(weight), _before(weight * h)
-    squares = _before(weight * np.abs(h) ** 2)
-    penalty = PENALTY * math.log(max(count, 2)) * n0
-    best, start = np.zeros(count + 1), np.zeros(count + 1, np.int64)
-    for end in range(1, count + 1):
-        first = max(0, end - LONGEST)
-        spread = squares[end] - squares[first:end]
-        spread -= np.abs(sums[end] - sums[first:end]) ** 2 / (total[end] - total[first:end])
-        values = best[first:end] + spread
-        least = int(values.argmin())
-        best[end], start[end] = values[least] + penalty, first + least
-    cuts = np.zeros(count, np.int64)
-    end = count
-    while start[end] > 0:
-        end = int(start[end])
-        cuts[end] = 1
-    return cuts.cumsum()
+    if k < 1:
+        raise ValueError(f"a block has at least one bit, got {k}")
+    name = "crc24a" if k > 3824 else "crc16"
+    graph = choose_base_graph(k, mode.rate)
+    total, most = k + crc.length(name), BASE_GRAPHS[graph].most_bits
+    if total <= most:
+        return Segments(name, graph, 0, 1, total)
+    own = crc.length(SEGMENT_CRC)
+    parts = ceil(total / (most - own))
+    each = ceil(total / parts)
+    return Segments(name, graph, parts * each - total, parts, each + own)
 
 
-def noise_of_differences(h: NDArray[np.complex128], weight: NDArray[np.float64]) -> float:
-    """N0 from neighbours whose gain is mostly the same: |h − h'|² is exponential."""
-    squares = np.abs(np.diff(h)) ** 2 / (1 / weight[1:] + 1 / weight[:-1])
-    return float(np.median(squares)) / math.log(2)
+def uses_of(k: int, mode: Mode) -> int:
+    """Channel uses of a long block.
 
+    Args:
+        k: Bits of the block, without CRC.
+        mode: How it is sent.
 
-def means(
-    h: NDArray[np.complex128], weight: NDArray[np.float64], numbers: NDArray[np.int64]
-) -> tuple[NDArray[np.complex128], NDArray[np.complex128], NDArray[np.float64]]:
-    """The mean of each value's piece, that of the others in it, and the weight of the others.
-
-    A value that is alone in its piece has a mean of the others of 0, and their weight is 0.
+    Raises:
+        ValueError: There are no bits.
     """
-    total = np.bincount(numbers, weight)[numbers]
-    real, imaginary = (np.bincount(numbers, weight * part)[numbers] for part in (h.real, h.imag))
-    sums = real + 1j * imaginary
-    left = total - weight
-    alone = left < 0.5
-    others = np.where(alone, 0, sums - weight * h) / np.where(alone, 1, left)
-    return sums / total, others, np.where(alone, 0, left)
+    cut = segments(k, mode)
+    return ceil(cut.parts * cut.size / (mode.rate * mode.bits_per_symbol))
 
 
-def _before(values: NDArray[np.generic]) -> NDArray[np.generic]:
-    """Sums of all values before each place, and of all."""
-    return np.concatenate([np.zeros(1, values.dtype), np.cumsum(values)])
+def groups(parts: int, uses: int) -> list[tuple[int, int, int]]:
+    """First and last part of those of one length, and the channel uses of each: section 5.4.2.1.
+
+    Args:
+        parts: How many there are.
+        uses: Of all together.
+    """
+    length, longer = divmod(uses, parts)
+    shorter = parts - longer
+    both = [(0, shorter, length), (shorter, parts, length + 1)]
+    return [group for group in both if group[0] < group[1]]

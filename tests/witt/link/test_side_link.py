@@ -19,7 +19,6 @@ from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.side_link import GREY, carry_coded, encode_coded
 from witt.side_code import EntryBits, whole
 from witt.side_information import (
-    BLOCK_MARGIN_DB,
     LONGEST_HEADER,
     Coding,
     receive_side,
@@ -324,7 +323,12 @@ def test_what_is_drawn_later_changes_nothing_before() -> None:
 def test_what_the_transmitter_knows_of_a_channel() -> None:
     assert Coding.of(channels.AWGN(), "ab") == Coding(False, 0.0, "ab")
     assert Coding.of(channels.Rayleigh()) == Coding(True)
-    for channel in (channels.Rayleigh(None), channels.Rician(3.0, 100)):
-        assert Coding.of(channel) == Coding(False, BLOCK_MARGIN_DB)
     # One gain for a picture: 1 picture in 20 has a worse one.
-    assert math.isclose(1 - math.exp(-(10 ** (-BLOCK_MARGIN_DB / 10))), 0.05, rel_tol=0.03)
+    for channel in (channels.Rayleigh(None), channels.Rayleigh(100)):
+        coding = Coding.of(channel)
+        assert not coding.fades
+        worse = 1 - math.exp(-(10 ** (-coding.margin_db / 10)))
+        assert math.isclose(worse, 0.05, rel_tol=0.1)
+    margins = [Coding.of(channels.Rician(k, None)).margin_db for k in (-100.0, 6.0, 100.0)]
+    assert margins == sorted(margins, reverse=True)
+    assert margins[-1] == pytest.approx(0, abs=0.01)
