@@ -22,12 +22,15 @@ import channels
 from witt.contract import Codec, Encoded, Header
 from witt.header_bits import header_length, weights_number
 from witt.radio.blocks import LEVELS, decode_short
-from witt.radio.reception import Heard, Reception
+from witt.radio.frame import assemble
+from witt.radio.ofdm_frame import OfdmEstimates, assemble_ofdm
+from witt.radio.reception import Heard, OwnEstimates, Reception
 from witt.report import file_sha256
 from witt.side_information import Coding, Told, read_blocks, read_header
 from witt.store.weights import load_weights, shipped
 
 FIRST = ("witt_light", "witt_base")  # that senders use most
+WAVEFORMS = {"single-carrier": assemble, "ofdm": assemble_ofdm}  # from symbols to samples
 LEAST = 1e-6  # of what the equaliser leaves of a symbol, in a fade
 
 
@@ -98,6 +101,14 @@ def frame_symbols(model: Codec, encoded: Encoded, coding: Coding) -> NDArray[np.
     blocks = packed.uses - packed.header_uses
     row = symbols[0, : symbols.shape[1] - inside].cpu()
     return torch.cat([side[blocks:], side[:blocks], row]).to(torch.complex64).numpy()
+
+
+def find_reception(samples: NDArray[np.complex64]) -> Reception | None:
+    """The first frame of a recording, of whatever waveform; None where there is none."""
+    kinds: tuple[type[OwnEstimates] | type[OfdmEstimates], ...] = (OwnEstimates, OfdmEstimates)
+    found = [kind.find(samples) for kind in kinds]
+    there = [reception for reception in found if reception is not None]
+    return min(there, key=lambda reception: reception.start.place, default=None)
 
 
 def receive_frame(reception: Reception, known: Iterable[Weights]) -> Received:

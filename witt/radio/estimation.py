@@ -5,7 +5,7 @@ pilots the gain is interpolated linearly. How wide, the samples say: each pilot 
 the others, and the width with the smallest squared error is taken (cross-validation). A channel
 that stands still gets a wide window, one that moves a narrow one. The same is tried with an
 amplitude that is the same throughout and a phase that moves, as oscillators leave it, and with a
-gain that jumps and stays (`segments`), as in block fading.
+gain that jumps and stays (`jumps`), as in block fading.
 
 The squared error of these predictions is the noise and the error of the estimate together,
 
@@ -26,7 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from witt.radio.frame import PREAMBLE, SPACING, Layout, pilots, preamble
-from witt.radio.gain_pieces import means, noise_of_differences, pieces
+from witt.radio.jumps import means, noise_of_differences, pieces
 
 STEADY = 1.001  # errors of a steady amplitude that count as no larger
 JUMPING = 1.02  # errors of a gain that jumps count as larger: the jumps were chosen to fit

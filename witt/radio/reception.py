@@ -60,7 +60,7 @@ class OwnEstimates:
 
     def __init__(self, samples: NDArray[np.complex64], start: Start) -> None:
         self.start = self._found = start
-        self._frame = _turned(samples[start.place :], start.frequency)
+        self._frame = turned(samples[start.place :], start.frequency)
 
     @classmethod
     def find(cls, samples: NDArray[np.complex64]) -> OwnEstimates | None:
@@ -77,7 +77,7 @@ class OwnEstimates:
         frame = self._frame[: places.length]
         left = residual_frequency(frame, places)
         self.start = self._found._replace(frequency=self._found.frequency + left)
-        frame = _turned(frame, left)
+        frame = turned(frame, left)
         gains = estimate(frame, places)
         y = frame[places.symbols]
         if not gains.steady:
@@ -135,6 +135,7 @@ class TrueGains:
         return Heard(self._frame[at], h[:1] if same else h, np.array([max(noise_var, LEAST)]))
 
 
-def _turned(frame: NDArray[np.complex64], frequency: float) -> NDArray[np.complex64]:
+def turned(frame: NDArray[np.complex64], frequency: float) -> NDArray[np.complex64]:
+    """Samples with an offset of so many cycles a sample taken away."""
     turns = np.arange(len(frame)) * -frequency % 1.0
     return np.asarray(frame * np.exp(2j * np.pi * turns), dtype=np.complex64)
