@@ -55,6 +55,12 @@ COMMANDS = (
         "Draw the results of witt benchmark and witt evaluate.",
     ),
     Entry(
+        "report",
+        "benchmarks.commands.report",
+        "command",
+        "Make one page of HTML of results, to mail to a colleague.",
+    ),
+    Entry(
         "referee",
         "benchmarks.commands.referee",
         "command",
@@ -81,6 +87,12 @@ COMMANDS = (
         "witt.commands.receive",
         "command",
         "Decode a file of channel symbols to a picture.",
+    ),
+    Entry(
+        "demo",
+        "benchmarks.commands.demo",
+        "command",
+        "Open a page on which the channel is a slider.",
     ),
     Entry("export", "witt.commands.export", "command", "Write weights for other programs."),
     Entry("info", "witt.commands.info", "command", "Show presets, weights and devices."),

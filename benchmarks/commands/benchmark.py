@@ -20,13 +20,12 @@ from benchmarks.sweep.foreign import plain_link
 from benchmarks.sweep.known import pictures_of
 from benchmarks.sweep.results import Cell, Results
 from benchmarks.sweep.sweep import Maker, Plan
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     Registered,
     chosen_metrics,
     condition_options,
-    fading_options,
-    make_links,
     metric_options,
     output_option,
     seed_option,

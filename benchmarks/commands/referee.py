@@ -23,13 +23,12 @@ from benchmarks.schemes.registry import name_weights
 from benchmarks.schemes.scheme import own_record
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.provenance import run_record
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     Registered,
     channel_option,
     chosen_metrics,
-    fading_options,
-    make_links,
     metric_options,
     one_condition_options,
     output_option,

@@ -16,6 +16,10 @@ from witt.report import console, number, plain, table
 LEAST_SHARED = 0.5
 METHOD = "pchip"  # keeps curves monotone between their points
 FEWEST = 3
+LEGEND = (
+    f"–: fewer than {FEWEST} points, or not rising, or under {LEAST_SHARED:.0%} in common. "
+    "In brackets: how much of the shorter curve is."
+)
 
 
 class Curve(NamedTuple):
@@ -69,7 +73,9 @@ def delta(reference: Curve, other: Curve) -> Delta:
     try:
         import bjontegaard
     except ImportError as error:
-        raise InputError("--bd needs bjontegaard: pip install 'witt[baselines]'") from error
+        raise InputError(
+            "Bjøntegaard differences need bjontegaard: pip install 'witt[baselines]'"
+        ) from error
     curves = [_points(reference), _points(other)]
     if min(len(rate) for rate, _ in curves) < FEWEST:
         return Delta(math.nan, math.nan)
@@ -86,6 +92,55 @@ def delta(reference: Curve, other: Curve) -> Delta:
     return Delta(found["rate"], found["quality"], qualities, rates)
 
 
+class Differences(NamedTuple):
+    """A table of every curve of a group against one of them.
+
+    title: what they are of.
+    heads: the first is of the curves' names.
+    rows: text, in brackets how much the two curves share.
+    """
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def differences(group: Group, base: tuple[Results, str]) -> Differences:
+    """Every curve of a group against one, by each metric.
+
+    Raises:
+        InputError: the library is not installed.
+    """
+    over_snr = group.axis == "snr"
+    rate = "BD-SNR dB" if over_snr else "BD-rate %"
+    metrics = quantities(group)
+    heads = [
+        head
+        for index, each in enumerate(metrics)
+        for head in (
+            f"{rate}, {each.label.removesuffix(' dB')}" if index else rate,
+            f"BD-{each.label}",
+        )
+    ]
+    rows = []
+    for key in group.series:
+        if key == base:
+            continue
+        cells = []
+        for metric in metrics:
+            sign = 1 if metric.higher_is_better else -1  # the method wants curves that rise
+            curves = [_curve(group, each, metric.key, sign) for each in (base, key)]
+            found = delta(*curves)
+            saved = found.rate_db if over_snr else found.rate_percent
+            cells += [
+                _told(saved, 2 if over_snr else 1, found.quality_shared),
+                _told(sign * found.quality_db, metric.digits, found.rate_shared),
+            ]
+        rows.append((group.label(*key), *cells))
+    title = f"Against {group.label(*base)}: {group.pictures.title}, {group.link}, {group.at}"
+    return Differences(title, ("Scheme", *heads), tuple(rows))
+
+
 def show_deltas(files: Sequence[Results], reference: str) -> None:
     """Tables of every scheme against one.
 
@@ -100,44 +155,13 @@ def show_deltas(files: Sequence[Results], reference: str) -> None:
             f"{', '.join(names)}"
         )
     for group in found:
-        _table(group, reference)
-    console().print(
-        f"–: fewer than {FEWEST} points, or not rising, or under {LEAST_SHARED:.0%} in common. "
-        "In brackets: how much of the shorter curve is."
-    )
-
-
-def _table(group: Group, reference: str) -> None:
-    over_snr = group.axis == "snr"
-    rate = "BD-SNR dB" if over_snr else "BD-rate %"
-    base = _of(group, reference)[0]
-    title = f"Against {group.label(*base)}: {group.pictures.title}, {group.link}, {group.at}"
-    metrics = quantities(group)
-    heads = [
-        head
-        for index, each in enumerate(metrics)
-        for head in (
-            f"{rate}, {each.label.removesuffix(' dB')}" if index else rate,
-            f"BD-{each.label}",
-        )
-    ]
-    rows = table(None, "Scheme", *heads)
-    for key in group.series:
-        if key == base:
-            continue
-        cells = []
-        for metric in metrics:
-            sign = 1 if metric.higher_is_better else -1  # the method wants curves that rise
-            curves = [_curve(group, each, metric.key, sign) for each in (base, key)]
-            found = delta(*curves)
-            saved = found.rate_db if over_snr else found.rate_percent
-            cells += [
-                _told(saved, 2 if over_snr else 1, found.quality_shared),
-                _told(sign * found.quality_db, metric.digits, found.rate_shared),
-            ]
-        rows.add_row(group.label(*key), *cells)
-    console().print(plain(title), style="bold")
-    console().print(rows)
+        told = differences(group, _of(group, reference)[0])
+        rows = table(None, *told.heads)
+        for row in told.rows:
+            rows.add_row(*row)
+        console().print(plain(told.title), style="bold")
+        console().print(rows)
+    console().print(LEGEND)
 
 
 def _told(value: float, digits: int, shared: float) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 import re
 from collections import Counter
@@ -29,6 +30,9 @@ from witt.link.conditions import Link
 from witt.metrics.metric import MS_SSIM, PSNR, Quantity
 
 BATCH = 1024
+
+
+Key = tuple[Results, str]  # of the cells of a scheme: its file and its name
 
 
 class Curve(NamedTuple):
@@ -84,7 +88,7 @@ class Group(NamedTuple):
     axis: str
     link: Link
     fixed: float
-    series: dict[tuple[Results, str], list[Cell]]
+    series: dict[Key, list[Cell]]
 
     @property
     def key(self) -> str | None:
@@ -97,6 +101,12 @@ class Group(NamedTuple):
         if self.axis == "snr":
             return f"CBR {cbr_label(self.fixed)}"
         return f"SNR {self.fixed:g} dB"
+
+    @property
+    def points(self) -> set[float]:
+        """SNRs or CBRs that were asked for."""
+        cells = itertools.chain(*self.series.values())
+        return {cell.snr_db if self.axis == "snr" else cell.cbr for cell in cells}
 
     def label(self, results: Results, scheme: str) -> str:
         """A curve's name: its scheme, the file where that is in several, fewer pictures."""
@@ -133,12 +143,21 @@ def charts(files: Sequence[Results], *, published: bool = True) -> list[Chart]:
     Raises:
         InputError: there is no such figure.
     """
-    found: list[Chart] = []
-    for group in groups(files):
-        found += [_chart(group, quantity, published) for quantity in quantities(group)]
+    found = some_charts(files, published=published)
     if not found:
         names = ", ".join(str(results.path) for results in files)
         raise InputError(f"{names}: a curve needs two SNRs or two CBRs that are finished")
+    return found
+
+
+def some_charts(files: Sequence[Results], *, published: bool = True) -> list[Chart]:
+    """As `charts`; none where there is none."""
+    found: list[Chart] = []
+    for group in groups(files):
+        for quantity in quantities(group):
+            measured = group.measured(quantity)
+            if len(measured.points) > 1:
+                found.append(_chart(measured, quantity, published))
     return _named_apart(found)
 
 
@@ -156,8 +175,11 @@ def _named_apart(found: Sequence[Chart]) -> list[Chart]:
 
 def quantities(group: Group) -> list[Quantity]:
     """What there is to draw, each once though several files have it."""
-    found = [each for results, _ in group.series for each in results.quantities]
-    return list({each.key: each for each in reversed(found)}.values())[::-1]
+    found: dict[str, Quantity] = {}
+    for results, _ in group.series:
+        for each in results.quantities:
+            found.setdefault(each.key, each)
+    return list(found.values())
 
 
 def groups(files: Sequence[Results], *, alike: bool = False) -> list[Group]:
@@ -166,7 +188,7 @@ def groups(files: Sequence[Results], *, alike: bool = False) -> list[Group]:
     Data sets are told apart by their pixels. The first thousand or more pictures of a known set
     go with the whole of it, unless all are to be `alike`.
     """
-    keys: dict[tuple[str, str, Link, float], dict[tuple[Results, str], list[Cell]]] = {}
+    keys: dict[tuple[str, str, Link, float], dict[Key, list[Cell]]] = {}
     sets: dict[str, list[Pictures]] = {}
     for results in files:
         pictures = pictures_of(results.dataset)
@@ -180,13 +202,28 @@ def groups(files: Sequence[Results], *, alike: bool = False) -> list[Group]:
     titles = _titles(sets)
     found = []
     for (name, axis, link, fixed), series in keys.items():
-        points = {c.snr_db if axis == "snr" else c.cbr for cells in series.values() for c in cells}
-        if len(points) > 1:
-            there = [pictures_of(results.dataset) for results, _ in series]
-            largest = max(there, key=lambda pictures: pictures.number)
-            title = titles.get(name, largest.title)
-            found.append(Group(largest._replace(title=title), axis, link, fixed, series))
+        there = [pictures_of(results.dataset) for results, _ in series]
+        largest = max(there, key=lambda pictures: pictures.number)
+        title = titles.get(name, largest.title)
+        group = Group(largest._replace(title=title), axis, link, fixed, _without_crossings(series))
+        if len(group.points) > 1:
+            found.append(group)
     return found
+
+
+def _without_crossings(series: dict[Key, list[Cell]]) -> dict[Key, list[Cell]]:
+    """Without the one point of a scheme that is on its curve from another file.
+
+    A sweep over the SNR and one over the CBR cross in a point, which is no curve of its own.
+    """
+    drawn = {
+        (c.scheme, c.snr_db, c.cbr) for cells in series.values() if len(cells) > 1 for c in cells
+    }
+    return {
+        key: cells
+        for key, cells in series.items()
+        if len(cells) > 1 or (cells[0].scheme, cells[0].snr_db, cells[0].cbr) not in drawn
+    }
 
 
 def _titles(sets: dict[str, list[Pictures]]) -> dict[str, str]:
@@ -219,9 +256,6 @@ def psnr_of_mean_mse(results: Results, cell: Cell) -> float:
 
 
 def _chart(group: Group, metric: Quantity, published: bool) -> Chart:
-    group = group.measured(metric)
-    over_snr = group.axis == "snr"
-    points = {c.snr_db if over_snr else c.cbr for cells in group.series.values() for c in cells}
     panels = _panels(group, metric, published)
     kind = {PSNR: "psnr", MS_SSIM: "msssim"}.get(metric, metric.key.lower())
     stem = group.at.lower().replace(" db", "db")
@@ -238,7 +272,7 @@ def _chart(group: Group, metric: Quantity, published: bool) -> Chart:
         metric.key,
         f"{pictures.title}, {group.link}, {group.at}",
         tuple(panels),
-        tuple(sorted(points)),
+        tuple(sorted(group.points)),
         tuple(_notes(group, metric, panels, published)),
     )
 
@@ -301,7 +335,8 @@ def _bounds(group: Group) -> tuple[Curve, ...]:
         points = [(at, y) for at, y in pairs if math.isfinite(y)]
         if points:
             label = f"{bound.codec} at capacity (bound)"
-            curves.append(Curve(bound.scheme, label, *zip(*points, strict=True), kind="bound"))
+            places, values = zip(*points, strict=True)
+            curves.append(Curve(bound.scheme, label, places, values, kind="bound"))
     return tuple(curves)
 
 

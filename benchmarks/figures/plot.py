@@ -99,13 +99,13 @@ def draw(chart: Chart) -> Figure:
     right = RIGHT + MODES * any(curve.kind == "fixed" for curve in curves)
     above = ABOVE + TITLE * any(panel.title for panel in chart.panels)
     columns, notes = 2 * len(chart.panels), _wrapped(chart)
-    entries = math.ceil(len({_legend_label(curve) for curve in curves}) / columns)
+    entries = math.ceil(len({legend_label(curve) for curve in curves}) / columns)
     below = BELOW + entries * ENTRY + len(notes) * NOTE + 0.16
     width = len(chart.panels) * (LEFT + PANEL[0] + right)
     height = above + PANEL[1] + below
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
-    looks, limits = _looks(chart), _limits(chart)
+    looks, limits = looks_of(chart), limits_of(chart)
     named: dict[str, Artist] = {}
     for index, panel in enumerate(chart.panels):
         left = LEFT + index * (LEFT + PANEL[0] + right)
@@ -150,7 +150,7 @@ def save(figure: Figure, folder: Path, name: str) -> list[Path]:
     return written
 
 
-def _looks(chart: Chart) -> dict[str, Look]:
+def looks_of(chart: Chart) -> dict[str, Look]:
     """Every measured curve's look, by its label, the same in all panels.
 
     A scheme that is there again, from another file, takes a turn among those without their own.
@@ -169,10 +169,16 @@ def _looks(chart: Chart) -> dict[str, Look]:
     return looks
 
 
+def look_of(curve: Curve, looks: dict[str, Look]) -> Look:
+    """Of a curve, given those of the measured ones: its own, or that of the scheme it is of."""
+    if curve.kind == "measured":
+        return looks[curve.label]
+    return LOOKS.get(without_mode(curve.scheme), MORE[0])
+
+
 def _panel(axes: Axes, panel: Panel, chart: Chart, looks: dict[str, Look]) -> None:
     for curve in panel.curves:
-        own = LOOKS.get(without_mode(curve.scheme), MORE[0])
-        _line(axes, curve, looks[curve.label] if curve.kind == "measured" else own)
+        _line(axes, curve, look_of(curve, looks))
     axes.locator_params(axis="y", steps=[1, 2, 5, 10])
     axes.set_ylabel(panel.ylabel)
     axes.set_xlabel("SNR, Es/N0 (dB)" if chart.axis == "snr" else "CBR, channel uses / (3·H·W)")
@@ -200,18 +206,18 @@ def _line(axes: Axes, curve: Curve, look: Look) -> None:
             "zorder": 3,
         },
     }
-    options = {"color": look.colour, "label": _legend_label(curve), **style[curve.kind]}
+    options = {"color": look.colour, "label": legend_label(curve), **style[curve.kind]}
     axes.plot(curve.x, curve.y, **options)
 
 
-def _legend_label(curve: Curve) -> str:
+def legend_label(curve: Curve) -> str:
     """The fixed modes have one entry: their names are at their lines."""
     if curve.kind != "fixed":
         return curve.label
     return f"{scheme_label(without_mode(curve.scheme))}, fixed modes"
 
 
-def _limits(chart: Chart) -> tuple[float, float]:
+def limits_of(chart: Chart) -> tuple[float, float]:
     """Of y: all but the fixed modes, whose cliffs lead out of the figure."""
     curves = [curve for panel in chart.panels for curve in panel.curves]
     least = 0.3 if "(dB)" in chart.panels[0].ylabel else 1e-6  # above and below

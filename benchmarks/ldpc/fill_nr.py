@@ -5,17 +5,16 @@ python -m benchmarks.ldpc.fill_nr --channel awgn,rayleigh --snr 1,4,7,10,13
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import click
 
+from benchmarks.ldpc.bicm import bicm_capacity
 from benchmarks.ldpc.error_rates import simulate
-from benchmarks.ldpc.nr import ALL_MCS, LONGEST_BLOCK, base_graph
+from benchmarks.ldpc.nr import ALL_MCS, LONGEST_BLOCK, Mcs, base_graph
 from benchmarks.ldpc.sionna_adapter import method
 from benchmarks.ldpc.table import SHIPPED_NR, Rate, Table, curve_of, known, read_table, write_table
-from channels import theory
 from witt.commands.options import ChannelListType, SnrType
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
@@ -23,31 +22,35 @@ from witt.link.conditions import Link
 from witt.link.values import SnrSpec
 from witt.lock import sole_writer
 
+# A picture has ten blocks or more: one lost in ten is as bad as all.
+ENOUGH_ERRORS, MOST_BLOCKS = 50, 1000
 
-def fill(table: Table, link: Link, snr_db: float, done: Callable[[str, Rate, float], None]) -> None:
+
+def fill(table: Table, link: Link, snr_db: float) -> Iterator[tuple[Mcs, Rate]]:
     """Simulate the longest blocks of each MCS that matters at an SNR.
 
-    From the highest one under the capacity down to the first that loses no block; those below
-    lose none either, and carry less.
+    From the highest one under the capacity of its QAM down to the first that loses no block;
+    those below lose none either, and carry less.
 
     Args:
         table: points are added to it.
         link: AWGN or fast Rayleigh.
         snr_db: Es/N0 in dB.
-        done: called with mode, rate and seconds after every point.
+
+    Yields:
+        What was simulated, after each point.
     """
-    of = theory.rayleigh_ergodic_capacity if link.fades else theory.awgn_capacity
-    capacity = float(of(snr_db))
-    for mode in reversed([mode for mode in ALL_MCS if mode.efficiency < capacity]):
-        length = next(
-            k for k in LONGEST_BLOCK.values() if LONGEST_BLOCK[base_graph(k, mode.rate)] == k
-        )
+    for mode in reversed(ALL_MCS):
+        if mode.efficiency > bicm_capacity(mode.bits_per_symbol, snr_db, link.fades):
+            continue
+        length = LONGEST_BLOCK[base_graph(LONGEST_BLOCK[1], mode.rate)]
         points = table.setdefault(curve_of(link, mode, length), {})
         rate = known(points, snr_db)
         if rate is None:
-            started = time.perf_counter()
-            rate = points[snr_db] = simulate(link, mode, snr_db, length)
-            done(mode.name, rate, time.perf_counter() - started)
+            rate = points[snr_db] = simulate(
+                link, mode, snr_db, length, enough_errors=ENOUGH_ERRORS, most_blocks=MOST_BLOCKS
+            )
+            yield mode, rate
         if rate.errors == 0:
             return
 
@@ -68,15 +71,10 @@ def command(channel: Sequence[str], snr: SnrSpec, out: Path) -> None:
             table = read_table(out)
             for link in map(Link, channel):
                 for snr_db in snr.points(0.5):
-
-                    def done(mode: str, rate: Rate, seconds: float) -> None:
+                    for mode, rate in fill(table, link, snr_db):
                         write_table(out, table, method=method(crc=True))
-                        click.echo(
-                            f"{link} {mode} {snr_db:g} dB: {rate.errors} of {rate.blocks} lost "
-                            f"({seconds:.0f} s)"
-                        )
-
-                    fill(table, link, snr_db, done)
+                        lost = f"{rate.errors} of {rate.blocks} blocks lost"
+                        click.echo(f"{link} {mode.name} {snr_db:g} dB: {lost}")
     except InputError as error:
         raise click.ClickException(str(error)) from error
 

@@ -63,6 +63,12 @@ class Mode:
                 f"code rate {self.rate} is not served: choose from {LOWEST_RATE} to {HIGHEST_RATE}"
             )
 
+    @property
+    def papr_db(self) -> float:
+        """Peak over mean power of the constellation, 3 (m - 1) / (m + 1) with m² points."""
+        side = math.isqrt(self.order)
+        return 10 * math.log10(3 * (side - 1) / (side + 1))
+
     @cached_property
     def name(self) -> str:
         """As on the command line, "16qam-1/2"."""

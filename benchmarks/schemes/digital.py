@@ -261,6 +261,7 @@ def _deliver(offer: Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]:
             "block_length": blocks.length,
             "rated_block_length": blocks.rated_length,
             "joined_pictures": len(uses),
+            "papr_db": offer.mode.papr_db,
         }
         if offer.control.uses:
             info["header_bits"] = offer.control.bits

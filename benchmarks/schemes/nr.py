@@ -12,11 +12,12 @@ from __future__ import annotations
 from typing import Any
 
 from benchmarks.codecs.search import Searched
+from benchmarks.ldpc.bicm import bicm_capacity
 from benchmarks.ldpc.error_rates import block_error_rate
 from benchmarks.ldpc.losses import RateOf
 from benchmarks.ldpc.modes import Mode
 from benchmarks.ldpc.nr import ALL_MCS, LONGEST_BLOCK
-from benchmarks.ldpc.sionna_adapter import CHECK_NODES, DEMAPPER, ITERATIONS
+from benchmarks.ldpc.sionna_adapter import CHECK_NODES, DEMAPPER, MOST_ITERATIONS
 from benchmarks.schemes.bounds import capacity
 from benchmarks.schemes.digital import Control, Digital, Offer
 from benchmarks.schemes.scheme import GREY
@@ -53,7 +54,7 @@ class Nr(Digital):
             "codec": self.family,
             "modes": "TS 38.214, tables 5.1.3.1-1 and 5.1.3.1-2",
             "channel_code": "5G NR LDPC (TS 38.212), CRCs counted",
-            "decoder": f"{CHECK_NODES} belief propagation, {ITERATIONS} iterations",
+            "decoder": f"{CHECK_NODES} belief propagation, {MOST_ITERATIONS} iterations at most",
             "demapper": DEMAPPER,
             "longest_block": LONGEST_BLOCK[1],
             "control_bits": CONTROL_BITS,
@@ -71,12 +72,14 @@ class Nr(Digital):
     ) -> list[Offer]:
         """The modes that can be best.
 
-        Those over the capacity lose every long picture; those under one that loses no block are
-        as safe as it is, and carry less.
+        Those over the capacity of their QAM lose every picture; those under one that loses no
+        block are as safe as it is, and carry less.
         """
         control = self.control(link, snr_db)
         offers: list[Offer] = []
-        for mode in reversed(_under_capacity(link, snr_db)):
+        for mode in reversed(self.modes):
+            if mode != self.modes[0] and not _may_arrive(mode, link, snr_db):
+                continue
             offer = self.offer(pictures, uses, link, snr_db, mode, control)
             if offer is not None:
                 offers.append(offer)
@@ -85,12 +88,15 @@ class Nr(Digital):
         return offers
 
 
-def _under_capacity(link: Link, snr_db: float) -> list[Mode]:
-    """The modes that the channel may carry, and the sturdiest; all where no capacity is known."""
-    try:
-        most = capacity(link, snr_db)
-    except InputError:
-        return list(ALL_MCS)
+def _may_arrive(mode: Mode, link: Link, snr_db: float) -> bool:
+    """Whether a mode is under the capacity of its QAM; of a channel, where that is not known."""
+    if link.is_ours and link.channel in ("awgn", "rayleigh"):
+        if link.channel == "awgn" or link.fading == "fast":
+            return mode.efficiency <= bicm_capacity(mode.bits_per_symbol, snr_db, link.fades)
+        return True  # a good gain carries nearly any
     if link.fades and link.fading != "fast":
-        return list(ALL_MCS)  # a good gain carries more than nearly all of them do
-    return [ALL_MCS[0], *(mode for mode in ALL_MCS[1:] if mode.efficiency < most)]
+        return True
+    try:
+        return float(mode.efficiency) <= capacity(link, snr_db)
+    except InputError:
+        return True

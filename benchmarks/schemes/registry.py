@@ -63,7 +63,8 @@ def make_schemes(
     Args:
         names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "softcast",
             "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
-            mode), "CODEC+nr" (5G's own modes), "CODEC+capacity", or what an installed package offers.
+            mode), "CODEC+nr" (those of 5G), "CODEC+capacity", or what an installed package
+            offers.
         weights: further names, with their weights or their sources (`benchmarks.schemes.own`).
         side_information: of codecs of symbols: "coded", sent with the pictures, or "ideal", taken
             as received.
@@ -114,8 +115,9 @@ def _scheme(
     models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *others]))
     raise InputError(
         f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, "
-        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE, CODEC+nr and CODEC+capacity "
-        f"with CODEC one of {', '.join(codec_names())}; name your own as NAME=file.py:Name"
+        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE, CODEC+nr and "
+        f"CODEC+capacity with CODEC one of {', '.join(codec_names())}; name your own as "
+        "NAME=file.py:Name"
     )
 
 

@@ -300,7 +300,7 @@ def read_results(path: Path) -> Results:
         quantities = read_quantities(head)
         head.pop("ms_ssim", None)
         head |= {"format": FORMAT, "metrics": [quantity.record() for quantity in quantities]}
-        _check_head(head)
+        check_head(head)
         _renew_names(head["schemes"], document["cells"])
         pictures = head["dataset"]["pictures"]
         names = columns(quantities)
@@ -346,7 +346,12 @@ def _unpacked(column: list[Any] | dict[str, Any], pictures: int) -> list[Any]:
     return [column["all"]] * pictures if isinstance(column, dict) else list(column)
 
 
-def _check_head(head: dict[str, Any]) -> None:
+def check_head(head: dict[str, Any]) -> None:
+    """Look at the kinds of its values.
+
+    Raises:
+        KeyError, TypeError, ValueError: one is missing or of another kind.
+    """
     kinds = {
         "version": str,
         "seed": int,
@@ -357,11 +362,23 @@ def _check_head(head: dict[str, Any]) -> None:
     for key, kind in kinds.items():
         if not isinstance(head[key], kind):
             raise TypeError(f"{key} is {head[key]!r}")
+    check_made(head)
     dataset = head["dataset"]
     if not isinstance(dataset["pictures"], int) or dataset["pictures"] < 1:
         raise ValueError(f"{dataset['pictures']!r} pictures")
     if not all(isinstance(dataset[key], str) for key in ("name", "sha256")):
         raise TypeError("the data set has no name")
+
+
+def check_made(document: dict[str, Any]) -> None:
+    """Look at the records of its schemes and of its runs.
+
+    Raises:
+        KeyError, TypeError, AttributeError: they are none.
+    """
+    for key, entries in (("runs", document["runs"]), ("schemes", document["schemes"].values())):
+        if not all(isinstance(entry, dict) for entry in entries):
+            raise TypeError(f"{key} are not records")
 
 
 def _renew_names(schemes: dict[str, Any], cells: list[dict[str, Any]]) -> None:

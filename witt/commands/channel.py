@@ -9,13 +9,12 @@ from pathlib import Path
 import click
 import torch
 
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     ChannelType,
     Registered,
     SnrValueType,
-    fading_options,
-    make_links,
     output_option,
     seed_option,
 )

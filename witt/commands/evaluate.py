@@ -17,14 +17,13 @@ from rich.progress import Progress
 
 from witt.commands.evaluate_tables import show, show_both
 from witt.commands.evaluation_file import Evaluated
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     adapt_option,
     chosen_metrics,
     condition_options,
     device_option,
-    fading_options,
-    make_links,
     metric_options,
     output_option,
     profile_option,

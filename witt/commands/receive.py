@@ -8,12 +8,11 @@ import click
 import torch
 
 import channels
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     ChannelType,
     SnrValueType,
-    fading_options,
-    make_links,
     output_option,
     sample_rate_option,
     seed_option,

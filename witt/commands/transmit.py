@@ -11,14 +11,13 @@ import click
 import numpy as np
 from rich.progress import track
 
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     adapt_option,
     channel_option,
     chosen_metrics,
     device_option,
-    fading_options,
-    make_links,
     metric_options,
     one_condition_options,
     output_option,

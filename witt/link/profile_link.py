@@ -76,6 +76,8 @@ def transmit_as(
     if profile.half_pairs:
         symbols = pair_halves(symbols)
         noise = None if noise is None else pair_halves(noise)
+    if profile.no_csi and channel.draws_state:
+        raise InputError(f"profile {profile.name} goes with a gain for each symbol only")
     if profile.no_csi and channel.fading:
         if h is None or noise is None:
             own_h, own_noise = channel.draw(

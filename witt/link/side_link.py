@@ -20,7 +20,7 @@ from witt.contract import Codec, Encoded, Header, SideInformation, Transmission
 from witt.errors import InputError
 from witt.link.draws import draw_channel, draw_in_turn
 from witt.link.per_image_optimisation import PerImageOptimisation
-from witt.side_information import Coding, Found, Packed, receive_side
+from witt.side_information import Coding, Found, Packed, receive_sides
 
 CODED, IDEAL = WAYS = ("coded", "ideal")
 GREY = 128 / 255
@@ -144,8 +144,8 @@ def receive_frames(
         left = (1 - error).clamp_min(LEAST).expand(received.shape)
         unbiased, variance = received / left, error / left
     unbiased, variance = unbiased.detach().cpu(), variance.detach().cpu()
-    rows = zip(unbiased, variance, lengths, strict=True)
-    return [receive_side(row[:length], of_each[:length], codes) for row, of_each, length in rows]
+    frames = zip(unbiased, variance, lengths, strict=True)
+    return receive_sides([(row[:end], of_each[:end]) for row, of_each, end in frames], codes)
 
 
 def _pictures(
@@ -174,7 +174,7 @@ def _pictures(
     image = received.real.new_full((len(found), 3, *size), GREY)
     for (_, uses, _), members in groups.items():
         which = [picture for picture, _ in members]
-        header = _together([header for _, header in members], received.device)
+        header = _together([header for _, header in members], received.real)
         noise = None if error is None else error.expand(received.shape)[which, :uses]
         decoded = model.decode(received[which, :uses], header, noise)
         image = image.to(decoded.dtype)
@@ -182,16 +182,16 @@ def _pictures(
     return image, tuple(lost)
 
 
-def _together(headers: Sequence[Header], device: torch.device) -> Header:
-    """The header of a batch from those of its pictures."""
-    first = headers[0]
-    side = {
-        name: SideInformation(torch.cat([each.side[name].value for each in headers]).to(device))
-        for name in first.side
-    }
-    snr_db = torch.cat([header.snr_db for header in headers]).to(device)
+def _together(headers: Sequence[Header], like: Tensor) -> Header:
+    """The header of a batch from those of its pictures, as exact as what it is for."""
+    first, side = headers[0], {}
+    for name in first.side:
+        value = torch.cat([each.side[name].value for each in headers])
+        kind = like.dtype if value.is_floating_point() else value.dtype
+        side[name] = SideInformation(value.to(like.device, kind))
+    snr_db = torch.cat([header.snr_db for header in headers]).to(like)
     uses = [header.side_uses for header in headers if header.side_uses is not None]
-    return Header(first.size, first.rate, snr_db, side, torch.cat(uses).to(device))
+    return Header(first.size, first.rate, snr_db, side, torch.cat(uses).to(like.device))
 
 
 def method(model: Any, name: str) -> Any:

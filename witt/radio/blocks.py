@@ -4,9 +4,9 @@ Short (a header): CRC24C, polar code, QPSK; its length is one of `LEVELS`.
 Long (a class map): CRC, segments of the LDPC code, QAM; as TS 38.212, section 7.2 sends data.
 """
 
+from dataclasses import dataclass
 from functools import lru_cache
 from math import ceil
-from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -30,6 +30,7 @@ __all__ = [
     "level_for",
     "mode_for",
     "segments",
+    "short_bits",
     "uses_of",
 ]
 
@@ -82,7 +83,8 @@ def _behind_ones(bits: Bits) -> Bits:
     return np.concatenate([ones, bits], axis=-1)
 
 
-class Segments(NamedTuple):
+@dataclass(frozen=True)
+class Segments:
     """How a long block is cut up: sections 5.2.2 and 7.2.
 
     Attributes:
@@ -209,3 +211,24 @@ def _lengths(cut: Segments, uses: int) -> list[tuple[int, int, int]]:
     shorter = cut.count - longer
     groups = [(0, shorter, length), (shorter, cut.count, length + 1)]
     return [group for group in groups if group[0] < group[1]]
+
+
+def short_bits(symbols: Tensor, noise_var: Tensor, k: int) -> tuple[Bits, NDArray[np.bool_]]:
+    """Many short blocks of one length: `decode_short` of each.
+
+    Args:
+        symbols: Unbiased estimates of the symbols, (B, uses) complex.
+        noise_var: Their error variance, broadcastable to them.
+        k: Bits of a block.
+
+    Returns:
+        Bits (B, k), and whether the CRC of each agrees, (B,).
+
+    Raises:
+        ValueError: So many bits do not go into so few uses.
+    """
+    code = polar_code(k + crc.length(SHORT_CRC), 2 * symbols.shape[1])
+    found = code.decode(qam.llrs(symbols, noise_var, 2).cpu().numpy())
+    right = crc.check(_behind_ones(found), SHORT_CRC)
+    # The likeliest of those whose CRC agrees.
+    return found[np.arange(len(found)), right.argmax(axis=1), :k], right.any(axis=1)

@@ -167,7 +167,7 @@ def _candidate(
 def _direction(h: NDArray[np.complex128]) -> NDArray[np.complex128]:
     """The same of modulus 1; 0 has the direction of 1."""
     size = np.abs(h)
-    return np.where(size > 0, h, 1) / np.where(size > 0, size, 1)
+    return np.asarray(np.where(size > 0, h, 1) / np.where(size > 0, size, 1))
 
 
 def _interpolated(

@@ -82,7 +82,7 @@ def statistics(samples: NDArray[np.complex64]) -> NDArray[np.float64]:
         at = index * SEGMENT
         parts[index] = found[at : at + starts]
     peak = np.abs(np.fft.fft(parts, FREQUENCIES, axis=0)).max(0).astype(np.float64) ** 2
-    energy = _sums(np.abs(samples) ** 2)
+    energy = _sums(np.square(np.abs(samples)))
     # Where nothing arrives the transforms leave rounding errors, and there is no preamble.
     heard = energy > ROUNDING * energy.max()
     return np.divide(peak, PREAMBLE * energy, out=np.zeros(starts), where=heard)

@@ -124,6 +124,24 @@ def test_cliffs_do_not_set_the_scale(make: Make) -> None:
         assert [text.get_text() for text in figure.axes[0].texts] == ["4QAM 1/2"]
 
 
+def test_two_sweeps_that_cross(make: Make) -> None:
+    """One over the SNR, one over the CBR: the point in common is no curve of its own."""
+    over_snr = make(means={"witt_base": (28.0, 30.0, 31.5)}, file="snr.json")
+    one = {"snrs": (4.0,), "cbrs": (1 / 24, 1 / 16)}
+    over_cbr = make(means={"witt_base": (27.0, 30.0)}, file="cbr.json", **one)
+    over_cbr.quantities = (PSNR,)
+    drawn = charts([over_snr, over_cbr], published=False)
+    assert [(chart.axis, chart.metric) for chart in drawn] == [
+        ("snr", "psnr_db"),
+        ("snr", "ms_ssim_db"),
+        ("cbr", "psnr_db"),  # by MS-SSIM there is one point only
+    ]
+    assert [[c.label for c in chart.panels[0].curves] for chart in drawn] == [[WITT]] * 3
+    apart = make(means={"witt_base": (32.0,)}, snrs=(10.0,), file="more.json")
+    (chart, *_) = charts([over_snr, apart], published=False)
+    assert [curve.x for curve in chart.panels[0].curves] == [(1.0, 4.0, 7.0), (10.0,)]
+
+
 def test_ms_ssim_by_both_definitions(make: Make) -> None:
     chart = charts([make()])[1]
     ours, theirs = lines(chart)

@@ -188,7 +188,7 @@ class ClassifiedCodec(FeatureCodec):
         draft = super().draft(image, snr_db, cbr, coding)
         uses, (height, width) = draft.header.side_uses, draft.header.size
         if uses is not None and not bool(uses.all()):
-            asked = self.served_cbr[1] if cbr is None else cbr
+            asked = self.config.served_cbr[1] if cbr is None else cbr
             warnings.warn(
                 f"a picture of {width}x{height} pixels cannot be sent at CBR {asked:.4g}: its "
                 "header would take most of it, and comes on top",

@@ -1,0 +1,1 @@
+"""One page of HTML from result files: curves, numbers, pictures and settings, to mail on."""
