@@ -45,7 +45,7 @@ LAYERS = {
         {"schemes"},
         {"sweep"},
         {"figures"},
-        {"report"},
+        {"report", "demo"},
         {"commands", "mismatch", "cost", "speed"},
     ),
 }
