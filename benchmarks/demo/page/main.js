@@ -215,7 +215,7 @@ const TAKE = {
 };
 
 function described({ panel, facts }) {
-  if (panel !== "digital") return panel === "neural" ? facts.weights : "the first learned one, 2019";
+  if (panel !== "digital") return panel === "neural" ? facts.weights : "learned code of 2019";
   const codec = `${CODECS[facts.codec] ?? offered.codec} + LDPC`;
   return facts.mode ? `${codec}, ${facts.mode.replace("qam-", "QAM ")}` : codec;
 }
