@@ -46,7 +46,7 @@ LAYERS = {
         {"sweep"},
         {"referee"},
         {"figures"},
-        {"report"},
+        {"report", "demo"},
         {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation"},
     ),
 }

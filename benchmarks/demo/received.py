@@ -51,6 +51,11 @@ class Received:
         return dict(measure(MS_SSIM, to_tensor(self.pixels), photograph.image)[0])
 
 
-def in_words(figures: dict[str, Any]) -> str:
+def in_words(figures: dict[str, Any]) -> dict[str, str]:
     """The MS-SSIM as the page shows it."""
-    return f"{number(figures['ms_ssim'], 4)} ({number(figures['ms_ssim_db'], 1)} dB)"
+    decibels = f"{number(figures['ms_ssim_db'], 1)} dB"
+    variant = figures["ms_ssim_variant"]  # of small pictures it has fewer scales
+    return {
+        "ms_ssim": number(figures["ms_ssim"], 4),
+        "ms_ssim_db": decibels if variant == "ms-ssim" else f"{decibels}, {variant}",
+    }
