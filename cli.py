@@ -61,6 +61,12 @@ COMMANDS = (
         "Make one page of HTML of results, to mail to a colleague.",
     ),
     Entry(
+        "referee",
+        "benchmarks.commands.referee",
+        "command",
+        "Measure what schemes really use, from their samples alone.",
+    ),
+    Entry(
         "reproduce",
         "benchmarks.commands.reproduce",
         "command",
@@ -75,11 +81,18 @@ COMMANDS = (
     Entry(
         "send", "witt.commands.send", "command", "Encode a picture to a file of channel symbols."
     ),
+    Entry("channel", "witt.commands.channel", "command", "Pass samples over a channel."),
     Entry(
         "receive",
         "witt.commands.receive",
         "command",
         "Decode a file of channel symbols to a picture.",
+    ),
+    Entry(
+        "demo",
+        "benchmarks.commands.demo",
+        "command",
+        "Open a page on which the channel is a slider.",
     ),
     Entry("export", "witt.commands.export", "command", "Write weights for other programs."),
     Entry("info", "witt.commands.info", "command", "Show presets, weights and devices."),

@@ -27,6 +27,7 @@ WORDS = {
     "vtm": "VTM",
     "hm": "HM",
     "ldpc": "LDPC",
+    "nr": "5G NR",
     "capacity": "capacity",
 }
 

@@ -32,8 +32,8 @@ from witt.commands.options import CbrType, ChannelListType, SnrType, SnrValueTyp
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
 from witt.link.conditions import Link
+from witt.link.draws import draw_channel
 from witt.link.evaluation import image_seed
-from witt.link.transmission import draw_channel
 from witt.link.values import Cbr, SnrSpec
 from witt.metrics.quality import BEST_PSNR_DB, psnr
 from witt.pictures.images import to_tensor

@@ -32,6 +32,8 @@ from witt.header import (
     rounded_scale,
     rounded_snr,
 )
+from witt.side_code import Half, SideCode
+from witt.side_information import Coding
 from witt.store.hub import HubModel
 from witt.store.symbols import read_symbols, write_symbols
 
@@ -42,6 +44,7 @@ __all__ = [
     "Encoded",
     "Header",
     "Preparation",
+    "SideCode",
     "SideInformation",
     "Transmission",
     "check_images",
@@ -95,7 +98,8 @@ class Encoded:
         """
         held = read_symbols(path)
         side = {name: SideInformation(*entry) for name, entry in held.pop("side").items()}
-        header = Header(held.pop("size"), held.pop("rate"), held.pop("snr_db"), side)
+        size, rate, snr_db = (held.pop(name) for name in ("size", "rate", "snr_db"))
+        header = Header(size, rate, snr_db, side, held.pop("side_uses"))
         return cls(header=header, **held)
 
 
@@ -106,7 +110,13 @@ class Transmission(NamedTuple):
     symbols: (B, N) sent.
     received: (B, N) after the equaliser, or straight from the channel where there is none.
     cbr: channel uses over 3·H·W of the original image, counted from what was sent.
-    header_bits: side information for each image, in bits, not among the channel uses.
+    header_bits: side information for each image, in bits; not among the channel uses where it is
+        taken as received.
+    side_uses: channel uses that coded side information took of each image, on average; 0 where it
+        is taken as received.
+    on_top: of these, the ones that exceed what a CBR allows.
+    lost: of each image, whether its side information was lost, so that it is grey; empty where it
+        is taken as received.
     """
 
     image: Tensor
@@ -114,6 +124,9 @@ class Transmission(NamedTuple):
     received: Tensor
     cbr: float
     header_bits: int
+    side_uses: float = 0
+    on_top: int = 0
+    lost: tuple[bool, ...] = ()
 
     def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:
         """What metrics say of the pictures beside their originals; see `witt.link.look`."""
@@ -262,6 +275,13 @@ class Codec(HubModel):
         with torch.no_grad():
             return self.encode(grey, 10.0, cbr).symbols.shape[1]
 
+    def uses_at_rate(self, size: tuple[int, int], rate: int) -> int | None:
+        """Symbols of a picture of `size` (height, width) at the rate that its header says.
+
+        None where the codec does not say: the end of the transmission does.
+        """
+        return None
+
     def forward(
         self,
         image: Tensor,
@@ -284,7 +304,7 @@ class Codec(HubModel):
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
         """
-        encoded = self.encode(image, snr_db, cbr)
+        encoded = self.encode(image, channel.planned_db(snr_db), cbr)
         return self.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
 
     def carry(
@@ -306,6 +326,24 @@ class Codec(HubModel):
         return Transmission(decoded, symbols, received, cbr_sent, header.bits)
 
     # What one's own codec may add
+
+    def side_codes(self) -> dict[str, SideCode]:
+        """How each entry that `encode` adds to the header becomes bits, in the order of sending.
+
+        Needed where side information is coded: the receiver finds in the header just these. A
+        "scale" of shape (B, 1) is told as it is, also where there is none.
+        """
+        return {"scale": Half()}
+
+    def encode_with_side(
+        self, image: Tensor, snr_db: float | Tensor, cbr: float | None, coding: Coding
+    ) -> Encoded:
+        """As `encode`, where side information will be sent as `coding` does it.
+
+        Its symbols come on top, unless the codec leaves room for them at the end of its own and
+        says in the header how much (`Header.side_uses`).
+        """
+        return self.encode(image, snr_db, cbr)
 
     def pass_through(self, image: Tensor) -> Tensor:
         """Pictures through both ends without a channel; its operations are what a codec costs."""

@@ -12,7 +12,8 @@ All that the receiver is told is in the header, each entry with what it costs:
 | · "class map": class of each token, of classified codes | among the symbols | 0 |
 
 The transmitter rounds to what these hold before it works anything out from them, so that both ends
-work from the same values. The header is taken as received without error.
+work from the same values. `Codec.forward` takes the header as received without error; where it is
+sent, `witt.side_information` makes symbols of it.
 """
 
 from __future__ import annotations
@@ -55,12 +56,16 @@ class Header:
     rate: the codec's own number for how much it sends.
     snr_db: (B,) nominal SNR, by which both ends plan; see `rounded_snr`.
     side: what else the codec tells, by name.
+    side_uses: (B,) where side information is coded, how many of the channel uses of `rate` it
+        takes, at their end; 0 where it comes on top of them. None: it is taken as received, and
+        `side` says what that costs.
     """
 
     size: tuple[int, int]
     rate: int
     snr_db: Tensor
     side: dict[str, SideInformation] = field(default_factory=dict)
+    side_uses: Tensor | None = None
 
     @classmethod
     def of(
@@ -91,11 +96,16 @@ class Header:
     def copied(self) -> Header:
         """The same with tensors of its own, that no inference mode has made."""
         side = {n: e._replace(value=e.value.clone()) for n, e in self.side.items()}
-        return replace(self, snr_db=self.snr_db.clone(), side=side)
+        uses = None if self.side_uses is None else self.side_uses.clone()
+        return replace(self, snr_db=self.snr_db.clone(), side=side, side_uses=uses)
 
     def with_side(self, name: str, entry: SideInformation) -> Header:
         """With one entry more, or another in its place."""
         return replace(self, side={**self.side, name: entry})
+
+    def with_side_uses(self, uses: Tensor) -> Header:
+        """With coded side information that takes so many channel uses of each picture."""
+        return replace(self, side_uses=uses)
 
 
 def check_images(image: Tensor) -> None:

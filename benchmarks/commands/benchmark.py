@@ -13,28 +13,30 @@ import numpy as np
 
 from benchmarks.labels import cbr_label, condensed, count_label, scheme_label
 from benchmarks.schemes.own import split_sources
-from benchmarks.schemes.registry import make_schemes, name_weights
+from benchmarks.schemes.registry import ideal_schemes, make_schemes, name_weights
 from benchmarks.sweep.dataset import open_dataset
 from benchmarks.sweep.execute import begun, run
 from benchmarks.sweep.foreign import plain_link
 from benchmarks.sweep.known import pictures_of
 from benchmarks.sweep.results import Cell, Results
+from benchmarks.sweep.side import is_ideal
 from benchmarks.sweep.sweep import Maker, Plan
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     Registered,
     chosen_metrics,
     condition_options,
-    fading_options,
-    make_links,
     metric_options,
     output_option,
     seed_option,
 )
+from witt.commands.side_option import side_information_option
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.given import split_label
-from witt.link.summary import failures
+from witt.link.side_link import CODED
+from witt.link.summary import failures, lost_line
 from witt.link.values import Cbr, SnrSpec
 from witt.pictures.sheets import TILE
 from witt.registry import DATASETS
@@ -125,6 +127,7 @@ def worker_options(command: Any) -> Any:
 @click.option("--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures.")
 @weights_option
 @metric_options
+@side_information_option
 @seed_option("the channel")
 @output_option("JSON file for the results; one that is there is continued.", "results.json")
 @click.option("--json", "as_json", is_flag=True, help="Print that JSON and nothing else.")
@@ -146,6 +149,7 @@ def command(
     weights: Sequence[tuple[str, str]],
     metric: Sequence[str],
     with_ms_ssim: bool,
+    side_information: str,
     seed: int,
     output: Path,
     as_json: bool,
@@ -171,11 +175,11 @@ def command(
     if renamed is not None:
         click.echo(f"Note: {renamed}", err=True)
     cells = cells_of(names, links, [ratio.value for ratio in cbr], snr.points())
-    plan = Plan(pictures, names, given, cells, maker(obj), seed, metrics)
+    plan = Plan(pictures, names, given, cells, maker(obj, side_information), seed, metrics)
     with begun(plan, output) as results:
         run(plan, results, jobs, scheduler)
     show(results, cells, err=as_json)
-    notes = (missing_lines, metric_lines, warning_lines)
+    notes = (missing_lines, lost_lines, metric_lines, warning_lines)
     for line in (line for told in notes for line in told(results, cells)):
         click.echo(f"Note: {line}", err=True)
     click.echo(f"Results: {output}", err=True)
@@ -213,9 +217,11 @@ def check_weights(given: Sequence[str], schemes: Sequence[str]) -> None:
             )
 
 
-def maker(obj: object) -> Maker:
+def maker(obj: object, side_information: str) -> Maker:
     """What makes the schemes: the registry, unless a caller of the command brings its own."""
-    return obj if callable(obj) else make_schemes
+    if callable(obj):
+        return obj
+    return make_schemes if side_information == CODED else ideal_schemes
 
 
 def split_names(text: str) -> tuple[str, ...]:
@@ -256,7 +262,13 @@ def show(results: Results, cells: Sequence[Cell], *, err: bool = False) -> None:
             rows = table(None, "Scheme", *heads)
             for scheme in dict.fromkeys(cell.scheme for cell in group):
                 means = [results.mean(c, each.key) for c in group if c.scheme == scheme]
-                rows.add_row(scheme_label(scheme), *(number(m, each.digits) for m in means))
+                label = scheme_label(scheme)
+                label += (
+                    ", ideal side information"
+                    if is_ideal(results.head["schemes"].get(scheme, {}))
+                    else ""
+                )
+                rows.add_row(label, *(number(m, each.digits) for m in means))
             # Not as the title of the table, which wraps where the table is narrow.
             console(err=err).print(plain(title), style="bold")
             console(err=err).print(rows)
@@ -282,6 +294,16 @@ def missing_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
                 f"{scheme} cannot send every picture at {lacking} of {len(mine)} conditions, "
                 f"which have no mean{why}"
             )
+    return lines
+
+
+def lost_lines(results: Results, cells: Sequence[Cell]) -> list[str]:
+    """A line for each scheme that lost side information."""
+    lines = []
+    for scheme, mine in _by_scheme(cells):
+        told = [each for cell in mine for each in results.info(cell, "side_information_lost")]
+        if lost := sum(each is True for each in told):
+            lines.append(f"{scheme}: {lost_line(lost, len(told))}")
     return lines
 
 

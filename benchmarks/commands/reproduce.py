@@ -12,6 +12,7 @@ from benchmarks.commands.benchmark import (
     cells_of,
     check_weights,
     failed_lines,
+    lost_lines,
     maker,
     missing_lines,
     split_names,
@@ -25,6 +26,7 @@ from benchmarks.schemes.scheme import Scheme
 from benchmarks.sweep.known import CIFAR
 from benchmarks.sweep.sweep import Maker, Plan
 from witt.commands.options import HELP, output_option, seed_option
+from witt.commands.side_option import side_information_option
 from witt.errors import InputError
 from witt.lock import sole_writer
 from witt.report import console, plain, table
@@ -111,6 +113,7 @@ class Settings:
 @click.option("--schemes", metavar="NAME[,NAME…]", help="Only these of a figure's schemes.")
 @worker_options
 @weights_option
+@side_information_option
 @seed_option("the channel")
 @output_option("Folder for figures and results; what is there is continued.", "reproduced")
 @click.pass_obj
@@ -123,6 +126,7 @@ def command(
     jobs: int,
     scheduler: str | None,
     weights: Sequence[tuple[str, str]],
+    side_information: str,
     seed: int,
     output: Path,
 ) -> None:
@@ -135,7 +139,7 @@ def command(
 
     figures = [quick(figure) if few else figure for figure in pick(names)]
     settings = Settings(
-        maker(obj),
+        maker(obj, side_information),
         find_data(data),
         output,
         None if schemes is None else split_names(schemes),
@@ -181,7 +185,8 @@ def command(
             for sweep in files:
                 results, cells = started[sweep], plans[sweep].cells
                 run(plans[sweep], results, jobs, scheduler)
-                for line in (*missing_lines(results, cells), *warning_lines(results, cells)):
+                notes = (missing_lines, lost_lines, warning_lines)
+                for line in (line for told in notes for line in told(results, cells)):
                     click.echo(f"Note: {line}", err=True)
                 told = (f"{sweep.name}: {line}" for line in failed_lines(results, cells))
                 failures.update(dict.fromkeys(told))

@@ -11,9 +11,11 @@ from benchmarks.codecs.search import Searched
 from benchmarks.schemes.bounds import AtCapacity
 from benchmarks.schemes.digital import ldpc_scheme
 from benchmarks.schemes.jscc import Jscc
+from benchmarks.schemes.nr import Nr
 from benchmarks.schemes.own import Own, is_weights, make, registry_of, sends
 from benchmarks.schemes.scheme import Scheme
 from witt.errors import InputError
+from witt.link.side_link import CODED, IDEAL
 from witt.registry import CODECS, PRESETS, SCHEMES
 from witt.store.weights import resolve, shipped
 
@@ -53,24 +55,39 @@ def name_weights(names: Sequence[str], weights: Mapping[str, Any], tiles: bool) 
     return Renamed(tuple(dict.fromkeys(renamed)), note)
 
 
-def make_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> list[Scheme]:
+def make_schemes(
+    names: Sequence[str], weights: Mapping[str, str | Path], side_information: str = CODED
+) -> list[Scheme]:
     """The schemes of these names.
 
     Args:
         names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "softcast",
             "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
-            mode), "CODEC+capacity", or what an installed package offers.
+            mode), "CODEC+nr" (those of 5G), "CODEC+capacity", or what an installed package
+            offers.
         weights: further names, with their weights or their sources (`benchmarks.schemes.own`).
+        side_information: of codecs of symbols: "coded", sent with the pictures, or "ideal", taken
+            as received.
 
     Raises:
         InputError: unknown scheme, codec or mode, or a file or a program that is missing.
     """
     searched: dict[str, Searched] = {}
     names = name_weights(names, weights, tiles=False).names
-    return [_scheme(name, weights, searched) for name in names]
+    return [_scheme(name, weights, searched, side_information) for name in names]
 
 
-def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Searched]) -> Scheme:
+def ideal_schemes(names: Sequence[str], weights: Mapping[str, str | Path]) -> list[Scheme]:
+    """As `make_schemes`, with side information taken as received; other processes find it too."""
+    return make_schemes(names, weights, IDEAL)
+
+
+def _scheme(
+    name: str,
+    weights: Mapping[str, str | Path],
+    searched: dict[str, Searched],
+    side_information: str,
+) -> Scheme:
     source, plus, channel_code = name.partition("+")
     kind, colon, mode = channel_code.partition(":")
     model = name
@@ -78,36 +95,39 @@ def _scheme(name: str, weights: Mapping[str, str | Path], searched: dict[str, Se
     if kind == "adapt":
         model, steps = source, _steps(name, mode)
     if model in weights:
-        return _of_source(name, weights[model], steps)
+        return _of_source(name, weights[model], steps, side_information)
     if model in shipped():
-        return Jscc(name, resolve(model), steps)
+        return Jscc(name, resolve(model), steps, side_information)
     if registry_of(model) is not None:
-        return _of_source(name, model, steps)
-    if plus and (kind == "ldpc" or channel_code == "capacity"):
+        return _of_source(name, model, steps, side_information)
+    if plus and (kind == "ldpc" or channel_code in ("nr", "capacity")):
         if source not in searched:
             found = codec(source)
             found.check()
             searched[source] = Searched(found)
         if kind == "ldpc":
             return ldpc_scheme(name, source, mode if colon else None, searched[source])
+        if kind == "nr":
+            return Nr(name, source, searched[source])
         return AtCapacity(source, searched[source])
     offered = (one for registry in (CODECS, PRESETS) for one in registry.names())
     others = [one for one in offered if registry_of(one) is not None]
     models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *others]))
     raise InputError(
         f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, "
-        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with "
-        f"CODEC one of {', '.join(codec_names())}; name your own as NAME=file.py:Name"
+        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE, CODEC+nr and "
+        f"CODEC+capacity with CODEC one of {', '.join(codec_names())}; name your own as "
+        "NAME=file.py:Name"
     )
 
 
-def _of_source(name: str, source: str | Path, steps: int) -> Scheme:
+def _of_source(name: str, source: str | Path, steps: int, side_information: str) -> Scheme:
     """A scheme from weights, or from a file or package that has a scheme or a codec."""
     if is_weights(source, shipped()):
-        return Jscc(name, resolve(source), steps)
+        return Jscc(name, resolve(source), steps, side_information)
     made = make(str(source))
     if not sends(made):
-        return Jscc(name, str(source), steps)
+        return Jscc(name, str(source), steps, side_information)
     if steps:
         raise InputError(f"{name}: a scheme that sends by itself cannot be adapted")
     return Own(name, str(source), made) if name != getattr(made, "name", None) else made

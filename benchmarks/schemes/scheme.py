@@ -15,6 +15,7 @@ from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.metrics.quality import psnr
 from witt.pictures.images import Pixels, to_tensor
+from witt.side_information import LONGEST_HEADER
 
 GREY = 128  # all over a picture that was lost
 PROBE_SIDE, PROBE_SNR_DB = 64, 10.0
@@ -26,7 +27,9 @@ class Sent(NamedTuple):
     pixels: (H, W, 3) uint8; None where the scheme cannot send it at so few channel uses.
     channel_uses: complex symbols spent on it, counted from what is sent where symbols are.
     info: plain values for the result file: ``header_bits``, ``payload_bytes``, ``file_bytes``,
-        ``mode``, ``lost``, and for no pixels ``reason``, as they apply.
+        ``mode``, ``lost``, ``papr_db`` (of the symbols, or of the constellation of a scheme that
+        draws block losses only), and for no pixels ``reason``, as they apply. With ``uses_on_top``,
+        those of a coded header, a picture may exceed what the CBR allows.
     """
 
     pixels: Pixels | None
@@ -92,7 +95,8 @@ def send_checked(
     """`Scheme.send`, with what came back looked at.
 
     A picture that took more channel uses than the CBR allows is none, with the reason; and so is
-    one that is said to take none. Every missing picture has a reason.
+    one that is said to take none. A header that comes on top of a CBR may exceed it. Every missing
+    picture has a reason.
 
     Raises:
         TypeError: the scheme does not keep to `Scheme`; and whatever it raises itself.
@@ -112,7 +116,8 @@ def _checked(original: Pixels, sent: Sent, cbr: float) -> Sent:
             f"it returned {sent.pixels.dtype} {sent.pixels.shape} for uint8 {original.shape}"
         )
     most = channel_uses(original, cbr)
-    if 0 < uses <= most:
+    on_top = operator.index(sent.info.get("uses_on_top", 0))
+    if 0 < uses <= most + min(on_top, LONGEST_HEADER):
         return sent
     reason = f"it takes {uses:,} channel uses, where CBR {cbr_label(cbr)} allows {most:,}"
     return sent._replace(pixels=None, info={**sent.info, "reason": reason})

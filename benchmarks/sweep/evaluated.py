@@ -13,6 +13,7 @@ from benchmarks.sweep.results import Cell, Results, Values, check_head, read_res
 from witt.errors import InputError
 from witt.link.profiles import OURS
 from witt.link.results import BEFORE, FORMAT, read_evaluation
+from witt.link.side_link import IDEAL
 from witt.metrics.metric import Quantity, read_quantities
 from witt.report import version
 
@@ -69,6 +70,8 @@ def _results(path: Path, document: dict[str, Any]) -> Results:
         at = float(result["snr_db"]), float(result["cbr_requested"])
         cell = Cell(_scheme(result, document), link, *at)
         cells[cell] = _values(result["images"], quantities, pictures)
+        way = result.get("side_information", document.get("side_information", IDEAL))
+        head["schemes"][cell.scheme] = {"side_information": way}
     return Results(path, head, cells)
 
 
@@ -95,6 +98,8 @@ def _values(entries: list[dict[str, Any]], quantities: tuple[Quantity, ...], cou
             numbers = [entry[key] for entry in same if key in entry]
             mean = sum(numbers) / len(numbers) if numbers else None
             column[index] = None if mean != mean else mean
+        on_top = values.info.setdefault("uses_on_top", [0] * count)
+        on_top[index] = same[0].get("uses_on_top", 0)
     return values
 
 

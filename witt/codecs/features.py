@@ -38,6 +38,8 @@ from witt.contract import (
     rounded_scale,
 )
 from witt.errors import InputError
+from witt.side_code import Half, SideCode
+from witt.side_information import Coding
 
 
 @dataclass(frozen=True)
@@ -143,6 +145,9 @@ class FeatureCodec(Codec):
     def channel_uses(self, size: tuple[int, int], cbr: float | None = None) -> int:
         return self.tokens(size) * self.feature_channels(size, cbr) // 2
 
+    def uses_at_rate(self, size: tuple[int, int], rate: int) -> int:
+        return self.tokens(size) * rate
+
     def check_cbr(self, cbr: float | None, size: tuple[int, int] | None = None) -> None:
         stride = self.config.stride  # a picture without padding, so that only the request is judged
         self.feature_channels(size or (stride, stride), cbr)
@@ -219,6 +224,15 @@ class FeatureCodec(Codec):
 
     # What a codec with more side information adds
 
+    def side_codes(self) -> dict[str, SideCode]:
+        return {"scale": Half()} if self.sends_scale else {}
+
+    def transmit_with_side(
+        self, image: Tensor, snr_db: Tensor, k: Tensor, length: int, coding: Coding
+    ) -> UnscaledSymbols:
+        """As `transmit`, where coded side information may take some of the channel uses."""
+        return self.transmit(image, snr_db, k, length)
+
     def with_side_information(self, sending: UnscaledSymbols, header: Header) -> Header:
         """The header with what this codec tells of these pictures."""
         return header
@@ -233,8 +247,17 @@ class FeatureCodec(Codec):
 
     # Ends
 
-    def draft(self, image: Tensor, snr_db: float | Tensor, cbr: float | None = None) -> Draft:
-        """What is sent of pictures, before its power is normalised; arguments of `encode`."""
+    def draft(
+        self,
+        image: Tensor,
+        snr_db: float | Tensor,
+        cbr: float | None = None,
+        coding: Coding | None = None,
+    ) -> Draft:
+        """What is sent of pictures, before its power is normalised; arguments of `encode`.
+
+        With `coding` as of `encode_with_side`.
+        """
         check_images(image)
         size = (image.shape[2], image.shape[3])
         check_size(size)
@@ -245,7 +268,11 @@ class FeatureCodec(Codec):
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)
         padded = F.pad(image, padding, mode="replicate")
-        sending = self.transmit(padded, snr, rates, self.tokens(size) * k // 2)
+        length = self.tokens(size) * k // 2
+        if coding is None:
+            sending = self.transmit(padded, snr, rates, length)
+        else:
+            sending = self.transmit_with_side(padded, snr, rates, length, coding)
         header = self.with_side_information(sending, Header(size, k // 2, snr))
         return Draft(padded, header, rates, sending)
 
@@ -277,6 +304,12 @@ class FeatureCodec(Codec):
             InputError: wrong shape, values outside [0, 1], or an SNR or CBR that is not served.
         """
         draft = self.draft(image, snr_db, cbr)
+        return self.at_unit_power(self.unscaled(draft), draft.header)
+
+    def encode_with_side(
+        self, image: Tensor, snr_db: float | Tensor, cbr: float | None, coding: Coding
+    ) -> Encoded:
+        draft = self.draft(image, snr_db, cbr, coding)
         return self.at_unit_power(self.unscaled(draft), draft.header)
 
     def decode(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Tensor:

@@ -12,24 +12,25 @@ from pathlib import Path
 
 import click
 import torch
+from click.core import ParameterSource
 from rich.progress import Progress
 
 from witt.commands.evaluate_tables import show, show_both
 from witt.commands.evaluation_file import Evaluated
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     adapt_option,
     chosen_metrics,
     condition_options,
     device_option,
-    fading_options,
-    make_links,
     metric_options,
     output_option,
     profile_option,
     seed_option,
     weights_option,
 )
+from witt.commands.side_option import side_information_option
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
@@ -37,9 +38,10 @@ from witt.link.conditions import Link
 from witt.link.evaluation import Condition, evaluate
 from witt.link.given import split_label
 from witt.link.per_image_optimisation import trained_for
-from witt.link.profiles import MEASURED, PROFILES, Profile, between, centre
+from witt.link.profiles import MEASURED, OURS, PROFILES, Profile, between, centre
 from witt.link.requests import check_request
 from witt.link.results import FORMAT
+from witt.link.side_link import IDEAL
 from witt.link.summary import remarks
 from witt.link.values import Cbr, SnrSpec
 from witt.lock import sole_writer
@@ -71,6 +73,7 @@ from witt.store.weights import load_weights, resolve
     "departures from its paper: docs/published.md), or both side by side with each departure by "
     "itself.",
 )
+@side_information_option
 @adapt_option
 @weights_option(more=" mine=FILE gives them another name in the results.")
 @device_option()
@@ -92,6 +95,7 @@ def command(
     metric: Sequence[str],
     with_ms_ssim: bool,
     profile: str,
+    side_information: str,
     adapt: int,
     weights: str,
     device: str,
@@ -114,6 +118,7 @@ def command(
     path = resolve(weights)
     if adapt and profile != "ours":
         raise InputError(f"--adapt {adapt}: goes with --profile ours only, not {profile}")
+    side_information = way_of(side_information, profile)
     model, training = load_weights(path)
     digest = file_sha256(path)
     model = model.to(where)
@@ -128,7 +133,7 @@ def command(
         click.echo(f"Note: {line}", err=True)
     notes += check_request(model, snrs, ratios, links, training, sizes)
     conditions = [
-        Condition(*cell, chosen)
+        Condition(*cell, chosen, side_information)
         for cell in itertools.product(links, cbrs, snrs)
         for chosen in profiles_of(profile, pictures, cell[0], metrics)
     ]
@@ -143,6 +148,7 @@ def command(
         "config": model.plain_config(),
         "dataset": record_of(pictures, "+".join(path.resolve().name for path in images)),
         "profile": profile,
+        "side_information": side_information,
         "metrics": [each.quantity.record() for each in metrics],
         "adapt": adapt,
         "seed": seed,
@@ -161,6 +167,7 @@ def command(
                 metrics=metrics,
                 adapt=adapt,
                 loss=trained_for(training),
+                weights_sha256=digest,
                 known=evaluated.known,
             )
             for condition, entries in work:
@@ -171,12 +178,29 @@ def command(
         evaluated.save(said)
     title = f"{len(pictures)} pictures, {weights}, seed {seed}, profile {profile}"
     title += f", {adapt} steps of per-image optimisation" if adapt else ""
+    title += ", ideal side information" if side_information == IDEAL else ""
     tables = show_both if profile == "both" else show
     tables(results, evaluated.quantities, title, err=as_json)
     for line in said:
         warnings.warn(line, stacklevel=2)
     if as_json:
         click.echo(to_json(evaluated.record(said)))
+
+
+def way_of(side_information: str, profile: str) -> str:
+    """How side information is treated: the profiles other than ours take it as received.
+
+    Raises:
+        InputError: it was to be coded all the same.
+    """
+    if profile == OURS.name or side_information == IDEAL:
+        return side_information
+    source = click.get_current_context().get_parameter_source("side_information")
+    if source is ParameterSource.COMMANDLINE:
+        raise InputError(
+            f"--side-information {side_information}: goes with --profile ours only, not {profile}"
+        )
+    return IDEAL
 
 
 @contextmanager

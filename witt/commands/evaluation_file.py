@@ -16,7 +16,10 @@ from witt.metrics.metric import read_quantities
 from witt.report import to_json
 
 # What the figures follow from, beside the condition and the pixels.
-SETTINGS = ("format", "version", "torch", "device", "config", "metrics", "adapt", "seed")
+SETTINGS = (
+    *("format", "version", "torch", "device", "config", "metrics", "side_information", "adapt"),
+    "seed",
+)
 SAVE_SECONDS = 5.0
 SAVE_SHARE = 0.05  # of the time at most; the file of many pictures takes a while
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
@@ -11,9 +10,10 @@ import click
 
 from witt.device import DEVICES
 from witt.errors import InputError
-from witt.link.conditions import FADING, K_FACTOR_DB, OURS, Link
+from witt.link.conditions import OURS, Link
 from witt.link.values import Cbr, SnrSpec, as_text, read_cbr, read_snr, read_snrs
 from witt.metrics.metric import Metric, make_metrics
+from witt.radio.samples import SAMPLE_RATE_HZ
 from witt.registry import CHANNELS, METRICS, Registry
 
 # Every command has it of its own: click keeps the names that it first saw a command with.
@@ -247,6 +247,19 @@ def weights_option(default: str = "witt_light", more: str = "") -> Callable[[F],
     )
 
 
+def sample_rate_option(help: str) -> Callable[[F], F]:
+    """``--sample-rate``: the parameter ``sample_rate_hz``."""
+    return click.option(
+        "--sample-rate",
+        "sample_rate_hz",
+        type=click.FloatRange(1, 1e12),
+        default=SAMPLE_RATE_HZ,
+        show_default=True,
+        metavar="Hz",
+        help=help,
+    )
+
+
 class MetricListType(_Type):
     """Names of metrics: "psnr" or "psnr,ms-ssim,./mine.py:my_metric"."""
 
@@ -312,35 +325,6 @@ def profile_option(*choices: str, help: str) -> Callable[[F], F]:
 LARGEST_SEED = 2**63 - 1
 
 
-def fading_options(command: F) -> F:
-    """``--fading``, ``--coherence`` and ``--k-factor``, for `make_links`."""
-    options = (
-        click.option(
-            "--fading",
-            type=click.Choice(FADING),
-            help="Rayleigh and Rician: fast draws a gain for each symbol, block one for each image "
-            "or for every --coherence symbols.  [default: fast, or block with --coherence]",
-        ),
-        click.option(
-            "--coherence",
-            type=click.IntRange(min=1),
-            metavar="N",
-            help="Symbols that share one gain in block fading.  [default: the whole image]",
-        ),
-        click.option(
-            "--k-factor",
-            "k_factor_db",
-            type=click.FLOAT,
-            metavar="dB",
-            help="Rician: power of the line of sight over that of the scattered paths, in dB.  "
-            f"[default: {K_FACTOR_DB:g}]",
-        ),
-    )
-    for option in reversed(options):
-        command = option(command)
-    return command
-
-
 class SeedType(click.ParamType):
     """A seed that PyTorch takes; the help is spared the 19 digits of the largest."""
 
@@ -368,26 +352,3 @@ def seed_option(what: str) -> Callable[[F], F]:
         show_default=True,
         help=f"Seed of {what}: the same seed gives the same bytes.",
     )
-
-
-def make_links(
-    names: Sequence[str], fading: str | None, coherence: int | None, k_factor_db: float | None
-) -> list[Link]:
-    """One link for each channel; a warning for an option that none of them uses.
-
-    Raises:
-        InputError: options that contradict each other.
-    """
-    if fading is None:
-        fading = "fast" if coherence is None else "block"
-    k_factor = K_FACTOR_DB if k_factor_db is None else k_factor_db + 0.0  # no -0
-    links = [Link.of(name, fading, coherence, k_factor) for name in dict.fromkeys(names)]
-    if not any(link.is_ours and link.fades for link in links) and (
-        fading == "block" or coherence is not None
-    ):
-        mine = [link for link in links if not link.is_ours]
-        why = f"{mine[0]} says itself how it fades" if mine else "AWGN does not fade"
-        warnings.warn(f"{why}: --fading and --coherence are not used", stacklevel=2)
-    if k_factor_db is not None and not any(link.channel == "rician" for link in links):
-        warnings.warn("--k-factor is for the rician channel only: it is not used", stacklevel=2)
-    return links

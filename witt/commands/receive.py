@@ -1,4 +1,4 @@
-"""`witt receive`: channel symbols from a file to a picture."""
+"""`witt receive`: samples or channel symbols from a file to a picture."""
 
 from __future__ import annotations
 
@@ -8,20 +8,22 @@ import click
 import torch
 
 import channels
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     ChannelType,
     SnrValueType,
-    fading_options,
-    make_links,
     output_option,
+    sample_rate_option,
     seed_option,
 )
+from witt.commands.receive_samples import Told, receive_samples
 from witt.contract import Codec, Encoded
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
 from witt.pictures.images import to_pixels
 from witt.pictures.writing import write_png
+from witt.radio.samples import PIPE, is_samples
 from witt.report import file_sha256
 from witt.store.weights import load_weights, resolve
 
@@ -29,26 +31,43 @@ from witt.store.weights import load_weights, resolve
 @click.command(
     "receive",
     context_settings=HELP,
-    short_help="Decode a file of channel symbols to a picture.",
-    epilog="Example: witt receive tx.npz -o out.png --channel rayleigh --snr 7 --seed 0",
+    short_help="Decode a file of samples or of channel symbols to a picture.",
+    epilog="Examples: witt receive rx.sigmf -o out.png; "
+    "witt receive tx.npz -o out.png --channel rayleigh --snr 7 --seed 0",
 )
-@click.argument("file", metavar="FILE", type=click.Path(path_type=Path))
+@click.argument("file", metavar="FILE", type=click.Path(path_type=Path, allow_dash=True))
 @click.option(
     "--weights",
     metavar="NAME|FILE|FOLDER",
     help="Weights of the receiver, the same as the sender's.  [default: those that FILE names]",
 )
 @click.option(
+    "--synchronisation",
+    type=click.Choice(("own", "ideal")),
+    default="own",
+    show_default=True,
+    help="Samples: find the frame and estimate the channel from them alone, or be told: that the "
+    "frame begins with the first sample and the gain is 1, or what --csi says.",
+)
+@click.option(
+    "--csi",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Samples: the true gains that witt channel --csi wrote, for ideal synchronisation.",
+)
+@sample_rate_option("Samples: how many a second the sender and this receiver agreed on.")
+@click.option(
     "--channel",
     type=ChannelType(),
-    help="Pass the symbols through this channel first, with perfect CSI.  [default: decode them "
+    help="Symbols: pass them through this channel first, with perfect CSI.  [default: decode them "
     "as they are]",
 )
 @click.option(
     "--snr",
     "snr_db",
     type=SnrValueType(),
-    help="Signal-to-noise ratio of --channel in dB.  [default: what the sender expected]",
+    help="Signal-to-noise ratio in dB: of --channel, or that an ideal receiver of samples is told. "
+    " [default: what the sender expected]",
 )
 @fading_options
 @seed_option("the channel")
@@ -56,6 +75,9 @@ from witt.store.weights import load_weights, resolve
 def command(
     file: Path,
     weights: str | None,
+    synchronisation: str,
+    csi: Path | None,
+    sample_rate_hz: float,
     channel: str | None,
     snr_db: float | None,
     fading: str | None,
@@ -64,11 +86,23 @@ def command(
     seed: int,
     output: Path,
 ) -> None:
-    """Decode channel symbols that witt send made, as they are or after a channel.
+    """Decode what witt send made: samples as a radio records them, or channel symbols.
 
-    FILE holds them as `channels.receive` hands them on: straight from an AWGN channel, or after the
-    MMSE equaliser with its error variances (noise_var).
+    A file of symbols holds them as `channels.receive` hands them on: straight from an AWGN channel,
+    or after the MMSE equaliser with its error variances (noise_var).
     """
+    if output.is_dir():
+        raise InputError(f"{output}: is a folder; --out is the picture")
+    if output.exists() and str(file) != PIPE and file.exists() and output.samefile(file):
+        raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
+    if is_samples(file):
+        if channel is not None or fading or coherence or k_factor_db is not None:
+            raise InputError("samples go over a channel by witt channel: leave --channel out")
+        told = Told(synchronisation == "ideal", csi, snr_db, sample_rate_hz)
+        receive_samples(file, output, weights, told)
+        return
+    if synchronisation == "ideal" or csi is not None:
+        raise InputError(f"{file}: --synchronisation and --csi are for samples (.sigmf)")
     encoded = Encoded.load(file)
     if len(encoded.symbols) != 1:
         raise InputError(
@@ -86,10 +120,6 @@ def command(
         encoded = encoded.received(*channels.receive(over, out))
     elif snr_db is not None or fading or coherence or k_factor_db is not None:
         raise InputError("--snr and the options of fading are those of --channel: give one")
-    if output.is_dir():
-        raise InputError(f"{output}: is a folder; --out is the picture")
-    if output.exists() and output.samefile(file):
-        raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
     with torch.inference_mode():
         try:
             image = model.decode(encoded.symbols, encoded.header, encoded.noise_var)

@@ -11,20 +11,20 @@ import click
 import numpy as np
 from rich.progress import track
 
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
     adapt_option,
     channel_option,
     chosen_metrics,
     device_option,
-    fading_options,
-    make_links,
     metric_options,
     one_condition_options,
     output_option,
     seed_option,
     weights_option,
 )
+from witt.commands.side_option import side_information_option
 from witt.commands.transmit_table import show
 from witt.contract import Codec
 from witt.device import pick_device
@@ -36,7 +36,8 @@ from witt.link.evaluation import image_seed
 from witt.link.per_image_optimisation import PerImageOptimisation, trained_for
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
-from witt.link.summary import failures, is_perfect, quality_facts
+from witt.link.side_link import IDEAL
+from witt.link.summary import failures, is_perfect, lost_line, quality_facts
 from witt.link.transmission import Draw, transmit
 from witt.link.values import Cbr
 from witt.metrics.metric import MS_SSIM, Metric, Quantity
@@ -67,6 +68,7 @@ class Request(NamedTuple):
     weights_sha256: str
     optimisation: PerImageOptimisation | None
     metrics: tuple[Metric, ...]
+    side_information: str
     notes: tuple[str, ...]
 
 
@@ -100,6 +102,7 @@ class Target(NamedTuple):
     "percentile; the pictures are those of the first draw.",
 )
 @metric_options
+@side_information_option
 @adapt_option
 @weights_option(
     AUTO,
@@ -121,6 +124,7 @@ def command(
     repeats: int,
     metric: Sequence[str],
     with_ms_ssim: bool,
+    side_information: str,
     adapt: int,
     weights: str,
     device: str,
@@ -150,7 +154,17 @@ def command(
         PerImageOptimisation(adapt, link.module(), trained_for(training)) if adapt else None
     )
     request = Request(
-        link, snr_db, cbr, seed, repeats, weights, digest, optimisation, metrics, notes
+        link,
+        snr_db,
+        cbr,
+        seed,
+        repeats,
+        weights,
+        digest,
+        optimisation,
+        metrics,
+        side_information,
+        notes,
     )
     pictures = gather(images, output=output)
     targets = output_files(pictures, output)
@@ -170,6 +184,7 @@ def command(
         taken.add(own)
         records.append(process(picture, pixels, target, model, request, own))
     title = f"{link}, SNR {snr_db:g} dB, CBR {cbr} asked, seed {seed}, {request.weights}"
+    title += ", ideal side information" if side_information == IDEAL else ""
     show(records, [metric.quantity for metric in metrics], title, repeats, err=as_json)
     if as_json:
         click.echo(to_json(records))
@@ -236,7 +251,12 @@ def process(
         repeats=request.repeats,
         optimisation=request.optimisation,
         metrics=request.metrics,
+        side_information=request.side_information,
+        weights_sha256=request.weights_sha256,
     )
+    lost = sum(any(draw.sent.lost) for draw in draws)
+    if lost:
+        notes.append(lost_line(lost, len(draws), [str(picture.path)]))
     if any(is_perfect(draw.figures) for draw in draws):
         notes.append(CAPPED)
     notes += failures([{"image": str(picture.path), **draw.figures} for draw in draws])
@@ -254,6 +274,9 @@ def process(
         "cbr_requested": request.cbr.value,
         "channel_uses": first.sent.symbols.shape[1],
         "header_bits": first.sent.header_bits,
+        "side_information": request.side_information,
+        "side_uses": first.sent.side_uses,
+        "side_information_lost": lost,
         "profile": OURS.name,
         "seed": seed,
         "repeats": request.repeats,
@@ -291,6 +314,12 @@ def _means(draws: Sequence[Draw], quantities: Sequence[Quantity]) -> dict[str, A
     return means
 
 
+def _side_fact(draw: Draw) -> str:
+    if not draw.sent.lost:
+        return IDEAL
+    return "lost" if any(draw.sent.lost) else f"{draw.sent.side_uses:,.0f} symbols"
+
+
 def _facts(draw: Draw, request: Request, seed: int) -> list[tuple[str, str]]:
     link = request.link
     name, _, fading = str(link).partition(", ")
@@ -302,6 +331,7 @@ def _facts(draw: Draw, request: Request, seed: int) -> list[tuple[str, str]]:
         ("CBR", f"{draw.sent.cbr:.4g} ({request.cbr} asked)"),
         ("Uses", f"{draw.sent.symbols.shape[1]:,} symbols"),
         ("Header", f"{draw.sent.header_bits} bits"),
+        ("Side info", _side_fact(draw)),
         ("Seed", str(seed)),
     ]
     return [fact for fact in facts if fact[1] or not fact[0]]

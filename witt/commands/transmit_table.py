@@ -32,6 +32,7 @@ def show(
         err: whether it goes to stderr.
     """
     many, several = repeats > 1, len(records) > 1
+    coded = any(record["side_information"] != "ideal" for record in records)
     spread = ["5 %", "95 %"] if many else []
     rows = table(
         title + (f", means of {repeats} draws" if many else ""),
@@ -40,6 +41,7 @@ def show(
         "CBR\nsent",
         "Channel\nuses",
         "Header\nbits",
+        *(["Side\nuses"] if coded else []),
         *(["Seed"] if several else []),
         "Time\ns",
     )
@@ -57,12 +59,20 @@ def show(
             f"{record['cbr']:.4g}",
             f"{record['channel_uses']:,}",
             str(record["header_bits"]),
+            *([_side(record)] if coded else []),
             *([str(record["seed"])] if several else []),
             number(record["seconds"]),
         )
     for line in _remarks(records):
         warnings.warn(line, stacklevel=2)
     console(err=err).print(rows)
+
+
+def _side(record: dict[str, Any]) -> str:
+    """Channel uses of the side information, and in how many draws it was lost."""
+    lost = record["side_information_lost"]
+    told = f" ({lost} of {record['repeats']} lost)" if lost else ""
+    return f"{record['side_uses']:,.0f}{told}"
 
 
 def _heads(quantity: Quantity, index: int, spread: list[str]) -> list[str]:
@@ -91,7 +101,8 @@ def _remarks(records: Sequence[dict[str, Any]]) -> Iterator[str]:
     if small:
         yield f"too small for MS-SSIM: {some(small)}"
     for record in records:
-        yield from (note for note in record["notes"] if " failed at " in note)
+        told = (" failed at ", " was lost, ")
+        yield from (note for note in record["notes"] if any(part in note for part in told))
     perfect = [n for n, record in zip(names, records, strict=True) if CAPPED in record["notes"]]
     if perfect:
         yield f"{some(perfect)}: {CAPPED}"

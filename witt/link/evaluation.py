@@ -13,16 +13,19 @@ from torch import Tensor
 
 from witt.contract import Codec, Transmission
 from witt.link.conditions import Link
+from witt.link.draws import draw_channel
 from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import ON_THE_WAY, OURS, WITHOUT_GAIN, Profile, centre
-from witt.link.transmission import draw_channel, memory_for
+from witt.link.side_link import CODED, IDEAL, carry_coded, encode_coded
+from witt.link.transmission import memory_for
 from witt.link.values import Cbr
 from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics
 from witt.metrics.metric import measure as measure_all
 from witt.pictures.images import Pixels, to_tensor
 from witt.pictures.inputs import Input
 from witt.pictures.sheets import TILE
+from witt.side_information import Coding
 
 TILES = 1024
 
@@ -36,6 +39,7 @@ class Condition(NamedTuple):
     cbr: Cbr
     snr_db: float
     profile: Profile = OURS
+    side_information: str = IDEAL
 
     def record(self) -> dict[str, Any]:
         """Plain values for JSON."""
@@ -44,6 +48,7 @@ class Condition(NamedTuple):
             "channel_label": str(self.link),
             "profile": self.profile.name,
             "departures": list(self.profile.departures),
+            "side_information": self.side_information,
             "snr_db": self.snr_db,
             "cbr_requested": self.cbr.value,
             "cbr_label": str(self.cbr),
@@ -71,6 +76,7 @@ def evaluate(
     metrics: Sequence[Metric] | None = None,
     adapt: int = 0,
     loss: str = "mse",
+    weights_sha256: str = "",
     known: Callable[[Condition, Entries], Entries | None] = lambda *_: None,
 ) -> Iterator[tuple[Condition, Entries]]:
     """Send every picture at every condition.
@@ -81,12 +87,14 @@ def evaluate(
     Args:
         pictures: from `witt.pictures.inputs.gather` or `gather_with_sheets`.
         model: trained, in evaluation mode.
-        conditions: channel, CBR, SNR and profile.
+        conditions: channel, CBR, SNR, profile, and whether side information is sent ("coded") or
+            taken as received ("ideal").
         seed: of the channel.
         repeats: draws of the channel for each picture; the first is as if it were the only one.
         metrics: what to measure; None is the PSNR and MS-SSIM.
         adapt: steps of `PerImageOptimisation`, for the profile `ours`.
         loss: of these.
+        weights_sha256: of the file of the model, which a coded header names.
         known: gives the figures of a batch at a condition where there are some from before, by
             the `image`, `seed` and `batch` of its pictures. It is not sent again.
 
@@ -121,7 +129,9 @@ def evaluate(
                     if way not in receptions:
                         channel = condition.link.module()
                         optimisation = PerImageOptimisation(adapt, channel, loss) if adapt else None
-                        receptions[way] = send_batch(model, whole, condition, seeds, optimisation)
+                        receptions[way] = send_batch(
+                            model, whole, condition, seeds, optimisation, weights_sha256
+                        )
                     figures = measure(receptions[way], condition.profile, metrics)
                     both = zip(named, figures, strict=True)
                     yield condition, [name | figure for name, figure in both]
@@ -160,6 +170,7 @@ def send_batch(
     condition: Condition,
     seeds: Sequence[int],
     optimisation: PerImageOptimisation | None = None,
+    weights_sha256: str = "",
 ) -> Reception:
     """Pictures of one size over the channel as the profile has it, each with its own noise."""
     profile = condition.profile
@@ -167,6 +178,18 @@ def send_batch(
         rows, columns = centre((image.shape[2], image.shape[3]))
         image = image[:, :, rows, columns]
     channel, cbr = condition.link.module(), condition.cbr.value
+    if condition.side_information == CODED:
+        coding = Coding.of(channel, weights_sha256)
+        started = time.perf_counter()
+        with memory_for(image), torch.inference_mode():
+            told_db = channel.planned_db(condition.snr_db)
+            encoded = encode_coded(
+                model, image, told_db, cbr, coding=coding, optimisation=optimisation
+            )
+            sent = carry_coded(
+                model, encoded, channel, condition.snr_db, coding=coding, seeds=seeds
+            )
+        return Reception(image, sent, (time.perf_counter() - started) / len(image))
     h, noise = draw_channel(
         channel, model.channel_uses((image.shape[2], image.shape[3]), cbr), seeds
     )
@@ -202,6 +225,12 @@ def measure(reception: Reception, profile: Profile, metrics: Sequence[Metric]) -
         "cbr": sent.cbr,
         "channel_uses": sent.symbols.shape[1],
         "header_bits": sent.header_bits,
+        "side_uses": sent.side_uses,
+        "uses_on_top": sent.on_top,
         "seconds": seconds,
     }
-    return [{**figures, **shared} for figures in found]
+    lost = sent.lost or [False] * len(found)
+    return [
+        {**figures, **shared, "side_information_lost": grey}
+        for figures, grey in zip(found, lost, strict=True)
+    ]

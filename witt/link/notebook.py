@@ -24,6 +24,7 @@ from witt.link.given import codecs_of, link_of
 from witt.link.profiles import OURS
 from witt.link.requests import check_request
 from witt.link.results import FORMAT, Results
+from witt.link.side_link import CODED, check_way
 from witt.link.summary import remarks, summary
 from witt.link.values import Cbr, read_cbr, read_snr, read_snrs
 from witt.metrics.metric import Function, make_metrics
@@ -42,6 +43,7 @@ def evaluate(
     seed: int = 0,
     repeats: int = 1,
     device: str = "auto",
+    side_information: str = CODED,
 ) -> Results:
     """Send pictures by codecs at every channel, CBR and SNR, and measure what arrives.
 
@@ -59,6 +61,7 @@ def evaluate(
         seed: of the channel.
         repeats: independent draws of the channel for each picture.
         device: "auto", "cpu", "cuda"; a codec that was given as an object stays where it is.
+        side_information: "coded", sent with the pictures, or "ideal", taken as received.
 
     Raises:
         InputError: something of that is not there, or is not served.
@@ -70,10 +73,13 @@ def evaluate(
     snrs, cbrs = _snrs(snr), _cbrs(cbr)
     if repeats < 1:
         raise InputError(f"repeats is {repeats}; it must be at least 1")
+    check_way(side_information)
     found = codecs_of(codecs)
     pictures = gather_any(images)
     sizes = [picture.size for picture in pictures]
-    cells = [Condition(*cell) for cell in itertools.product(links, cbrs, snrs)]
+    cells = [
+        Condition(*cell, OURS, side_information) for cell in itertools.product(links, cbrs, snrs)
+    ]
     results, notes = [], []
     for label, (model, training, record) in found.items():
         if record["weights"] is not None:
@@ -83,7 +89,16 @@ def evaluate(
         figures: dict[Condition, Entries] = {cell: [] for cell in cells}
         mode = model.training
         model.eval()
-        work = evaluate_each(pictures, model, cells, seed=seed, repeats=repeats, metrics=measures)
+        digest = (record["weights"] or {}).get("sha256", "")
+        work = evaluate_each(
+            pictures,
+            model,
+            cells,
+            seed=seed,
+            repeats=repeats,
+            metrics=measures,
+            weights_sha256=digest,
+        )
         for cell, entries in work:
             figures[cell] += entries
         model.train(mode)
@@ -100,6 +115,7 @@ def evaluate(
             "codecs": {label: each.record for label, each in found.items()},
             "dataset": record_of(pictures, _name(images)),
             "profile": OURS.name,
+            "side_information": side_information,
             "metrics": [quantity.record() for quantity in quantities],
             "adapt": 0,
             "seed": seed,

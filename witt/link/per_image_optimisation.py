@@ -34,6 +34,7 @@ from witt.codecs.features import Draft, FeatureCodec
 from witt.contract import Codec, Encoded
 from witt.errors import InputError
 from witt.metrics.quality import WINDOW
+from witt.side_information import Coding
 
 SEED = 0x5EED_0F_ADA97  # of the transmitter's own noise; not one that a channel is given
 STEP = 0.03  # of an Adam step at the start, in amplitudes of what is sent; by trials on valid/
@@ -61,16 +62,22 @@ class PerImageOptimisation:
             raise InputError(f"per-image optimisation needs at least 1 step, not {self.steps}")
 
     def encode(
-        self, codec: Codec, image: Tensor, snr_db: float | Tensor, cbr: float | None = None
+        self,
+        codec: Codec,
+        image: Tensor,
+        snr_db: float | Tensor,
+        cbr: float | None = None,
+        coding: Coding | None = None,
     ) -> Encoded:
         """As `Codec.encode`, improved; what is sent of each picture follows from it alone.
 
         Args:
             codec: both ends; its weights are not changed.
             image, snr_db, cbr: of `Codec.encode`.
+            coding: how side information will be sent; None where it is taken as received.
         """
         if isinstance(codec, FeatureCodec):
-            draft = codec.draft(image, snr_db, cbr)
+            draft = codec.draft(image, snr_db, cbr, coding)
             unscaled = codec.unscaled(draft, self._moved(codec, draft))
             return codec.at_unit_power(unscaled, draft.header)
         encoded = codec.encode(image, snr_db, cbr)
@@ -145,7 +152,7 @@ class PerImageOptimisation:
         gain, noise = self.channel.draw(
             1, x.shape[1], dtype=x.dtype, device=None, generator=generator
         )
-        gain = None if gain is None else gain.to(x).expand_as(x)
+        gain = None if gain is None else gain.to(x).expand(len(x), -1)
         return self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
 
     def _received(

@@ -27,7 +27,13 @@ def summary(
     means = {key: mean(key) for quantity in quantities for key in quantity.columns}
     if profile.mean_mse and PSNR.key in means:
         means[PSNR.key] = _psnr_of_mean_mse(entries)
-    return {"cbr": mean("cbr"), **means, "seconds": mean("seconds"), "images": entries}
+    return {
+        "cbr": mean("cbr"),
+        **means,
+        "side_information_lost": len(lost_in(entries)),
+        "seconds": mean("seconds"),
+        "images": entries,
+    }
 
 
 def _psnr_of_mean_mse(entries: list[dict[str, Any]]) -> float:
@@ -55,7 +61,22 @@ def remarks(results: Sequence[dict[str, Any]]) -> list[str]:
         lines.append(f"received as NaN, so that there is no mean: {some(broken)}")
     if perfect := [e["image"] for e in entries if is_perfect(e)]:
         lines.append(f"{some(perfect)}: {CAPPED}")
+    if lost := lost_in(entries):
+        lines.append(lost_line(len(lost), len(entries), lost))
     return lines + failures(entries)
+
+
+def lost_in(entries: Sequence[dict[str, Any]]) -> list[str]:
+    """The pictures whose side information was lost."""
+    return [entry["image"] for entry in entries if entry.get("side_information_lost")]
+
+
+def lost_line(lost: int, sent: int, names: Sequence[str] = ()) -> str:
+    """What is said of pictures whose side information was lost."""
+    return (
+        f"the side information of {lost} of {sent} transmissions was lost, whose pictures are "
+        "grey and count as such" + (f": {some(names)}" if names else "")
+    )
 
 
 def failures(entries: Sequence[dict[str, Any]]) -> list[str]:

@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
 
-import channels
 from witt.contract import Codec, Transmission
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.per_image_optimisation import PerImageOptimisation
+from witt.link.side_link import CODED, IDEAL, carry_coded, check_way, encode_coded
 from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics, measure
 from witt.pictures.images import Pixels, to_pixels, to_tensor
+from witt.side_information import Coding
 
 
 class Draw(NamedTuple):
@@ -52,22 +53,6 @@ def memory_for(image: Tensor) -> Iterator[None]:
         ) from error
 
 
-def draw_channel(
-    channel: channels.Channel, uses: int, seeds: Sequence[int]
-) -> tuple[Tensor | None, Tensor]:
-    """Gains (B, uses), where the channel fades, and noise (B, uses), as the channel draws them.
-
-    Each picture has its own seed, and gets the same whatever else is in the batch.
-    """
-    gains, noises = [], []
-    for seed in seeds:
-        generator = torch.Generator().manual_seed(seed)
-        gain, noise = channel.draw(1, uses, dtype=torch.complex64, device=None, generator=generator)
-        gains += [] if gain is None else [gain.expand(1, uses)]
-        noises.append(noise)
-    return torch.cat(gains) if gains else None, torch.cat(noises)
-
-
 def transmit(
     pixels: Pixels,
     model: Codec,
@@ -79,6 +64,8 @@ def transmit(
     repeats: int = 1,
     metrics: Sequence[Metric] | None = None,
     optimisation: PerImageOptimisation | None = None,
+    side_information: str = IDEAL,
+    weights_sha256: str = "",
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -97,28 +84,39 @@ def transmit(
         metrics: what to measure; None is the PSNR and MS-SSIM (0.9 s for 768x512 pixels on a
             CPU).
         optimisation: how the transmitter improves what it sends, if at all.
+        side_information: "coded", sent with the picture, or "ideal", taken as received.
+        weights_sha256: of the file of the model, which a coded header names.
 
     Returns:
         A `Draw` for each; its `seconds` are from pixels to pixels, without the metrics, though the
         picture is encoded once for all of them.
 
     Raises:
-        InputError: a CBR or SNR that the model does not serve, or too little memory.
+        InputError: a CBR or SNR that the model does not serve, another way to treat side
+            information, or too little memory.
     """
+    check_way(side_information)
     metrics = make_metrics(DEFAULT) if metrics is None else metrics
     started = time.perf_counter()
     image = to_tensor(pixels, model.device)
     channel = (link or Link()).module()
     generator = torch.Generator().manual_seed(seed)
     with memory_for(image), torch.inference_mode():
-        encode = model.encode if optimisation is None else partial(optimisation.encode, model)
-        encoded = encode(image, snr_db, cbr)
+        encode: Callable[..., Any] = model.encode
+        if optimisation is not None:
+            encode = partial(optimisation.encode, model)
+        carry: Callable[..., Transmission] = model.carry
+        if side_information == CODED:
+            coding = Coding.of(channel, weights_sha256)
+            encode = partial(encode_coded, model, coding=coding, optimisation=optimisation)
+            carry = partial(carry_coded, model, coding=coding)
+        encoded = encode(image, channel.planned_db(snr_db), cbr)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):
         started = time.perf_counter()
         with memory_for(image), torch.inference_mode():
-            sent = model.carry(encoded, channel, snr_db, generator=generator)
+            sent = carry(encoded, channel, snr_db, generator=generator)
         received = to_pixels(sent.image)
         seconds = encoding + time.perf_counter() - started
         (figures,) = measure(metrics, sent.image, image)

@@ -9,7 +9,7 @@ import torch
 
 import channels
 import witt
-from witt.commands.options import make_links
+from witt.commands.fading import make_links
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.link.transmission import transmit

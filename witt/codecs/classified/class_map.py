@@ -1,24 +1,38 @@
 """The class map: side information that takes channel uses of its own, after those of the features.
 
 Neighbours are often of one class: a class is coded given its left neighbour, by an arithmetic coder
-whose bits are counted, and transmitters choose the classes with that cost in mind.
+(`map_code.py`), and transmitters choose the classes with that cost in mind.
 """
 
 from __future__ import annotations
+
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
 
 from witt.codecs.classified.allocation import PictureAllocation
 
-# The class map is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
-# is also at least 1.4 dB short of the limit of a Rayleigh channel with fast fading.
+# Where the class map is taken as received without error it is charged at the rate of a code that is
+# 4 dB short of Shannon's limit on AWGN. That is also at least 1.4 dB short of the limit of a
+# Rayleigh channel with fast fading.
 MAP_MARGIN_DB = 4.0
 
 
 def map_rate(snr_db: Tensor) -> Tensor:
     """Bits a channel use at which the class map is charged."""
     return torch.log2(1 + 10 ** ((snr_db - MAP_MARGIN_DB) / 10))
+
+
+class MapCost(NamedTuple):
+    """What coded side information costs each picture.
+
+    rate: (B,) bits of the map in a channel use.
+    header_uses: (B,) channel uses that the header takes, whatever the map.
+    """
+
+    rate: Tensor
+    header_uses: Tensor
 
 
 def viterbi_rows(costs: Tensor, step: Tensor) -> Tensor:

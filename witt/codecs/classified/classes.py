@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from witt.codecs.classified.class_map import map_rate
 from witt.codecs.classified.spectrum import OCTAVES, dct, interpolation_weights
 from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.errors import InputError
@@ -56,7 +57,9 @@ def start_classes(
         code.map_bits.copy_(-share.clamp_min(1e-4).log2().expand_as(code.map_bits))
         counts = share[None] * 1024
         prices = code.allocate_components(counts, (32, 32), snr_db, 1024 * k, expansion=False)
-        labels = code.costs(own[None], prices, snr_db)[0].argmin(-1)
+        labels = code.costs(own[None], prices, code.bit_price(prices, snr_db, map_rate(snr_db)))[
+            0
+        ].argmin(-1)
     _fit(code, own, labels)
     _start_map(code, pictures, rng, snr_db, k)
 

@@ -35,7 +35,7 @@ from witt.codecs.classified.allocation import (
     PictureAllocation,
     allocate,
 )
-from witt.codecs.classified.class_map import map_rate, viterbi_rows
+from witt.codecs.classified.class_map import MapCost, map_rate, viterbi_rows
 from witt.codecs.classified.spectrum import OCTAVES, dct, interpolation_weights, inverse_dct
 
 WITHOUT_FLOAT64 = ("mps",)  # kinds of devices
@@ -183,40 +183,50 @@ class ClassifiedTransformCode(nn.Module):
     # What is sent
 
     @in_float64
-    def tokens(self, image: Tensor, snr_db: Tensor, k: Tensor) -> Tokens:
+    def tokens(
+        self, image: Tensor, snr_db: Tensor, k: Tensor, map_cost: MapCost | None = None
+    ) -> Tokens:
         """Those of `image` (B, 3, H, W) in [0, 1]; the others as of `classify`."""
         shared = self.project(image, torch.float64)
-        return Tokens(shared.to(image.dtype), self.classify(shared, snr_db, k))
+        return Tokens(shared.to(image.dtype), self.classify(shared, snr_db, k, map_cost))
 
     @torch.no_grad()
-    def classify(self, shared: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
+    def classify(
+        self, shared: Tensor, snr_db: Tensor, k: Tensor, map_cost: MapCost | None = None
+    ) -> Tensor:
         """The class (B, h, w) that each token is sent best in, for what a coefficient costs here.
 
         Args:
             shared: (B, h, w, C) from `project`.
             snr_db: (B,).
             k: (B,) features of a token sent on average, class map included.
+            map_cost: of coded side information; None where it is taken as received.
         """
         own = shared[..., self.smooth :].flatten(1, 2)
         tokens = own.shape[1]
-        snr_db = snr_db.double()
+        snr_db, budget = snr_db.double(), tokens * k
+        rate = map_rate(snr_db)
+        if map_cost is not None:
+            rate, budget = map_cost.rate.to(snr_db), budget - 2 * map_cost.header_uses.to(k)
         # As if each class had its usual share, then with the shares in this picture.
         share = 2 ** -self.map_bits[-1].double()
         counts = (share * tokens).expand(len(own), -1)
         grid = (shared.shape[1], shared.shape[2])
-        prices = self.allocate_components(counts, grid, snr_db, tokens * k)
-        sample = self.costs(own[:, ::SUBSAMPLING], prices, snr_db).argmin(-1)
+        prices = self.allocate_components(counts, grid, snr_db, budget)
+        bit_price = self.bit_price(prices, snr_db, rate)
+        sample = self.costs(own[:, ::SUBSAMPLING], prices, bit_price).argmin(-1)
         counts = F.one_hot(sample, self.classes).double().mean(1) * tokens
-        prices = self.allocate_components(counts, grid, snr_db, tokens * k)
-        costs = self.costs(own, prices, snr_db)
-        bit_price = self._bit_price(prices, snr_db)[..., None]
+        prices = self.allocate_components(counts, grid, snr_db, budget)
+        bit_price = self.bit_price(prices, snr_db, rate)
+        costs = self.costs(own, prices, bit_price)
+        bit_price = bit_price[..., None]
         rows = costs - bit_price * self.map_bits[-1]
         classes = viterbi_rows(rows.unflatten(1, grid), bit_price[..., None] * self.map_bits)
         # Where the map would take most of the channel, one class has to do for all tokens.
-        too_long = self.map_size(classes) / map_rate(snr_db) > tokens * k / 4
+        too_long = self.map_size(classes) / rate > budget / 4
         return torch.where(too_long[:, None, None], costs.sum(1).argmin(-1)[:, None, None], classes)
 
-    def costs(self, own: Tensor, prices: Allocation, snr_db: Tensor) -> Tensor:
+    def costs(self, own: Tensor, prices: Allocation, bit_price: Tensor) -> Tensor:
         """(B, T, K) for each class: error, power and bandwidth taken from others, bits of the map.
 
         As if all were sent linearly, at the prices that there are with some of them expanded.
@@ -229,7 +239,7 @@ class ClassifiedTransformCode(nn.Module):
         sent = (root - water_level).clamp_min(0).square() > bandwidth_price  # (B, K, C)
         fixed = torch.where(sent, water_level * (root - water_level) + bandwidth_price, 0.0).sum(-1)
         fixed = fixed + self.log_rest.to(own.dtype).exp()
-        fixed = fixed + self._bit_price(prices, snr_db) * self.map_bits[-1]
+        fixed = fixed + bit_price * self.map_bits[-1]
         # What a coefficient that is not sent costs is its square, and no rotation changes the sum
         # of those: only the ones that are sent, the first of each class, have to be looked at.
         less = torch.where(sent, water_level / root - 1, 0.0)
@@ -249,13 +259,19 @@ class ClassifiedTransformCode(nn.Module):
         index = torch.arange(1, self.own + 1)
         return (sent * index).amax(dim=(0, 2)).clamp_min(1).tolist()
 
-    def _bit_price(self, prices: Allocation, snr_db: Tensor) -> Tensor:
-        """(B, 1) cost of a bit: a channel use takes two dimensions and a unit of power."""
+    def bit_price(self, prices: Allocation, snr_db: Tensor, rate: Tensor) -> Tensor:
+        """(B, 1) cost of a bit: a channel use takes two dimensions and a unit of power.
+
+        Args:
+            prices: of these pictures.
+            snr_db: (B,).
+            rate: (B,) bits a channel use.
+        """
         noise = noise_variance(snr_db)[:, None]
         use = (
             2 * prices.bandwidth_price + prices.water_level.square() / noise
         )  # the power is worth 1/L²
-        return use.to(snr_db.dtype) / map_rate(snr_db)[:, None]
+        return use.to(snr_db.dtype) / rate[:, None]
 
     def allocate_components(
         self,
@@ -295,7 +311,12 @@ class ClassifiedTransformCode(nn.Module):
     @in_float64
     @torch.no_grad()
     def allocate(
-        self, classes: Tensor, snr_db: Tensor, k: Tensor, most_k: int | None = None
+        self,
+        classes: Tensor,
+        snr_db: Tensor,
+        k: Tensor,
+        most_k: int | None = None,
+        side_uses: Tensor | None = None,
     ) -> PictureAllocation:
         """What is sent of a picture with these classes; transmitter and receiver agree on it.
 
@@ -304,9 +325,14 @@ class ClassifiedTransformCode(nn.Module):
             snr_db: (B,) nominal SNR.
             k: (B,) features of a token sent on average, class map included.
             most_k: at least the largest of `k`, for shapes where these may not be looked at.
+            side_uses: (B,) channel uses of coded side information; None where it is taken as
+                received, so that they follow from the classes.
         """
         grid = (classes.shape[1], classes.shape[2])
-        map_uses = (self.map_size(classes) / map_rate(snr_db.double())).ceil().long()
+        if side_uses is None:
+            map_uses = (self.map_size(classes) / map_rate(snr_db.double())).ceil().long()
+        else:
+            map_uses = side_uses.to(k)
         uses = (grid[0] * grid[1] * k // 2 - map_uses).clamp_min(0)
         flat = classes.flatten(1)
         member = F.one_hot(flat, self.classes)

@@ -1,0 +1,1 @@
+"""`witt demo`: a local page on which the channel is a slider."""

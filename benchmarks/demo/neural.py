@@ -1,0 +1,125 @@
+"""The panels of neural codes: encode once, then only channel and decoder anew."""
+
+from __future__ import annotations
+
+import threading
+import warnings
+from typing import Any, NamedTuple
+
+import torch
+
+from benchmarks.demo.cache import Bounded
+from benchmarks.demo.lanes import Check
+from benchmarks.demo.pictures import Photograph
+from benchmarks.demo.received import Received
+from benchmarks.demo.settings import Settings
+from witt.contract import Codec, Encoded
+from witt.device import pick_device
+from witt.link.choice import AUTO, choose
+from witt.link.requests import check_request
+from witt.pictures.images import to_pixels
+from witt.report import file_sha256
+from witt.store.weights import load_weights, resolve
+
+KEPT_ENCODED = 24  # of at most 1.2 MB each
+MOST_POINTS = 1200
+
+
+class Model(NamedTuple):
+    """Weights, loaded."""
+
+    codec: Codec
+    training: dict[str, Any]
+    sha256: str
+
+
+class Neural:
+    """Sends by shipped weights, as `witt transmit` does.
+
+    Args:
+        device: as `pick_device` has it.
+    """
+
+    def __init__(self, device: str = "auto") -> None:
+        self.device = pick_device(device)
+        self._models: dict[str, Model] = {}
+        self._loading, self._asking = threading.Lock(), threading.Lock()
+        self._encoded: Bounded[Encoded] = Bounded(KEPT_ENCODED)
+
+    def model(self, name: str) -> Model:
+        """Shipped weights, loaded when they are first asked for."""
+        with self._loading:
+            if name not in self._models:
+                path = resolve(name)
+                codec, training = load_weights(path)
+                self._models[name] = Model(codec.to(self.device), training, file_sha256(path))
+            return self._models[name]
+
+    def send(
+        self, photograph: Photograph, weights: str, settings: Settings, check: Check
+    ) -> Received:
+        """One picture over the channel.
+
+        Args:
+            photograph: to send.
+            weights: a name of shipped ones.
+            settings: the channel; its weights are not looked at.
+            check: raises where nobody waits any more; asked between the steps.
+
+        Raises:
+            InputError: the weights do not serve this.
+        """
+        model, link = self.model(weights), settings.link
+        notes = self._notes(model, photograph, settings)
+        with torch.inference_mode():
+            encoded = self._encode(photograph, weights, settings)
+            check()
+            generator = torch.Generator().manual_seed(settings.seed)
+            sent = model.codec.carry(encoded, link.module(), settings.snr_db, generator=generator)
+        received = to_pixels(sent.image)
+        check()
+        symbols = sent.received[0].cpu()
+        some = symbols[:: max(len(symbols) // MOST_POINTS, 1)][:MOST_POINTS]
+        points = torch.view_as_real(some.resolve_conj()).flatten().tolist()
+        facts = {
+            "weights": weights,
+            "weights_sha256": model.sha256,
+            "channel_uses": sent.symbols.shape[1],
+            "cbr": sent.cbr,
+            "header_bits": sent.header_bits,
+        }
+        rounded = tuple(round(each, 3) for each in points)
+        return Received.of(photograph, received, facts=facts, notes=notes, points=rounded)
+
+    def _encode(self, photograph: Photograph, weights: str, settings: Settings) -> Encoded:
+        """What is sent, from the store if it was encoded for this SNR and CBR before."""
+        key = (photograph.id, weights, settings.cbr, settings.snr_db)
+        encoded = self._encoded.get(key)
+        if encoded is None:
+            codec = self.model(weights).codec
+            image = photograph.image.to(self.device)
+            encoded = self._encoded.put(key, codec.encode(image, settings.snr_db, settings.ratio))
+        return encoded
+
+    def _notes(self, model: Model, photograph: Photograph, settings: Settings) -> tuple[str, ...]:
+        size = photograph.pixels.shape[0], photograph.pixels.shape[1]
+        # What it warns of is shown; and the filters of warnings are those of all threads.
+        with self._asking, warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            said = check_request(
+                model.codec,
+                [settings.snr_db],
+                [settings.ratio],
+                [settings.link],
+                model.training,
+                [size],
+            )
+        return tuple(f"{line[:1].upper()}{line[1:]}." for line in said)
+
+
+def weights_for(settings: Settings) -> tuple[str, tuple[str, ...]]:
+    """The weights of the neural panel, and a sentence where they were chosen for the visitor."""
+    if settings.weights != AUTO:
+        return settings.weights, ()
+    chosen = choose(settings.snr_db, settings.ratio, settings.link.fades)
+    return chosen.name, (f"{chosen}.",)

@@ -1,0 +1,56 @@
+"""What a panel of the page shows."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+from benchmarks.demo.pictures import Photograph, png_bytes
+from witt.metrics.metric import make_metrics, measure
+from witt.pictures.images import Pixels, to_tensor
+from witt.report import number
+
+PSNR, MS_SSIM = make_metrics("psnr"), make_metrics("ms-ssim")
+
+
+@dataclass(frozen=True)
+class Received:
+    """A picture as one of the senders got it across.
+
+    pixels: (H, W, 3) uint8; None where it cannot be sent so, and `notes` say why.
+    psnr_db: of it; NaN without.
+    facts: what is plain, by name, for the saved JSON.
+    notes: sentences for the visitor.
+    points: I and Q of some received symbols in turn.
+    lost: whether a grey picture stands for one that did not arrive.
+    """
+
+    pixels: Pixels | None
+    psnr_db: float
+    facts: dict[str, Any] = field(default_factory=dict)
+    notes: tuple[str, ...] = ()
+    points: tuple[float, ...] = ()
+    lost: bool = False
+    png: bytes = b""
+
+    @classmethod
+    def of(cls, photograph: Photograph, pixels: Pixels, **more: Any) -> Received:
+        """Of a picture that arrived, or the grey one in its place."""
+        figures = measure(PSNR, to_tensor(pixels), photograph.image)[0]
+        return cls(pixels, float(figures["psnr_db"]), png=png_bytes(pixels), **more)
+
+    @property
+    def nbytes(self) -> int:
+        """Memory that it takes, about."""
+        return len(self.png) + 32 * len(self.points) + (self.pixels.nbytes if self.png else 0)
+
+    def ms_ssim(self, photograph: Photograph) -> dict[str, Any]:
+        """Its MS-SSIM; takes longer than all the rest."""
+        if self.pixels is None:
+            return {}
+        return dict(measure(MS_SSIM, to_tensor(self.pixels), photograph.image)[0])
+
+
+def in_words(figures: dict[str, Any]) -> str:
+    """The MS-SSIM as the page shows it."""
+    return f"{number(figures['ms_ssim'], 4)} ({number(figures['ms_ssim_db'], 1)} dB)"
