@@ -7,6 +7,7 @@ planned for what 1 picture in 20 has less of.
 from __future__ import annotations
 
 import math
+import pickle
 
 import torch
 
@@ -15,7 +16,7 @@ import channels
 OUTAGE = 0.05
 PICTURES, SYMBOLS, SNR_DB = 200, 2048, 10.0
 
-_known: dict[str, tuple[float, float]] = {}
+_known: dict[bytes, tuple[float, float]] = {}
 
 
 def loss_of_fading(channel: channels.Channel) -> tuple[float, float]:
@@ -27,7 +28,10 @@ def loss_of_fading(channel: channels.Channel) -> tuple[float, float]:
     Returns:
         For the usual picture, and for the one that only 1 in 20 is worse than.
     """
-    key = f"{type(channel).__module__} {channel!r} {channel.label} {vars(channel).get('grid')}"
+    try:
+        key = pickle.dumps(channel)
+    except (pickle.PicklingError, AttributeError, TypeError):  # of a class in a function, for one
+        return _measured(channel)
     if key not in _known:
         _known[key] = _measured(channel)
     return _known[key]
