@@ -96,6 +96,17 @@ class Channel(nn.Module):
             h = self.sample_gain(batch, n, dtype=dtype, device=device, generator=generator)
         return h, complex_normal((batch, n), dtype=dtype, device=device, generator=generator)
 
+    def planned_db(self, snr_db: float | Tensor) -> float | Tensor:
+        """SNR in dB that a transmitter is told when that of a symbol is `snr_db`.
+
+        What a receiver reports to it: less where noise is not all that is wrong, as with an
+        estimated gain.
+
+        Args:
+            snr_db: Es/N0, a number or (B,).
+        """
+        return snr_db
+
     def forward(
         self,
         x: Tensor,

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from channels.amplifier import Amplifier
 from channels.base import (
     Channel,
     ChannelOutput,
@@ -31,7 +32,6 @@ ESTIMATIONS = ("perfect", "ls", "lmmse")
 DOMAINS = ("auto", "frequency", "time")
 _BASES: dict[Any, Basis] = {}  # of frequency, by the paths and the grid
 MOST_BASES = 16
-CALIBRATION = 1000  # OFDM symbols from which the distortion of an amplifier is found
 
 
 class State(NamedTuple):
@@ -98,7 +98,7 @@ class Ofdm(Channel):
         late = float(paths.delays_s.max()) * numbers.rate_hz > numbers.prefix
         self.in_time = domain == "time" or (domain == "auto" and late)
         self.kept, self.blurred, self.turned = self._powers()
-        self.amplifier = self._amplifier()
+        self.amplifier = Amplifier.of(numbers, self.front_end)
 
     # What is drawn
 
@@ -111,15 +111,16 @@ class Ofdm(Channel):
         device: torch.device | str | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor | None, Tensor]:
-        """Draw a `State`, as one (B, M) tensor, and the noise of the data."""
+        """Draw a `State`, as one (B, M) tensor, and the noise of the data, that of AWGN."""
         slots, each = self.grid.slots(n), self.grid.pilots.slot
         how = {"dtype": dtype, "device": device, "generator": generator}
         step_s = self.grid.numerology.period_s / 2
+        noise = complex_normal((batch, n), **how)  # type: ignore[arg-type]
         gains = self.paths.gains(batch, 2 * slots * each + 1, step_s, **how)  # type: ignore[arg-type]
         own = complex_normal((batch, slots, self._own), **how)  # type: ignore[arg-type]
         first, rest = gains[:, 0], gains[:, 1:].unflatten(1, (slots, -1)).flatten(2)
         state = torch.cat((first, torch.cat((rest, own), dim=2).flatten(1)), dim=1)
-        return state, complex_normal((batch, n), **how)  # type: ignore[arg-type]
+        return state, noise
 
     @property
     def _pilots(self) -> int:
@@ -152,6 +153,27 @@ class Ofdm(Channel):
             torch.cat((drawn[:, None, :paths], gains), dim=1),
             own[:, :, : self._pilots],
             own[:, :, self._pilots :],
+        )
+
+    def planned_db(self, snr_db: float | Tensor) -> float | Tensor:
+        """Mean power of the gain over that of all that the receiver takes for noise, in dB."""
+        level = torch.as_tensor(snr_db, dtype=torch.float64)
+        noise_var = (10 ** (-level / 10)).reshape(-1, 1)
+        gain = self.kept * self.amplifier.gain**2
+        spoiled = noise_var + self.blurred + (self.turned + self.amplifier.distortion) * gain
+        if self.estimation != "perfect":
+            pilots = self.grid.take_pilots(self.grid.place(level.new_zeros(1, 1) + 0j))
+            # The data of the second slot of three, which is neither at the start nor at the end.
+            spoilt = noise_var + self.blurred + self.turned + self.amplifier.distortion
+            nothing = pilots.new_zeros(len(noise_var), 3 * pilots.shape[1], pilots.shape[2])
+            error = self.estimator(3)(nothing, spoilt).error_var
+            middle = error[:, self.grid.pilots.slot : -self.grid.pilots.slot]
+            spoiled = spoiled + middle.mean((1, 2))[:, None]
+        planned = 10 * torch.log10(gain / spoiled.squeeze(1))
+        return (
+            planned.reshape(level.shape).to(snr_db)
+            if isinstance(snr_db, Tensor)
+            else float(planned)
         )
 
     # The way of the symbols
@@ -347,37 +369,6 @@ class Ofdm(Channel):
             kept_power(r, numbers.fft_size) for r in (over_time * turn, over_time, turn)
         )
         return whole, 1 - moved, 1 - turned
-
-    def _amplifier(self) -> Amplifier:
-        level = self.front_end.clip_db
-        if level is None:
-            return Amplifier(1.0, 1.0, 0.0)
-        numbers = self.grid.numerology
-        shape = (CALIBRATION, numbers.subcarriers)
-        sent = complex_normal(
-            shape, dtype=torch.complex128, generator=torch.Generator().manual_seed(0)
-        )
-        power = numbers.subcarriers / numbers.fft_size
-        samples = clip(to_time(sent, numbers), level, self.front_end.amplifier, power)
-        received = to_frequency(samples, numbers)
-        energy = float(sent.abs().square().mean())
-        gain = float((received * sent.conj()).real.mean()) / energy
-        distortion = float((received - gain * sent).abs().square().mean())
-        scale = (gain**2 + distortion) ** -0.5
-        return Amplifier(scale, scale * gain, scale**2 * distortion)
-
-
-class Amplifier(NamedTuple):
-    """What an amplifier does on the subcarriers that are used.
-
-    scale: that brings the mean power back to 1.
-    gain: of what was sent, after it.
-    distortion: mean power of the rest, after it.
-    """
-
-    scale: float
-    gain: float
-    distortion: float
 
 
 def _power(h: Tensor) -> Tensor:

@@ -25,6 +25,7 @@ from benchmarks.schemes.training import trained
 from benchmarks.sweep.known import CIFAR, Pictures, pictures_of
 from benchmarks.sweep.measure import MS_SSIM_PUBLISHED
 from benchmarks.sweep.results import Cell, Results
+from benchmarks.sweep.side import is_ideal
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.metrics.metric import MS_SSIM, PSNR, Quantity
@@ -385,7 +386,7 @@ def _of_schemes(group: Group) -> list[str]:
         training = results.head["schemes"].get(scheme, {}).get("training")
         if training is not None:
             notes[f"{label}: trained {trained(training)}."] = None
-        if results.is_ideal(scheme):
+        if is_ideal(results.head["schemes"].get(scheme, {})):
             notes[f"{label}: ideal side information."] = None
         for line in condensed(said for cell in cells for said in results.warnings(cell)):
             notes[f"{label}: {line}."] = None
