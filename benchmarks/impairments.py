@@ -36,6 +36,7 @@ from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
 from witt.link.draws import draw_channel
 from witt.link.evaluation import image_seed
+from witt.link.given import codec_label
 from witt.link.values import Cbr
 from witt.metrics.quality import BEST_PSNR_DB, psnr
 from witt.pictures.images import to_tensor
@@ -53,6 +54,8 @@ class Case(NamedTuple):
     transmitter_db, receiver_db: by how much each believes the SNR to be higher than it is; what
         the transmitter believes is in the header, and the receiver's error variances follow from
         what it believes.
+    knows: whether the transmitter is told `Channel.planned_db`, what is left of the SNR after
+        estimation and impairments, or else the SNR of the noise alone.
     old: correlation of the gain that the transmitter was told with the one that there is; None
         where it is told the mean SNR. For one gain an image.
     """
@@ -60,6 +63,7 @@ class Case(NamedTuple):
     channel: channels.Channel
     transmitter_db: float = 0.0
     receiver_db: float = 0.0
+    knows: bool = True
     old: float | None = None
 
 
@@ -71,9 +75,14 @@ class Sweep(NamedTuple):
     lines: dict[str, Callable[[float], Case]]
 
 
-def _ofdm(name: str, **more: Any) -> Callable[[float], Case]:
+def _ofdm(name: str, knows: bool = True, **more: Any) -> Callable[[float], Case]:
     """Over OFDM on one ideal path, with a setting that is swept."""
-    return lambda value: Case(ofdm_awgn(**{"estimation": "perfect", name: value, **more}))
+
+    def case(value: float) -> Case:
+        channel = ofdm_awgn(**{"estimation": "perfect", name: value, **more})
+        return Case(channel, knows=knows)
+
+    return case
 
 
 def _tdl(name: str, **more: Any) -> Callable[[float], Case]:
@@ -100,12 +109,20 @@ SWEEPS = {
     "clipping": Sweep(
         "saturation over mean power (dB)",
         (0, 1.5, 3, 4.5, 6, 9),
-        {each: _ofdm("clip_db", amplifier=each) for each in ("hard", "soft")},
+        {
+            "hard": _ofdm("clip_db", amplifier="hard"),
+            "soft": _ofdm("clip_db", amplifier="soft"),
+            "hard, not told": _ofdm("clip_db", False, amplifier="hard"),
+        },
     ),
     "offset": Sweep(
         "carrier offset (subcarriers)",
         (0, 0.02, 0.05, 0.1, 0.15, 0.2),
-        {"phase tracked": _ofdm("offset"), "TDL-A, LMMSE": _tdl("offset")},
+        {
+            "phase tracked": _ofdm("offset"),
+            "TDL-A, LMMSE": _tdl("offset"),
+            "phase tracked, not told": _ofdm("offset", False),
+        },
     ),
     "clock": Sweep(
         "sampling offset (ppm)",
@@ -166,7 +183,8 @@ def sent_psnr(
     """
     uses = model.channel_uses((image.shape[2], image.shape[3]), cbr)
     h, noise = draw_channel(case.channel, uses, [seed])
-    told_db = snr_db + case.transmitter_db
+    left_db = float(case.channel.planned_db(snr_db)) if case.knows else snr_db
+    told_db = left_db + case.transmitter_db
     if case.old is not None and h is not None:
         # From another stream of numbers: the noise is the same whatever was fed back.
         generator = torch.Generator().manual_seed(seed + 2**32)
@@ -233,7 +251,7 @@ def draw(document: dict[str, Any], folder: Path, name: str) -> list[Path]:
                 ):
                     axes.plot(
                         sweep["values"], np.mean(values, axis=1), style, color=look.colour, lw=1.4,
-                        label=f"{codec}, {line}",
+                        label=f"{codec_label(codec)}, {line}",
                     )  # fmt: skip
             axes.set_xlabel(sweep["label"], size=7)
             axes.legend(fontsize=5)

@@ -111,15 +111,16 @@ class Ofdm(Channel):
         device: torch.device | str | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor | None, Tensor]:
-        """Draw a `State`, as one (B, M) tensor, and the noise of the data."""
+        """Draw a `State`, as one (B, M) tensor, and the noise of the data, that of AWGN."""
         slots, each = self.grid.slots(n), self.grid.pilots.slot
         how = {"dtype": dtype, "device": device, "generator": generator}
         step_s = self.grid.numerology.period_s / 2
+        noise = complex_normal((batch, n), **how)  # type: ignore[arg-type]
         gains = self.paths.gains(batch, 2 * slots * each + 1, step_s, **how)  # type: ignore[arg-type]
         own = complex_normal((batch, slots, self._own), **how)  # type: ignore[arg-type]
         first, rest = gains[:, 0], gains[:, 1:].unflatten(1, (slots, -1)).flatten(2)
         state = torch.cat((first, torch.cat((rest, own), dim=2).flatten(1)), dim=1)
-        return state, complex_normal((batch, n), **how)  # type: ignore[arg-type]
+        return state, noise
 
     @property
     def _pilots(self) -> int:

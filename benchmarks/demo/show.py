@@ -142,7 +142,7 @@ class Show:
         measure = partial(self.ms_ssim, panel, photograph, settings)
         figures = await asyncio.wrap_future(self.back.submit(METRIC, check, measure))
         if figures:
-            queue.put_nowait({"event": "ms-ssim", "panel": panel, "ms_ssim": in_words(figures)})
+            queue.put_nowait({"event": "ms-ssim", "panel": panel, **in_words(figures)})
 
     def _shown(self, panel: str, settings: Settings, received: Received) -> Event:
         chosen = weights_for(settings)[1] if panel == NEURAL else ()

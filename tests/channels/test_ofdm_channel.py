@@ -346,3 +346,25 @@ def test_refused(settings: dict[str, object], match: str) -> None:
 def test_oversampled_samples_do_not_change_with_the_grid() -> None:
     assert isinstance(Ofdm(Flat()).grid, Grid)
     assert to_time(symbols(1, 624)[:, None], Numerology(), 4).shape == (1, 1, 4096)
+
+
+@pytest.mark.parametrize("estimation", ["perfect", "ls", "lmmse"])
+def test_the_transmitter_is_told_what_is_left(estimation: str) -> None:
+    """Mean power of the gain over that of y - h_hat x, without a gain that changes."""
+    ofdm = ofdm_awgn(estimation=estimation, offset=0.1, clip_db=4.0)
+    x = symbols(3, 3 * ofdm.grid.data_per_slot)
+    y, h, _ = ofdm(x, 10.0, generator=seeded())
+    gain = ofdm.kept * ofdm.amplifier.gain**2
+    found = 10 * math.log10(gain / power(y - h * x))
+    planned = ofdm.planned_db(torch.tensor([10.0, 20.0]))
+    assert isinstance(planned, Tensor)
+    assert planned[0].item() == pytest.approx(found, abs=0.1)
+    assert planned[0] < 9.5 < planned[1]
+    assert ofdm.planned_db(10.0) == pytest.approx(planned[0].item(), abs=1e-5)
+
+
+def test_an_ideal_link_is_told_as_it_is() -> None:
+    assert channels.AWGN().planned_db(7.0) == channels.Rayleigh().planned_db(7.0) == 7.0
+    assert ofdm_awgn(estimation="perfect").planned_db(7.0) == pytest.approx(7.0)
+    left = (1 - 0.1) / (0.1 + 0.1)
+    assert channels.Estimated(0.1).planned_db(10.0) == pytest.approx(10 * math.log10(left))
