@@ -61,6 +61,12 @@ COMMANDS = (
         "Make one page of HTML of results, to mail to a colleague.",
     ),
     Entry(
+        "referee",
+        "benchmarks.commands.referee",
+        "command",
+        "Measure what schemes really use, from their samples alone.",
+    ),
+    Entry(
         "reproduce",
         "benchmarks.commands.reproduce",
         "command",

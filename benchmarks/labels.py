@@ -23,10 +23,12 @@ WORDS = {
     "jpeg2000": "JPEG 2000",
     "webp": "WebP",
     "avif": "AVIF",
+    "vvc": "VVC",
     "bpg": "BPG",
     "vtm": "VTM",
     "hm": "HM",
     "ldpc": "LDPC",
+    "nr": "5G NR",
     "capacity": "capacity",
 }
 

@@ -10,21 +10,34 @@ from channels import theory
 from channels.base import Channel, ChannelOutput, complex_normal
 from channels.check import check_channel
 from channels.equalise import Equalised, mmse, receive, zero_forcing
-from channels.models import AWGN, Rayleigh, Rician
-from channels.power import Normalised, normalise_power
+from channels.impairments import FrontEnd
+from channels.models import AWGN, Estimated, Rayleigh, Rician
+from channels.ofdm import Grid, Numerology, Pilots, ofdm_papr_db
+from channels.ofdm_channel import Ofdm
+from channels.power import Normalised, normalise_power, papr_db
+from channels.tdl import Tdl
 
 __all__ = [
     "AWGN",
     "Channel",
     "ChannelOutput",
     "Equalised",
+    "Estimated",
+    "FrontEnd",
+    "Grid",
     "Normalised",
+    "Numerology",
+    "Ofdm",
+    "Pilots",
     "Rayleigh",
     "Rician",
+    "Tdl",
     "check_channel",
     "complex_normal",
     "mmse",
     "normalise_power",
+    "ofdm_papr_db",
+    "papr_db",
     "receive",
     "theory",
     "zero_forcing",

@@ -36,10 +36,15 @@ class Channel(nn.Module):
 
     Attributes:
         fading: Whether there is a random gain h.
+        draws_state: Whether `draw` has, in the place of a gain, all that is random but the noise,
+            (B, M), from which `forward` makes the gain; for fewer symbols its first columns do.
+        overhead: Channel uses for each symbol, with what is sent beside them, as pilots are.
         label: How results call it; its name and settings where it has none.
     """
 
     fading: ClassVar[bool] = False
+    draws_state: ClassVar[bool] = False
+    overhead: float = 1.0
     label: str | None = None
 
     def sample_gain(
@@ -82,13 +87,25 @@ class Channel(nn.Module):
             batch, n, dtype, device, generator: As of `sample_gain`.
 
         Returns:
-            The gain, complex (B, N) or (B, 1), and None where the channel does not fade; and the
-            noise of unit mean power, complex (B, N), which sqrt(N0) scales: CN(0, 1) here.
+            The gain, complex (B, N) or (B, 1), and None where the channel does not fade (with
+            `draws_state` any (B, M) instead); and the noise of unit mean power, complex (B, N),
+            which sqrt(N0) scales: CN(0, 1) here.
         """
         h = None
         if self.fading:
             h = self.sample_gain(batch, n, dtype=dtype, device=device, generator=generator)
         return h, complex_normal((batch, n), dtype=dtype, device=device, generator=generator)
+
+    def planned_db(self, snr_db: float | Tensor) -> float | Tensor:
+        """SNR in dB that a transmitter is told when that of a symbol is `snr_db`.
+
+        What a receiver reports to it: less where noise is not all that is wrong, as with an
+        estimated gain.
+
+        Args:
+            snr_db: Es/N0, a number or (B,).
+        """
+        return snr_db
 
     def forward(
         self,
@@ -123,13 +140,13 @@ class Channel(nn.Module):
         """
         check_symbols(x)
         batch, n = x.shape
-        noise_std, noise_var = _noise_level(snr_db, x)
+        noise_std, noise_var = noise_level(snr_db, x)
         if noise is None or (h is None and self.fading):
             drawn = self.draw(batch, n, dtype=x.dtype, device=x.device, generator=generator)
             h = drawn[0] if h is None else h
             noise = drawn[1] if noise is None else noise
         h = x.new_ones((batch, 1)) if h is None else _injected_gain(h, x)
-        noise = _injected_noise(noise, x)
+        noise = injected_noise(noise, x)
         return ChannelOutput(h * x + noise_std * noise, h, noise_var)
 
 
@@ -182,8 +199,8 @@ def broadcasts_to(value: Tensor, target: Tensor) -> bool:
     return value.dim() <= target.dim() and all(a in (1, b) for a, b in sizes)
 
 
-def _noise_level(snr_db: float | Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
-    """Return (sqrt(N0), N0), both (B, 1) real."""
+def noise_level(snr_db: float | Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
+    """sqrt(N0) and N0 of symbols x, both (B, 1) real; ValueError where snr_db has none."""
     batch, real = x.shape[0], x.real.dtype
     if not isinstance(snr_db, Tensor):
         if not isinstance(snr_db, Real):
@@ -218,7 +235,8 @@ def _injected_gain(h: Tensor, x: Tensor) -> Tensor:
     return h.to(device=x.device, dtype=x.dtype)
 
 
-def _injected_noise(noise: Tensor, x: Tensor) -> Tensor:
+def injected_noise(noise: Tensor, x: Tensor) -> Tensor:
+    """Noise that is given, in x's precision and on its device; ValueError where it does not fit."""
     # Not broadcast: shared samples would couple the images, real ones would not be circular.
     if noise.shape != x.shape or not noise.is_complex():
         raise ValueError(

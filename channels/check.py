@@ -31,7 +31,10 @@ def check_channel(channel: Any) -> None:
         raise ValueError(
             f"draw returns {'a' if h is not None else 'no'} gain, but fading is {channel.fading}"
         )
-    _check("gain", h, [(BATCH, N), (BATCH, 1)])
+    if channel.draws_state and isinstance(h, Tensor) and h.dim() == 2:
+        _check("gain", h, [(BATCH, h.shape[1])])
+    else:
+        _check("gain", h, [(BATCH, N), (BATCH, 1)])
     _check("noise", noise, [(BATCH, N)])
     if not torch.equal(noise, again) or (h is not None and not torch.equal(h, again_h)):
         raise ValueError("draw must take all random numbers from the generator that it is given")

@@ -1,11 +1,11 @@
-"""The channels: AWGN, and flat Rayleigh and Rician fading, fast or block."""
+"""The channels: AWGN, and flat Rayleigh and Rician fading, fast or block, known or estimated."""
 
 import math
 
 import torch
 from torch import Tensor
 
-from channels.base import Channel, complex_normal
+from channels.base import Channel, ChannelOutput, check_symbols, complex_normal
 
 
 class AWGN(Channel):
@@ -108,3 +108,84 @@ class Rician(Rayleigh):
     def extra_repr(self) -> str:
         """Show the parameters in the module's repr."""
         return f"k_factor_db={self.k_factor_db:g}, {super().extra_repr()}"
+
+
+class Estimated(Rayleigh):
+    """Rayleigh fading whose gain the receiver knows with an error of stated variance v.
+
+    h_hat = (1 - v) h + sqrt(v (1 - v)) w,  w ~ CN(0, 1), so that E|h - h_hat|^2 = v and the error
+    is uncorrelated with h_hat, as that of an LMMSE estimate is. To the receiver it is noise:
+    noise_var is N0 + v.
+
+    Source: Hassibi & Hochwald, "How much training is needed in multiple-antenna wireless links?",
+    IEEE Trans. Inf. Theory 49(4), 2003, section II.
+    """
+
+    draws_state = True
+
+    def __init__(self, error_var: float = 0.01, coherence: int | None = 1) -> None:
+        """Make the channel.
+
+        Args:
+            error_var: v, 0 to 1.
+            coherence: As in `Rayleigh`; the error is one for each gain.
+
+        Raises:
+            ValueError: error_var is out of range, or coherence is not valid.
+        """
+        super().__init__(coherence)
+        if not 0 <= error_var <= 1:
+            raise ValueError(f"error_var must be from 0 to 1, got {error_var!r}")
+        self.error_var = float(error_var)
+
+    def draw(
+        self,
+        batch: int,
+        n: int,
+        *,
+        dtype: torch.dtype = torch.complex64,
+        device: torch.device | str | None = None,
+        generator: torch.Generator | None = None,
+    ) -> tuple[Tensor | None, Tensor]:
+        """Draw h and w of each symbol in turn, (B, 2 N), and the noise."""
+        h, noise = super().draw(batch, n, dtype=dtype, device=device, generator=generator)
+        w = self.sample_gain(batch, n, dtype=dtype, device=device, generator=generator)
+        both = torch.stack([gain.expand(batch, n) for gain in (h, w) if gain is not None], dim=2)
+        return both.flatten(1), noise
+
+    def forward(
+        self,
+        x: Tensor,
+        snr_db: float | Tensor,
+        *,
+        h: Tensor | None = None,
+        noise: Tensor | None = None,
+        generator: torch.Generator | None = None,
+    ) -> ChannelOutput:
+        """As `Channel.forward`; h is what `draw` returns, and in the output the estimate."""
+        check_symbols(x)
+        batch, n = x.shape
+        if h is None or noise is None:
+            drawn = self.draw(batch, n, dtype=x.dtype, device=x.device, generator=generator)
+            h = drawn[0] if h is None else h
+            noise = drawn[1] if noise is None else noise
+        if h is None or h.shape[0] != batch or h.shape[1] < 2 * n:
+            raise ValueError(f"h must be what draw returns for {n} symbols of {batch} images")
+        gain, w = h[:, : 2 * n].to(device=x.device, dtype=x.dtype).unflatten(1, (n, 2)).unbind(2)
+        out = super().forward(x, snr_db, h=gain, noise=noise)
+        v = self.error_var
+        estimate = (1 - v) * gain + math.sqrt(v * (1 - v)) * w
+        return ChannelOutput(out.y, estimate, out.noise_var + v)
+
+    def planned_db(self, snr_db: float | Tensor) -> float | Tensor:
+        """(1 - v) / (N0 + v), in dB."""
+        if not self.error_var:
+            return snr_db
+        level = torch.as_tensor(snr_db, dtype=torch.float64)
+        left = (1 - self.error_var) / (10 ** (-level / 10) + self.error_var)
+        planned = 10 * torch.log10(left.clamp_min(1e-10))
+        return planned.to(snr_db) if isinstance(snr_db, Tensor) else float(planned)
+
+    def extra_repr(self) -> str:
+        """Show the parameters in the module's repr."""
+        return f"error_var={self.error_var:g}, {super().extra_repr()}"

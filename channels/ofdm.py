@@ -16,6 +16,8 @@ from functools import cached_property, lru_cache
 import torch
 from torch import Tensor
 
+from channels.power import papr_db
+
 
 @dataclass(frozen=True)
 class Numerology:
@@ -125,6 +127,25 @@ def demodulate(samples: Tensor, numerology: Numerology) -> Tensor:
         )
     symbols = samples[..., : count * numerology.length].unflatten(-1, (count, -1))
     return to_frequency(symbols[..., numerology.prefix :], numerology)
+
+
+def ofdm_papr_db(x: Tensor, numerology: Numerology | None = None) -> Tensor:
+    """PAPR of the OFDM symbols that data symbols make, pilots aside, at 4 samples for each of F.
+
+    Args:
+        x: (B, N) complex; the last OFDM symbol is left out where they do not fill it.
+        numerology: sizes.
+
+    Returns:
+        (B, T) real, dB, of each OFDM symbol without its prefix, which repeats what is there; at
+        least one, of fewer subcarriers where N is less.
+    """
+    numerology = numerology or Numerology()
+    k = min(numerology.subcarriers, x.shape[1])
+    symbols = x[:, : x.shape[1] // k * k].unflatten(1, (-1, k))
+    missing = numerology.subcarriers - k
+    grid = torch.nn.functional.pad(symbols, (missing // 2, missing - missing // 2))
+    return papr_db(to_time(grid, numerology, oversampling=4))
 
 
 @dataclass(frozen=True)

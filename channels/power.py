@@ -60,3 +60,16 @@ def normalise_power(x: Tensor, uses: Tensor | None = None) -> Normalised:
     energy = torch.where(energy > 0, energy, torch.ones_like(energy))
     scale = torch.sqrt(count / energy) / peak
     return Normalised(x * scale, scale)
+
+
+def papr_db(x: Tensor) -> Tensor:
+    """Peak power of each row of samples over its mean power, dB.
+
+    Args:
+        x: samples or symbols, (…, N) complex.
+
+    Returns:
+        (…) real; NaN where all are zero.
+    """
+    power = x.real.square() + x.imag.square()
+    return 10 * torch.log10(power.amax(-1) / power.mean(-1))

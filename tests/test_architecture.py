@@ -30,7 +30,7 @@ LAYERS = {
         {"registry", "report", "files", "lock", "device", "memory"},
         {"pictures", "metrics", "nn", "radio"},
         {"header", "store"},
-        {"side_code"},
+        {"side_code", "fading_loss"},
         {"header_bits"},
         {"side_information"},
         {"contract"},
@@ -44,9 +44,10 @@ LAYERS = {
         {"labels", "codecs", "ldpc", "__init__"},
         {"schemes"},
         {"sweep"},
+        {"referee"},
         {"figures"},
         {"report", "demo"},
-        {"commands", "mismatch", "cost", "speed"},
+        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation"},
     ),
 }
 
@@ -157,11 +158,12 @@ def test_input_is_not_validated_by_assert(package: str, path: Path) -> None:
 
 
 def test_channels_need_torch_only() -> None:
-    """And scipy (with its numpy) for the closed forms."""
+    """And scipy (with its numpy) for the closed forms, Sionna for its clustered delay lines."""
     closed_forms = {"scipy", "numpy"}
     for path in files_of("channels"):
         roots = {name.split(".")[0] for name, _ in imports(path)} - sys.stdlib_module_names
-        allowed = {"torch", "channels"} | (closed_forms if path.name == "theory.py" else set())
+        beside = {"theory.py": closed_forms, "cdl.py": {"sionna"}}
+        allowed = {"torch", "channels"} | beside.get(path.name, set())
         assert roots <= allowed, path.name
 
 

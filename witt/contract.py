@@ -98,7 +98,8 @@ class Encoded:
         """
         held = read_symbols(path)
         side = {name: SideInformation(*entry) for name, entry in held.pop("side").items()}
-        header = Header(held.pop("size"), held.pop("rate"), held.pop("snr_db"), side)
+        size, rate, snr_db = (held.pop(name) for name in ("size", "rate", "snr_db"))
+        header = Header(size, rate, snr_db, side, held.pop("side_uses"))
         return cls(header=header, **held)
 
 
@@ -303,7 +304,7 @@ class Codec(HubModel):
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
         """
-        encoded = self.encode(image, snr_db, cbr)
+        encoded = self.encode(image, channel.planned_db(snr_db), cbr)
         return self.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
 
     def carry(

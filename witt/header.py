@@ -12,7 +12,8 @@ All that the receiver is told is in the header, each entry with what it costs:
 | · "class map": class of each token, of classified codes | among the symbols | 0 |
 
 The transmitter rounds to what these hold before it works anything out from them, so that both ends
-work from the same values. The header is taken as received without error.
+work from the same values. `Codec.forward` takes the header as received without error; where it is
+sent, `witt.side_information` makes symbols of it.
 """
 
 from __future__ import annotations

@@ -239,7 +239,18 @@ def _attribute(module: ModuleType, where: str, name: str) -> Any:
 CHANNELS = Registry(
     "channel",
     "witt.channels",
-    {"awgn": "channels:AWGN", "rayleigh": "channels:Rayleigh", "rician": "channels:Rician"},
+    {
+        "awgn": "channels:AWGN",
+        "rayleigh": "channels:Rayleigh",
+        "rician": "channels:Rician",
+        "rayleigh-estimated": "channels:Estimated",
+        "ofdm-awgn": "channels.named:ofdm_awgn",
+        **{
+            f"ofdm-{kind}-{model}": f"channels.named:ofdm_{kind}_{model}"
+            for kind in ("tdl", "cdl")
+            for model in "abcde"
+        },
+    },
 )
 CODECS = Registry(
     "codec",

@@ -10,7 +10,8 @@ does with the PDCCH, and the CRC says which it was; the header has the rest.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -19,6 +20,7 @@ from torch import Tensor
 
 import channels
 from witt.errors import InputError
+from witt.fading_loss import loss_of_fading
 from witt.header import Header, SideInformation
 from witt.header_bits import (
     BlockField,
@@ -34,18 +36,16 @@ from witt.radio.blocks import (
     MODES,
     Mode,
     decode_long,
-    decode_short,
     encode_long,
     encode_short,
     level_for,
     mode_for,
+    short_bits,
     uses_of,
 )
 from witt.side_code import NO_BITS, Bits, EntryBits
 
-# Where one gain holds for a whole picture no code has 1 failure in 1,000: it is planned for a gain
-# that 1 picture in 20 is below.
-BLOCK_MARGIN_DB = 13.0
+LASTING_DB = 1.0  # between pictures, beyond which gains last longer than a symbol
 LONGEST_HEADER = LEVELS[-1]  # channel uses
 
 
@@ -93,22 +93,34 @@ class Coding:
         fades: whether each symbol has a gain of its own.
         margin_db: below the nominal SNR, that it plans for.
         weights_sha256: of the codec's file; "" where there is none.
+        spread: whether its symbols are spread over the picture's, since neighbours fade alike.
     """
 
     fades: bool
     margin_db: float = 0.0
     weights_sha256: str = ""
+    spread: bool = False
 
     @classmethod
     def of(cls, channel: channels.Channel, weights_sha256: str = "") -> Coding:
-        """For a kind of channel: noise only, a gain for each symbol, or one for many."""
-        if channel.fading and getattr(channel, "coherence", 1) != 1:
-            return cls(False, BLOCK_MARGIN_DB, weights_sha256)
-        return cls(channel.fading, 0.0, weights_sha256)
+        """For a kind of channel: noise only, a gain for each symbol, or gains that last."""
+        if not channel.fading:
+            return cls(False, 0.0, weights_sha256)
+        usual, worse = loss_of_fading(channel)
+        if worse - usual < LASTING_DB:
+            return cls(True, 0.0, weights_sha256)
+        return cls(False, worse, weights_sha256, True)
 
     def header_uses(self, codes: Codes, snr_db: float) -> int:
         """Channel uses of the header of a codec at a nominal SNR."""
-        return level_for(header_length(codes), snr_db - self.margin_db, self.fades)
+        bits = header_length(codes)
+        try:
+            return level_for(bits, snr_db - self.margin_db, self.fades)
+        except ValueError as error:
+            raise InputError(
+                f"the header of this codec has {bits} bits, too many for its code ({error}): tell "
+                "what is long in a block of its own (SideCode.has_block)"
+            ) from error
 
     def mode(self, bits: int, snr_db: float) -> Mode:
         """How a block of so many bits is sent at a nominal SNR."""
@@ -216,24 +228,33 @@ def read_header(bits: Bits, codes: Codes, header_uses: int) -> Told:
     return Told(fields, header_uses, tuple(blocks))
 
 
-def find_header(symbols: Tensor, noise_var: Tensor, codes: Codes) -> Told | None:
-    """The header at the end of a row of symbols, whatever its length; None where no CRC is right.
+def find_headers(rows: Sequence[tuple[Tensor, Tensor]], codes: Codes) -> list[Told | None]:
+    """The header at the end of each row of symbols, whatever its length.
 
     Args:
-        symbols: (N,) without the bias of an equaliser.
-        noise_var: (N,) error variance of each.
+        rows: symbols (N,) without the bias of an equaliser, and the error variance of each.
         codes: of the codec.
+
+    Returns:
+        For each row its header, or None where no CRC is right.
     """
+    found: list[Told | None] = [None] * len(rows)
     for uses in LEVELS:
-        if uses > len(symbols):
+        left = [i for i, (row, _) in enumerate(rows) if found[i] is None and len(row) >= uses]
+        if not left:
             continue
-        bits = decode_short(symbols[-uses:], noise_var[-uses:], header_length(codes))
-        if bits is not None:
-            try:
-                return read_header(bits, codes, uses)
-            except ValueError:  # a CRC that was right by chance
-                continue
-    return None
+        symbols, noise_var = (torch.stack([rows[i][n][-uses:] for i in left]) for n in (0, 1))
+        bits, right = short_bits(symbols, noise_var, header_length(codes))
+        for place, index in enumerate(left):
+            if right[place]:
+                with suppress(ValueError):  # a CRC that was right by chance
+                    found[index] = read_header(bits[place], codes, uses)
+    return found
+
+
+def find_header(symbols: Tensor, noise_var: Tensor, codes: Codes) -> Told | None:
+    """As `find_headers`, of one row (N,)."""
+    return find_headers([(symbols, noise_var)], codes)[0]
 
 
 def read_blocks(symbols: Tensor, noise_var: Tensor, told: Told) -> dict[str, Bits] | None:
@@ -260,22 +281,28 @@ class Found(NamedTuple):
     uses: int
 
 
-def receive_side(symbols: Tensor, noise_var: Tensor, codes: Codes) -> Found | None:
-    """The side information at the end of a row of symbols; None where it is lost.
+def receive_sides(rows: Sequence[tuple[Tensor, Tensor]], codes: Codes) -> list[Found | None]:
+    """The side information at the end of each row of symbols; None where it is lost.
 
     Args:
-        symbols: (N,) of one picture, without the bias of an equaliser.
-        noise_var: (N,) error variance of each.
+        rows: symbols (N,) without the bias of an equaliser, and the error variance of each.
         codes: of the codec.
     """
-    told = find_header(symbols, noise_var, codes)
-    blocks = None if told is None else read_blocks(symbols, noise_var, told)
-    if told is None or blocks is None:
-        return None
-    try:
-        return Found(told.header(codes, blocks), told.uses)
-    except ValueError:  # a CRC that was right by chance, or another codec's header
-        return None
+    found: list[Found | None] = []
+    for (symbols, noise_var), told in zip(rows, find_headers(rows, codes), strict=True):
+        blocks = None if told is None else read_blocks(symbols, noise_var, told)
+        one = None
+        if told is not None and blocks is not None:
+            # A CRC that was right by chance, or another codec's header.
+            with suppress(ValueError):
+                one = Found(told.header(codes, blocks), told.uses)
+        found.append(one)
+    return found
+
+
+def receive_side(symbols: Tensor, noise_var: Tensor, codes: Codes) -> Found | None:
+    """As `receive_sides`, of one row (N,)."""
+    return receive_sides([(symbols, noise_var)], codes)[0]
 
 
 def check_codes(codes: Codes, header: Header) -> None:

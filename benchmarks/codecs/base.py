@@ -28,6 +28,17 @@ class Encoded(NamedTuple):
     quality: int
 
 
+class Way(NamedTuple):
+    """One way to write a picture.
+
+    payload_bytes: what has to be sent of the file, without `SIZE_AND_QUALITY_BYTES`.
+    data: the file.
+    """
+
+    payload_bytes: int
+    data: bytes
+
+
 class Codec(Protocol):
     """A source codec with a quality setting.
 

@@ -16,7 +16,7 @@ from types import ModuleType
 import numpy as np
 from PIL import Image
 
-from benchmarks.codecs.base import SIZE_AND_QUALITY_BYTES, Encoded, check_quality, refusal
+from benchmarks.codecs.base import SIZE_AND_QUALITY_BYTES, Encoded, Way, check_quality, refusal
 from benchmarks.codecs.payload import heif_bytes
 from witt.errors import InputError
 from witt.pictures.images import Pixels, check_pixels
@@ -69,6 +69,12 @@ class Hevc:
 
     def encode(self, pixels: Pixels, quality: int) -> Encoded:
         """Encode at QP = 51 - quality and decode again; see `Codec.encode`."""
+        ((payload, data),) = self.files(pixels, quality)
+        decoded = self.read(data, pixels)
+        return Encoded(decoded, payload + SIZE_AND_QUALITY_BYTES, len(data), quality)
+
+    def files(self, pixels: Pixels, quality: int) -> list[Way]:
+        """See `benchmarks.codecs.wire.Wired`."""
         check_pixels(pixels)
         check_quality(self, quality)
         pillow_heif = _pillow_heif(self.name)
@@ -77,13 +83,18 @@ class Hevc:
         try:
             picture = pillow_heif.from_pillow(Image.fromarray(extended(pixels)))
             picture.save(buffer, enc_params=settings)
-            decoded = pillow_heif.open_heif(buffer.getvalue()).to_pillow().convert("RGB")
         except (OSError, RuntimeError, ValueError) as error:
             raise refusal(self, pixels, error) from error
-        data = buffer.getvalue()
-        payload = heif_bytes(data) + SIZE_AND_QUALITY_BYTES
-        height, width = pixels.shape[:2]
-        return Encoded(np.array(decoded)[:height, :width].copy(), payload, len(data), quality)
+        return [Way(heif_bytes(buffer.getvalue()), buffer.getvalue())]
+
+    def read(self, data: bytes, like: Pixels) -> Pixels:
+        """See `benchmarks.codecs.wire.Wired`."""
+        try:
+            decoded = _pillow_heif(self.name).open_heif(data).to_pillow().convert("RGB")
+        except (OSError, RuntimeError, ValueError) as error:
+            raise refusal(self, like, error) from error
+        height, width = like.shape[:2]
+        return np.array(decoded)[:height, :width].copy()
 
 
 def extended(pixels: Pixels) -> Pixels:

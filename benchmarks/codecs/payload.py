@@ -71,11 +71,20 @@ def heif_bytes(data: bytes) -> int:
     Raises:
         ValueError: the file is not one, or is damaged.
     """
+    return sum(map(len, heif_slices(data)))
+
+
+def heif_slices(data: bytes) -> list[bytes]:
+    """The coded slices of a HEIF file with HEVC: NAL units with their headers.
+
+    Raises:
+        ValueError: the file is not one, or is damaged.
+    """
     length_bytes = 4
     for box in boxes(data):
         if box.kind == b"hvcC":
             length_bytes = (data[box.start + 21] & 3) + 1
-    total = 0
+    slices = []
     for item in _coded_items(data):
         place = 0
         while place < len(item):
@@ -84,9 +93,9 @@ def heif_bytes(data: bytes) -> int:
             if size < 2 or place + size > len(item):
                 raise ValueError("a NAL unit is cut short or damaged")
             if item[place] >> 1 & 0x3F <= LAST_VCL_NAL_TYPE:
-                total += size
+                slices.append(item[place : place + size])
             place += size
-    return total
+    return slices
 
 
 def avif_bytes(data: bytes) -> int:
@@ -95,22 +104,40 @@ def avif_bytes(data: bytes) -> int:
     Raises:
         ValueError: the file is not one, or is damaged.
     """
-    total = 0
-    for item in _coded_items(data):
-        place = 0
-        while place < len(item):
-            head = 2 if item[place] & 4 else 1
-            if item[place] & 2:
-                size, length_bytes = _leb128(item, place + head)
-                head += length_bytes
-            else:
-                size = len(item) - place - head
-            if place + head + size > len(item):
-                raise ValueError("an OBU is cut short or damaged")
-            if item[place] >> 3 & 0xF in FRAME_OBU_TYPES:
-                total += head + size
-            place += head + size
-    return total
+    items = _coded_items(data)
+    return sum(len(obu) for item in items for kind, obu in obus(item) if kind in FRAME_OBU_TYPES)
+
+
+def obus(item: bytes) -> Iterator[tuple[int, bytes]]:
+    """Type and bytes, the header included, of each OBU of AV1.
+
+    Raises:
+        ValueError: one is cut short.
+    """
+    place = 0
+    while place < len(item):
+        head = 2 if item[place] & 4 else 1
+        if item[place] & 2:
+            size, length_bytes = _leb128(item, place + head)
+            head += length_bytes
+        else:
+            size = len(item) - place - head
+        if place + head + size > len(item):
+            raise ValueError("an OBU is cut short or damaged")
+        yield item[place] >> 3 & 0xF, item[place : place + head + size]
+        place += head + size
+
+
+def only_item(data: bytes) -> bytes:
+    """The coded picture of a HEIF or AVIF file.
+
+    Raises:
+        ValueError: there is none, or more than one.
+    """
+    items = _coded_items(data)
+    if len(items) != 1:
+        raise ValueError(f"the file has {len(items)} coded pictures, not one")
+    return items[0]
 
 
 def jpeg_bytes(data: bytes, *, standard_tables: bool) -> int:
@@ -139,7 +166,7 @@ def jpeg_bytes(data: bytes, *, standard_tables: bool) -> int:
             total += segment
         place += segment
         if marker == SOS:
-            end = _scan_end(data, place)
+            end = scan_end(data, place)
             total += end - place
             scans += 1
             place = end
@@ -253,7 +280,7 @@ def _item_locations(data: bytes, box: Box) -> list[tuple[int, list[tuple[int, in
     return items
 
 
-def _scan_end(data: bytes, place: int) -> int:
+def scan_end(data: bytes, place: int) -> int:
     """Where the entropy-coded data that begins here ends: at a marker other than a restart."""
     while True:
         place = data.find(b"\xff", place)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, features
 
-from benchmarks.codecs.base import SIZE_AND_QUALITY_BYTES, Encoded, check_quality, refusal
+from benchmarks.codecs.base import SIZE_AND_QUALITY_BYTES, Encoded, Way, check_quality, refusal
 from benchmarks.codecs.payload import avif_bytes, jpeg2000_bytes, jpeg_bytes, webp_bytes
 from witt.errors import InputError
 from witt.pictures.images import Pixels, check_pixels
@@ -21,7 +21,7 @@ JPEG2000_RESOLUTIONS = 6
 AV1_LARGEST_QUANTISER = 63
 
 # What Pillow is told, and how the payload of the file is found.
-Way = tuple[Mapping[str, Any], Callable[[bytes], int]]
+Settings = tuple[Mapping[str, Any], Callable[[bytes], int]]
 
 
 class PillowCodec:
@@ -36,7 +36,7 @@ class PillowCodec:
         file_format: str,
         feature: str,
         qualities: Sequence[int],
-        ways: Callable[[Pixels, int], Sequence[Way]],
+        ways: Callable[[Pixels, int], Sequence[Settings]],
     ) -> None:
         """Make one.
 
@@ -63,6 +63,12 @@ class PillowCodec:
 
     def encode(self, pixels: Pixels, quality: int) -> Encoded:
         """Encode and decode again; see `Codec.encode`."""
+        payload, data = min(self.files(pixels, quality), key=lambda way: way.payload_bytes)
+        decoded = self.read(data, pixels)
+        return Encoded(decoded, payload + SIZE_AND_QUALITY_BYTES, len(data), quality)
+
+    def files(self, pixels: Pixels, quality: int) -> list[Way]:
+        """See `benchmarks.codecs.wire.Wired`."""
         check_pixels(pixels)
         check_quality(self, quality)
         self.check()
@@ -72,13 +78,18 @@ class PillowCodec:
             for settings, count in self._ways(pixels, quality):
                 buffer = BytesIO()
                 picture.save(buffer, self._format, **settings)
-                files.append((count(buffer.getvalue()), buffer.getvalue()))
-            payload, data = min(files, key=lambda file: file[0])
-            with Image.open(BytesIO(data), formats=[self._format]) as file:
-                decoded = np.array(file.convert("RGB"))
+                files.append(Way(count(buffer.getvalue()), buffer.getvalue()))
         except (OSError, ValueError) as error:
             raise refusal(self, pixels, error) from error
-        return Encoded(decoded, payload + SIZE_AND_QUALITY_BYTES, len(data), quality)
+        return files
+
+    def read(self, data: bytes, like: Pixels) -> Pixels:
+        """See `benchmarks.codecs.wire.Wired`."""
+        try:
+            with Image.open(BytesIO(data), formats=[self._format]) as file:
+                return np.array(file.convert("RGB"))
+        except (OSError, ValueError) as error:
+            raise refusal(self, like, error) from error
 
 
 def jpeg() -> PillowCodec:
@@ -88,7 +99,7 @@ def jpeg() -> PillowCodec:
     three decode to the same picture.
     """
 
-    def ways(_: Pixels, quality: int) -> list[Way]:
+    def ways(_: Pixels, quality: int) -> list[Settings]:
         base = {"quality": quality, "subsampling": "4:2:0"}
 
         def own(data: bytes) -> int:
@@ -110,7 +121,7 @@ def jpeg2000() -> PillowCodec:
     or up to a tenth less.
     """
 
-    def ways(pixels: Pixels, quality: int) -> list[Way]:
+    def ways(pixels: Pixels, quality: int) -> list[Settings]:
         ratio = 24 / (JPEG2000_LOWEST * JPEG2000_STEP**quality)
         settings = {
             "no_jp2": True,
@@ -129,7 +140,7 @@ def jpeg2000() -> PillowCodec:
 def webp() -> PillowCodec:
     """WebP, lossy (VP8, always 4:2:0), the slowest method: 0.3 dB better than the default."""
 
-    def ways(_: Pixels, quality: int) -> list[Way]:
+    def ways(_: Pixels, quality: int) -> list[Settings]:
         return [({"quality": quality, "method": 6}, webp_bytes)]
 
     return PillowCodec("webp", "WEBP", "webp", range(101), ways)
@@ -141,7 +152,7 @@ def avif() -> PillowCodec:
     Speed 4 gains 0.5 dB at the same size and takes 6 times as long.
     """
 
-    def ways(_: Pixels, quality: int) -> list[Way]:
+    def ways(_: Pixels, quality: int) -> list[Settings]:
         settings = {
             # Inverse of libavif's map: of its qualities 0 to 100, one for each quantiser.
             "quality": round(quality * 100 / AV1_LARGEST_QUANTISER),

@@ -23,7 +23,7 @@ from witt.commands.options import HELP, output_option
     "--published/--no-published",
     default=True,
     show_default=True,
-    help="Draw the curves published with WITT behind ours, dashed.",
+    help="Draw the curves published with WITT, and bounds of the best codecs, behind ours, dashed.",
 )
 @click.option(
     "--bd",

@@ -11,6 +11,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+from benchmarks.figures.codec_bounds import NOTE, codec_bounds
 from benchmarks.figures.published import COUNTERPARTS, SOURCE, published_curves
 from benchmarks.labels import (
     cbr_label,
@@ -24,6 +25,7 @@ from benchmarks.schemes.training import trained
 from benchmarks.sweep.known import CIFAR, Pictures, pictures_of
 from benchmarks.sweep.measure import MS_SSIM_PUBLISHED
 from benchmarks.sweep.results import Cell, Results
+from benchmarks.sweep.side import is_ideal
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.metrics.metric import MS_SSIM, PSNR, Quantity
@@ -40,7 +42,7 @@ class Curve(NamedTuple):
     scheme: what gives it its colour and marker.
     label: for the legend.
     x, y: of the points; y is NaN where there is none.
-    kind: "measured", "fixed" for one LDPC mode, or "published".
+    kind: "measured", "fixed" for one LDPC mode, "published", or "bound".
     """
 
     scheme: str
@@ -313,14 +315,30 @@ def _measured(group: Group, value: Value) -> tuple[Curve, ...]:
 
 
 def _behind(group: Group, metric: str, wanted: bool) -> tuple[Curve, ...]:
-    """The published curves, of all pictures: behind curves of those only."""
+    """The published curves and bounds, of all pictures: behind curves of those only."""
     if not wanted or group.key is None or not group.pictures.complete:
         return ()
     at = {"cbr": group.fixed} if group.axis == "snr" else {"snr_db": group.fixed}
     return tuple(
         Curve(curve.scheme, f"{curve.name} (published)", curve.x, curve.y, "published")
         for curve in published_curves(group.key, group.link, metric, **at)
-    )
+    ) + (_bounds(group) if metric == PSNR.key else ())
+
+
+def _bounds(group: Group) -> tuple[Curve, ...]:
+    """Those of codecs at capacity, at the points that were asked for, as far as they go."""
+    cells = {(c.snr_db, c.cbr) for cells in group.series.values() for c in cells}
+    conditions = sorted(cells)
+    x = [snr_db if group.axis == "snr" else cbr for snr_db, cbr in conditions]
+    curves = []
+    for bound in codec_bounds(group.key, group.link, conditions):
+        pairs = zip(x, bound.psnr_db, strict=True)
+        points = [(at, y) for at, y in pairs if math.isfinite(y)]
+        if points:
+            label = f"{bound.codec} at capacity (bound)"
+            places, values = zip(*points, strict=True)
+            curves.append(Curve(bound.scheme, label, places, values, kind="bound"))
+    return tuple(curves)
 
 
 def _notes(group: Group, metric: Quantity, panels: Iterable[Panel], published: bool) -> list[str]:
@@ -350,6 +368,8 @@ def _notes(group: Group, metric: Quantity, panels: Iterable[Panel], published: b
     if theirs:
         bpg = theirs & {COUNTERPARTS["BPG+LDPC"], COUNTERPARTS["BPG+Capacity"]}
         notes.append(SOURCE + ("; BPG is HEVC intra." if bpg else "."))
+    if any(curve.kind == "bound" for curve in drawn):
+        notes.append(NOTE)
     if len(set(counts)) > 1 and theirs:
         notes.append(f"The published curves are of all {group.pictures.whole:,} pictures.")
     elif published and group.key is not None and not group.pictures.complete:
@@ -366,7 +386,7 @@ def _of_schemes(group: Group) -> list[str]:
         training = results.head["schemes"].get(scheme, {}).get("training")
         if training is not None:
             notes[f"{label}: trained {trained(training)}."] = None
-        if results.is_ideal(scheme):
+        if is_ideal(results.head["schemes"].get(scheme, {})):
             notes[f"{label}: ideal side information."] = None
         for line in condensed(said for cell in cells for said in results.warnings(cell)):
             notes[f"{label}: {line}."] = None

@@ -17,7 +17,7 @@ PHOTO_MODELS = ("witt_base", "witt_light", "deepjscc")
 TILE_MODELS = ("witt_cifar", "witt_cifar_light", "deepjscc_cifar")
 TRAINED = frozenset((*PHOTO_MODELS, *TILE_MODELS, "witt_light_ms_ssim"))
 LEARNED = (*PHOTO_MODELS, "softcast")
-DIGITAL = ("hevc+ldpc", "hevc+capacity")
+DIGITAL = ("hevc+ldpc", "hevc+nr", "hevc+capacity")
 FIXED = tuple(f"hevc+ldpc:{mode}" for mode in MODES)
 SNRS = (1.0, 4.0, 7.0, 10.0, 13.0)
 KODAK_CBRS = (1 / 96, 1 / 48, 1 / 24, 1 / 16, 1 / 12, 1 / 8)
@@ -144,7 +144,7 @@ FIGURES = (
             "kodak",
             "kodim19.png",
             Crop(300, 390, 160, 160),
-            (*LEARNED, "hevc+ldpc"),
+            (*LEARNED, "hevc+ldpc", "hevc+nr"),
             AWGN,
             (1.0, 10.0),
             1 / 16,

@@ -47,7 +47,10 @@ LOOKS = {
     "deepjscc_cifar": CNN,
     "softcast": Look("#8a4fa3", "D", "-."),
     "hevc+ldpc": Look("#1b7f5c", "^"),
+    "hevc+nr": Look("#7a9a01", "d"),
     "hevc+capacity": Look("#333333", "", ":"),
+    "vtm+capacity": Look("#6d7079", "", "--"),
+    "elic+capacity": Look("#6d7079", "", "-."),
 }
 MORE = (
     Look("#b8860b", "v"),
@@ -191,6 +194,7 @@ def _line(axes: Axes, curve: Curve, look: Look) -> None:
     style: dict[str, dict[str, Any]] = {
         "measured": {"lw": 1.7, "ls": look.line, "marker": look.marker, "ms": 4.5, "zorder": 4},
         "fixed": {"color": FIXED, "lw": 0.7, "marker": ".", "ms": 2.5, "zorder": 2},
+        "bound": {"lw": 0.8, "ls": look.line, "zorder": 3},
         "published": {
             "lw": 0.9,
             "ls": (0, (5, 2.5)),

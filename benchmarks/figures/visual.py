@@ -17,7 +17,7 @@ from benchmarks.labels import scheme_label
 from benchmarks.schemes.scheme import Scheme, Sent, own_record, send_checked, what_failed
 from benchmarks.sweep.measure import measure
 from benchmarks.sweep.provenance import run_record
-from benchmarks.sweep.results import Cell
+from benchmarks.sweep.results import Cell, check_made
 from witt.errors import InputError
 from witt.link.evaluation import image_seed
 from witt.metrics.metric import make_metrics
@@ -119,14 +119,22 @@ def read_visual(path: Path) -> dict[str, Any] | None:
     if not isinstance(record, dict) or record.get("format") != FORMAT:
         return None
     try:
+        check_made(record)
+        missing = "psnr_db", None  # of a picture that could not be sent
         for entry in record["entries"]:
-            for key in ("scheme", "snr_db", "psnr_db", "cbr_label", "link", "png"):
-                entry[key]
+            for key in ("scheme", "cbr_label", "link"):
+                if not isinstance(entry[key], str):
+                    raise TypeError(f"{key} is {entry[key]!r}")
+            for key in ("snr_db", "psnr_db"):
+                if not isinstance(entry[key], int | float) and (key, entry[key]) != missing:
+                    raise TypeError(f"{key} is {entry[key]!r}")
             _pixels(entry["png"])
         _pixels(record["original"])
         if not record["entries"] or not isinstance(record["picture"], str):
             raise ValueError("no pictures")
-    except (KeyError, TypeError, ValueError, OSError) as error:
+        if min(int(record["crop"][side]) for side in ("width", "height")) < 1:
+            raise ValueError("its crop is empty")
+    except (KeyError, TypeError, ValueError, AttributeError, OSError) as error:
         raise InputError(f"{path}: is damaged ({type(error).__name__}: {error})") from error
     return dict(record)
 

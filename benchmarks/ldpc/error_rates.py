@@ -21,6 +21,7 @@ from benchmarks.ldpc.modes import BLOCK_LENGTH, MODES, Mode, parse_mode
 from benchmarks.ldpc.sionna_adapter import Bits, Chain, method
 from benchmarks.ldpc.table import (
     SHIPPED,
+    SHIPPED_NR,
     Points,
     Rate,
     Table,
@@ -116,18 +117,32 @@ def simulate(
 
     def lost(blocks: int) -> int:
         sent = random_bits(blocks, chain.k, generator)
-        return int((send(chain, channel, sent, snr_db, generator) != sent).any(axis=1).sum())
+        return int((send(chain, channel, sent, snr_db, generator, mode.crc) != sent).any(1).sum())
 
     return count_errors(lost, enough_errors, most_blocks)
 
 
 def send(
-    chain: Chain, channel: channels.Channel, bits: Bits, snr_db: float, generator: torch.Generator
+    chain: Chain,
+    channel: channels.Channel,
+    bits: Bits,
+    snr_db: float,
+    generator: torch.Generator,
+    crc: bool = False,
 ) -> Bits:
-    """Encode, map, channel, equalise, demap and decode (B, k) bits."""
+    """Encode, map, channel, equalise, demap and decode (B, k) bits.
+
+    With a CRC among the bits the decoder knows that it failed, and goes on for longer. The CRC is
+    taken to find every error.
+    """
     received = channel(torch.from_numpy(chain.encode(bits)), snr_db, generator=generator)
     x_hat, noise_var = channels.zero_forcing(*received)
-    return chain.decode(x_hat.numpy(), noise_var.contiguous().numpy())
+    x, variance = x_hat.numpy(), noise_var.contiguous().numpy()
+    decided = chain.decode(x, variance)
+    failed = (decided != bits).any(axis=1)
+    if crc and failed.any():
+        decided[failed] = chain.decode_longer(x[failed], variance[failed])
+    return decided
 
 
 def random_bits(blocks: int, k: int, generator: torch.Generator) -> Bits:
@@ -149,12 +164,13 @@ def count_errors(lost: Callable[[int], int], enough_errors: int, most_blocks: in
 @lru_cache(maxsize=8)
 def make_chain(mode: Mode, block_length: int) -> Chain:
     """The coder of a mode; compiling it takes seconds, so the last ones are kept."""
-    return Chain(mode.information_bits(block_length), block_length, mode.bits_per_symbol)
+    k, n, base_graph = mode.code(block_length)
+    return Chain(k, n, mode.bits_per_symbol, base_graph=base_graph)
 
 
 @lru_cache(maxsize=1)
 def _shipped() -> Table:
-    return read_table(SHIPPED)
+    return {**read_table(SHIPPED), **read_table(SHIPPED_NR)}
 
 
 def fill(

@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
+from typing import ClassVar, NamedTuple
 
 from witt.errors import InputError
 
@@ -24,6 +25,14 @@ RATED_LENGTHS = (6144, 4608, 3072, 2304, 1536, 1152, 768, 576, 384, 288, 192, 14
 # A block may be this much shorter than the length that its error rate was simulated at: the gap
 # to capacity grows as 1 / sqrt(n), so a tenth of the length is 0.02 dB at 6144 bits.
 TOLERANCE = Fraction(1, 10)
+
+
+class Code(NamedTuple):
+    """What makes the code of a block: k bits into n; base graph 1 or 2, or None for the usual."""
+
+    k: int
+    n: int
+    base_graph: int | None = None
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,8 @@ class Mode:
 
     order: int
     rate: Fraction
+    # Whether code blocks have a CRC, by which the decoder knows that it may stop.
+    crc: ClassVar[bool] = False
 
     def __post_init__(self) -> None:
         if self.order not in BITS_PER_SYMBOL:
@@ -51,6 +62,12 @@ class Mode:
             raise InputError(
                 f"code rate {self.rate} is not served: choose from {LOWEST_RATE} to {HIGHEST_RATE}"
             )
+
+    @property
+    def papr_db(self) -> float:
+        """Peak over mean power of the constellation, 3 (m - 1) / (m + 1) with m² points."""
+        side = math.isqrt(self.order)
+        return 10 * math.log10(3 * (side - 1) / (side + 1))
 
     @cached_property
     def name(self) -> str:
@@ -70,6 +87,32 @@ class Mode:
         """
         return max(int(block_length * self.rate), math.ceil(block_length * LOWEST_RATE))
 
+    @property
+    def efficiency(self) -> Fraction:
+        """Information bits of a channel use."""
+        return self.bits_per_symbol * self.rate
+
+    def code(self, block_length: int) -> Code:
+        """The code whose error rate stands for blocks of a rated length."""
+        return Code(self.information_bits(block_length), block_length)
+
+    def cut(self, channel_uses: int) -> Blocks | None:
+        """Cut channel uses into equal code blocks of at most 6144 bits, as few as that takes.
+
+        n is whole symbols, so fewer symbols than there are blocks may stay empty at the end.
+
+        Returns:
+            `Blocks`, or None where there are fewer coded bits than the shortest block has.
+        """
+        count = -(-channel_uses * self.bits_per_symbol // BLOCK_LENGTH)
+        if count == 0:
+            return None
+        length = channel_uses // count * self.bits_per_symbol
+        rated = rated_length(length)
+        if rated is None:
+            return None
+        return Blocks(count, length, self.information_bits(length), rated)
+
 
 @dataclass(frozen=True)
 class Blocks:
@@ -77,14 +120,21 @@ class Blocks:
 
     count: number of them.
     length: coded bits n of each.
-    information_bits: k of each.
+    information_bits: k of each, without a CRC of its own.
     rated_length: the length at which the error rate of such a block is simulated.
+    crc_bits: of the CRC that all blocks have together.
     """
 
     count: int
     length: int
     information_bits: int
     rated_length: int
+    crc_bits: int = 0
+
+    @property
+    def bits(self) -> int:
+        """Bits of pictures in all blocks."""
+        return self.count * self.information_bits - self.crc_bits
 
 
 def parse_mode(name: str) -> Mode:
@@ -102,24 +152,6 @@ def parse_mode(name: str) -> Mode:
         return Mode(order, Fraction(above, below))
     except InputError as error:
         raise InputError(f"{name!r} is not a mode: {error} ({usual})") from error
-
-
-def cut(channel_uses: int, mode: Mode) -> Blocks | None:
-    """Cut channel uses into equal code blocks of at most 6144 bits, as few as that takes.
-
-    n is whole symbols, so fewer symbols than there are blocks may stay empty at the end.
-
-    Returns:
-        `Blocks`, or None where there are fewer coded bits than the shortest block has.
-    """
-    count = -(-channel_uses * mode.bits_per_symbol // BLOCK_LENGTH)
-    if count == 0:
-        return None
-    length = channel_uses // count * mode.bits_per_symbol
-    rated = rated_length(length)
-    if rated is None:
-        return None
-    return Blocks(count, length, mode.information_bits(length), rated)
 
 
 def rated_length(length: int, lengths: Sequence[int] = RATED_LENGTHS) -> int | None:

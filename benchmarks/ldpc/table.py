@@ -24,6 +24,7 @@ from witt.report import to_json
 # Another decoder, demapper or number of iterations is another version too.
 FORMAT = "witt-block-error-rates-1"
 SHIPPED = Path(__file__).parent / "block_error_rates.json"
+SHIPPED_NR = Path(__file__).parent / "block_error_rates_nr.json"
 CACHE_VARIABLE = "WITT_CACHE"
 
 

@@ -266,7 +266,7 @@ def source_of(path: Path, about: str) -> Source:
         for key, value in document.items()
         if key not in NO_SETTINGS
     }
-    runs = [dict(run) for run in document.get("runs") or ()]
+    runs = [dict(run) for run in document.get("runs", ())]
     machines: dict[tuple[tuple[str, str], ...], int] = {}
     for run in runs:
         if "machine" in run:

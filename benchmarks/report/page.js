@@ -222,10 +222,11 @@ class Plot {
     if (!rows.length) make("div", {}, this.tip, "no value");
     this.tip.hidden = false;
     const wide = this.tip.offsetWidth;
+    const narrow = this.width < 480; // there it goes below, or it would hide the curves
     const left = x + 14 + wide <= this.width ? x + 14 : x - 14 - wide;
     this.tip.style.left = `${Math.max(0, Math.min(left, this.width - wide))}px`;
     const above = this.svg.getBoundingClientRect().top - this.box.getBoundingClientRect().top;
-    this.tip.style.top = `${above + TOP}px`;
+    this.tip.style.top = `${above + (narrow ? HEIGHT : TOP)}px`;
   }
 
   leave() {

@@ -21,7 +21,7 @@ from benchmarks.codecs.base import Encoded
 from benchmarks.codecs.search import Searched
 from benchmarks.ldpc.error_rates import block_error_rate
 from benchmarks.ldpc.losses import Losses, RateOf
-from benchmarks.ldpc.modes import BLOCK_LENGTH, MODES, Blocks, Mode, cut, parse_mode
+from benchmarks.ldpc.modes import BLOCK_LENGTH, MODES, Blocks, Mode, parse_mode
 from benchmarks.ldpc.sionna_adapter import CHECK_NODES, DEMAPPER, ITERATIONS
 from benchmarks.schemes.scheme import GREY, Sent, channel_uses
 from witt.link.conditions import Link
@@ -30,6 +30,7 @@ from witt.pictures.images import Pixels, to_tensor
 
 # Pictures that would not fill one code block in 4QAM share blocks with the others of a call.
 SMALL_USES = BLOCK_LENGTH // 2
+CONTROL = 0x00C7  # random numbers of its own
 
 
 def ldpc_scheme(
@@ -55,9 +56,23 @@ def ldpc_scheme(
     return Digital(name, codec_name, searched, modes)
 
 
-class _Offer(NamedTuple):
+class Control(NamedTuple):
+    """What tells the receiver the mode, where that is sent.
+
+    uses: channel uses of it, of those that the pictures have.
+    failure_rate: how often it is lost, and the pictures with it.
+    bits: in it, without its CRC.
+    """
+
+    uses: int = 0
+    failure_rate: float = 0.0
+    bits: int = 0
+
+
+class Offer(NamedTuple):
     """What a group of pictures, which share code blocks, would get in a mode.
 
+    control: what is sent beside the blocks.
     coded: the best that fits of each picture, None where nothing does.
     spans: the blocks that each picture's bits are in.
     survival: probability that each picture arrives.
@@ -66,6 +81,7 @@ class _Offer(NamedTuple):
 
     mode: Mode
     losses: Losses
+    control: Control
     coded: list[Encoded | None]
     spans: list[range]
     survival: list[float]
@@ -131,30 +147,51 @@ class Digital:
         for group in _groups(uses):
             members = [pictures[index] for index in group]
             their_uses = [uses[index] for index in group]
-            offers = [
-                offer
-                for mode in self.modes
-                if (offer := self._offer(members, their_uses, link, snr_db, mode)) is not None
-            ]
-            if offers:
-                results = _deliver(_choose(offers), their_uses, [seeds[index] for index in group])
+            chosen = self.choose(members, their_uses, link, snr_db)
+            if chosen is not None:
+                results = _deliver(chosen, their_uses, [seeds[index] for index in group])
             else:
                 reason = f"{sum(their_uses)} channel uses are too few for a code block"
                 results = (Sent(None, count, {"reason": reason}) for count in their_uses)
             sent.update(zip(group, results, strict=True))
         return [sent[index] for index in range(len(pictures))]
 
-    def _offer(
-        self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float, mode: Mode
-    ) -> _Offer | None:
+    def choose(
+        self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float
+    ) -> Offer | None:
+        """The best offer for a group of pictures; None where there is none."""
+        offers = self.offers(pictures, uses, link, snr_db)
+        return _choose(offers) if offers else None
+
+    def control(self, link: Link, snr_db: float) -> Control:
+        """What is sent beside the code blocks: nothing, the mode is taken as known."""
+        return Control()
+
+    def offers(
+        self, pictures: list[Pixels], uses: list[int], link: Link, snr_db: float
+    ) -> list[Offer]:
+        """What a group of pictures would get in each mode that it can be sent in."""
+        control = self.control(link, snr_db)
+        offers = (self.offer(pictures, uses, link, snr_db, mode, control) for mode in self.modes)
+        return [offer for offer in offers if offer is not None]
+
+    def offer(
+        self,
+        pictures: list[Pixels],
+        uses: list[int],
+        link: Link,
+        snr_db: float,
+        mode: Mode,
+        control: Control,
+    ) -> Offer | None:
         """What the pictures would get in a mode; None where there are too few bits for a block."""
         total = sum(uses)
-        blocks = cut(total, mode)
+        blocks = mode.cut(max(total - control.uses, 0))
         if blocks is None:
             return None
         losses = Losses(link, mode, snr_db, blocks, self.rate_of)
-        bits = blocks.count * blocks.information_bits
-        offer = _Offer(mode, losses, [], [], [], [])
+        bits = blocks.bits
+        offer = Offer(mode, losses, control, [], [], [], [])
         before = 0
         for pixels, own in zip(pictures, uses, strict=True):
             start, end = bits * before // total, bits * (before + own) // total
@@ -166,7 +203,7 @@ class Digital:
             span, survival, expected_db = range(0), 0.0, grey_db
             if coded is not None:
                 span = _span(start, 8 * coded.payload_bytes, blocks)
-                survival = losses.survival(span)
+                survival = (1 - control.failure_rate) * losses.survival(span)
                 if survival > 0:
                     received_db = self._psnr(pixels, coded)
                     expected_db = survival * received_db + (1 - survival) * grey_db
@@ -201,17 +238,20 @@ def _span(start: int, bits: int, blocks: Blocks) -> range:
     return range(start // k, -(-(start + bits) // k))
 
 
-def _choose(offers: list[_Offer]) -> _Offer:
+def _choose(offers: list[Offer]) -> Offer:
     """The offer with the highest mean expected PSNR; of equal ones that with the fewest bits."""
     bits = [offer.mode.bits_per_symbol * offer.mode.rate for offer in offers]
     means = [math.fsum(offer.expected_db) / len(offer.expected_db) for offer in offers]
     return max(zip(means, (-count for count in bits), offers, strict=True), key=lambda o: o[:2])[2]
 
 
-def _deliver(offer: _Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]:
+def _deliver(offer: Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]:
     """Send the pictures of an offer."""
     blocks = offer.losses.blocks
     drawn = offer.losses.draw(seeds)
+    control_lost = bool(
+        np.random.default_rng([*seeds, CONTROL]).random() < offer.control.failure_rate
+    )
     members = zip(offer.coded, offer.spans, offer.survival, offer.expected_db, uses, strict=True)
     for coded, span, survival, expected_db, own in members:
         info: dict[str, Any] = {
@@ -221,9 +261,13 @@ def _deliver(offer: _Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]
             "block_length": blocks.length,
             "rated_block_length": blocks.rated_length,
             "joined_pictures": len(uses),
+            "papr_db": offer.mode.papr_db,
         }
+        if offer.control.uses:
+            info["header_bits"] = offer.control.bits
+            info |= {"control_uses": offer.control.uses, "control_lost": control_lost}
         if coded is None:
-            bits = blocks.count * blocks.information_bits * own // sum(uses)
+            bits = blocks.bits * own // sum(uses)
             yield Sent(None, own, {**info, "reason": f"the codec needs more than {bits} bits"})
             continue
         lost = int(drawn.lost[span.start : span.stop].sum())
@@ -232,7 +276,7 @@ def _deliver(offer: _Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]
             # Under one gain for a picture all are equal.
             "block_error_rate": math.fsum(rate.bler for rate in rates) / len(rates),
             "simulated_blocks": min(rate.blocks for rate in rates),
-            "lost": lost > 0,
+            "lost": lost > 0 or control_lost,
             "lost_blocks": lost,
             "survival": survival,
             "expected_psnr_db": expected_db,
@@ -240,4 +284,5 @@ def _deliver(offer: _Offer, uses: list[int], seeds: list[int]) -> Iterator[Sent]
             "payload_bytes": coded.payload_bytes,
             "file_bytes": coded.file_bytes,
         }
-        yield Sent(np.full_like(coded.pixels, GREY) if lost else coded.pixels, own, info)
+        received = np.full_like(coded.pixels, GREY) if info["lost"] else coded.pixels
+        yield Sent(received, own, info)

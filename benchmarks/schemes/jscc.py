@@ -13,7 +13,7 @@ import torch
 from benchmarks.schemes.own import check_encoded, make, source_record
 from benchmarks.schemes.scheme import Sent, probe, what_failed
 from benchmarks.schemes.training import training_record
-from channels import Channel
+from channels import Channel, papr_db
 from witt.contract import Codec, Encoded
 from witt.errors import InputError
 from witt.link.conditions import Link
@@ -128,12 +128,20 @@ class Jscc:
         if said:
             info["warnings"] = said
         counted = sent.symbols.shape[1]
+        peaks = papr_db(sent.symbols).tolist()
         if coding is None:
-            return [Sent(to_pixels(one[None]), counted, dict(info)) for one in sent.image]
+            return [
+                Sent(to_pixels(one[None]), counted, info | {"papr_db": peak})
+                for one, peak in zip(sent.image, peaks, strict=True)
+            ]
         info |= {"side_uses": sent.side_uses, "uses_on_top": sent.on_top}
         return [
-            Sent(to_pixels(one[None]), counted, info | {"side_information_lost": lost})
-            for one, lost in zip(sent.image, sent.lost, strict=True)
+            Sent(
+                to_pixels(one[None]),
+                counted,
+                info | {"papr_db": peak, "side_information_lost": lost},
+            )
+            for one, peak, lost in zip(sent.image, peaks, sent.lost, strict=True)
         ]
 
     def _encoded(
@@ -156,7 +164,7 @@ class Jscc:
             encode = partial(optimisation.encode, self.model)
         if coding is not None:
             encode = partial(encode_coded, self.model, coding=coding, optimisation=optimisation)
-        encoded: Encoded = encode(image, snr_db, cbr)
+        encoded: Encoded = encode(image, channel.planned_db(snr_db), cbr)
         check_encoded(encoded, len(image))
         return encoded
 

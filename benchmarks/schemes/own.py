@@ -166,6 +166,11 @@ class Own:
         self.name, self.source, self._scheme = name, source, scheme
 
     @property
+    def itself(self) -> Any:
+        """What `make` made."""
+        return self._scheme
+
+    @property
     def family(self) -> str:
         """As the scheme says; by itself where it does not."""
         return str(getattr(self._scheme, "family", self.name))

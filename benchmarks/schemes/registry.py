@@ -11,6 +11,7 @@ from benchmarks.codecs.search import Searched
 from benchmarks.schemes.bounds import AtCapacity
 from benchmarks.schemes.digital import ldpc_scheme
 from benchmarks.schemes.jscc import Jscc
+from benchmarks.schemes.nr import Nr
 from benchmarks.schemes.own import Own, is_weights, make, registry_of, sends
 from benchmarks.schemes.scheme import Scheme
 from witt.errors import InputError
@@ -62,7 +63,8 @@ def make_schemes(
     Args:
         names: "witt" or the name of shipped weights, also with "+adapt:STEPS", "softcast",
             "CODEC+ldpc" (the best mode for each picture and SNR), "CODEC+ldpc:16qam-1/2" (one
-            mode), "CODEC+capacity", or what an installed package offers.
+            mode), "CODEC+nr" (those of 5G), "CODEC+capacity", or what an installed package
+            offers.
         weights: further names, with their weights or their sources (`benchmarks.schemes.own`).
         side_information: of codecs of symbols: "coded", sent with the pictures, or "ideal", taken
             as received.
@@ -98,21 +100,24 @@ def _scheme(
         return Jscc(name, resolve(model), steps, side_information)
     if registry_of(model) is not None:
         return _of_source(name, model, steps, side_information)
-    if plus and (kind == "ldpc" or channel_code == "capacity"):
+    if plus and (kind == "ldpc" or channel_code in ("nr", "capacity")):
         if source not in searched:
             found = codec(source)
             found.check()
             searched[source] = Searched(found)
         if kind == "ldpc":
             return ldpc_scheme(name, source, mode if colon else None, searched[source])
+        if kind == "nr":
+            return Nr(name, source, searched[source])
         return AtCapacity(source, searched[source])
     offered = (one for registry in (CODECS, PRESETS) for one in registry.names())
     others = [one for one in offered if registry_of(one) is not None]
     models = ", ".join(dict.fromkeys(["witt", *shipped(), *weights, *others]))
     raise InputError(
         f"no scheme is called {name!r}; there are {models}, each also with +adapt:STEPS, "
-        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE and CODEC+capacity with "
-        f"CODEC one of {', '.join(codec_names())}; name your own as NAME=file.py:Name"
+        f"{', '.join(SCHEMES.names())}, and CODEC+ldpc, CODEC+ldpc:MODE, CODEC+nr and "
+        f"CODEC+capacity with CODEC one of {', '.join(codec_names())}; name your own as "
+        "NAME=file.py:Name"
     )
 
 

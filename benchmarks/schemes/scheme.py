@@ -27,8 +27,9 @@ class Sent(NamedTuple):
     pixels: (H, W, 3) uint8; None where the scheme cannot send it at so few channel uses.
     channel_uses: complex symbols spent on it, counted from what is sent where symbols are.
     info: plain values for the result file: ``header_bits``, ``payload_bytes``, ``file_bytes``,
-        ``mode``, ``lost``, and for no pixels ``reason``, as they apply. With ``uses_on_top``, those
-        of a coded header, a picture may exceed what the CBR allows.
+        ``mode``, ``lost``, ``papr_db`` (of the symbols, or of the constellation of a scheme that
+        draws block losses only), and for no pixels ``reason``, as they apply. With ``uses_on_top``,
+        those of a coded header, a picture may exceed what the CBR allows.
     """
 
     pixels: Pixels | None

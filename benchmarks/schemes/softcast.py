@@ -119,7 +119,10 @@ class SoftCast(OneByOne):
         estimate = received[: len(power)] * p / (p * (1 - e) + e) * power**0.25 / scale.item()
         back = np.zeros(coefficients.size)
         back[known.order] = estimate
-        info = {"header_bits": known.header_bits + 16}  # and the power scale, a float16
+        info = {
+            "header_bits": known.header_bits + 16,  # and the power scale, a float16
+            "papr_db": channels.papr_db(symbols[0]).item(),
+        }
         sent = symbols.shape[1]
         return Sent(synthesise(back.reshape(coefficients.shape)), sent, info)
 

@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.sweep.foreign import read_link
 from benchmarks.sweep.measure import columns
-from benchmarks.sweep.results import Cell, Results, Values, read_results
+from benchmarks.sweep.results import Cell, Results, Values, check_head, read_results
 from witt.errors import InputError
 from witt.link.profiles import OURS
 from witt.link.results import BEFORE, FORMAT, read_evaluation
@@ -54,14 +54,15 @@ def _results(path: Path, document: dict[str, Any]) -> Results:
     variants = {entry.get("ms_ssim_variant") for entry in entries} - {None}
     head: dict[str, Any] = {
         "version": document.get("version", version()),
-        "dataset": document.get("dataset") or _unknown(entries, int(document["images"])),
+        "dataset": document.get("dataset") or _unknown(entries, document["images"]),
         "seed": document["seed"],
         "metrics": [quantity.record() for quantity in quantities],
         "ms_ssim_variants": sorted(variants),
         "schemes": {},
         "runs": [],
     }
-    pictures = int(document["images"])
+    check_head(head)
+    pictures = head["dataset"]["pictures"]
     cells = {}
     for result in document["results"]:
         told = {key: result[key] for key in OF_CHANNEL if key in result}

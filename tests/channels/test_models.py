@@ -135,3 +135,28 @@ def test_fast_rayleigh_is_the_default_and_the_flags_say_what_fades() -> None:
 def test_repr_shows_the_parameters() -> None:
     assert repr(channels.Rician(3.0, None)) == "Rician(k_factor_db=3, coherence=None)"
     assert repr(channels.Rayleigh(8)) == "Rayleigh(coherence=8)"
+
+
+@pytest.mark.parametrize("v", [0.0, 0.03, 0.4])
+def test_an_estimate_of_stated_error_is_uncorrelated_with_its_error(v: float) -> None:
+    channel, x = channels.Estimated(v), torch.ones((1, N), dtype=torch.complex128)
+    drawn, noise = channel.draw(1, N, dtype=torch.complex128, generator=seeded())
+    assert drawn is not None
+    y, h_hat, noise_var = channel(x, 10.0, h=drawn, noise=noise)
+    h = drawn[:, ::2]
+    torch.testing.assert_close(y, h + 0.1**0.5 * noise)
+    assert noise_var.item() == pytest.approx(0.1 + v)
+    assert abs(power(h - h_hat).mean() - v) < 4 * v / math.sqrt(N) + 1e-12
+    assert abs((h_hat * (h - h_hat).conj()).mean()) < 4 * math.sqrt(v * (1 - v) / N) + 1e-12
+    # What it claims after the equaliser is what there is.
+    sent = channels.complex_normal((1, N), dtype=torch.complex128, generator=seeded(5))
+    x_hat, error = channels.mmse(*channel(sent, 10.0, h=drawn, noise=noise))
+    each = power(x_hat - sent) - error
+    assert abs(each.mean()) < 4 * each.std() / math.sqrt(N)
+
+
+def test_an_estimate_of_one_gain_an_image() -> None:
+    _, h, _ = channels.Estimated(0.1, None)(torch.ones((2, 5), dtype=torch.complex64), 10.0)
+    assert torch.equal(h, h[:, :1].expand(2, 5))
+    with pytest.raises(ValueError, match="error_var must be from 0 to 1"):
+        channels.Estimated(-0.1)

@@ -1,5 +1,7 @@
 """Per-image power normalisation."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -96,3 +98,29 @@ def test_bad_uses_are_refused(uses: Tensor, says: str) -> None:
 def test_bad_symbols_are_refused() -> None:
     with pytest.raises(ValueError, match=r"symbols must be.*float32"):
         channels.normalise_power(torch.ones(2, 5))
+
+
+def test_papr_of_constellations_and_waves() -> None:
+    """16-QAM has 9 / 5, a constant envelope 1, and K subcarriers in phase K."""
+    levels = torch.tensor([-3.0, -1.0, 1.0, 3.0])
+    points = torch.complex(levels.repeat(4), levels.repeat_interleave(4))
+    wave = torch.exp(1j * torch.arange(16.0))
+    found = channels.papr_db(torch.stack((points, wave)))
+    assert found.tolist() == pytest.approx([10 * math.log10(9 / 5), 0], abs=1e-4)
+    numbers = channels.Numerology(64, 48, 9)
+    ones = torch.ones(1, 100, dtype=torch.complex128)
+    peaks = channels.ofdm_papr_db(ones, numbers)
+    assert peaks.shape == (1, 2)
+    assert peaks.flatten().tolist() == pytest.approx([10 * math.log10(48)] * 2)
+    assert channels.ofdm_papr_db(ones[:, :6], numbers).item() == pytest.approx(10 * math.log10(6))
+
+
+def test_papr_of_ofdm_is_that_of_gaussian_samples() -> None:
+    """P(PAPR > g) = 1 - (1 - exp(-g))^(a K), a = 2.8 for 4 times oversampling (van Nee)."""
+    generator = torch.Generator().manual_seed(0)
+    x = channels.complex_normal((1, 624 * 2000), generator=generator)
+    found = channels.ofdm_papr_db(x)[0]
+    for level_db in (9.0, 10.0):
+        expected = 1 - (1 - math.exp(-(10 ** (level_db / 10)))) ** (2.8 * 624)
+        share = (found > level_db).double().mean().item()
+        assert share == pytest.approx(expected, abs=0.04)

@@ -16,7 +16,8 @@ def draw_channel(
     """Gains (B, uses), where the channel fades, and noise (B, uses), as the channel draws them.
 
     Each picture has its own seed, and gets the same whatever else is in the batch, and whatever
-    number of symbols follow it.
+    number of symbols follow it. A channel that `draws_state` has its state in the place of gains,
+    and other noise where more symbols follow.
 
     Args:
         channel: which one.
@@ -41,6 +42,8 @@ def draw_in_turn(
     def draw(count: int) -> tuple[Tensor | None, Tensor]:
         return channel.draw(batch, count, dtype=torch.complex64, device=None, generator=generator)
 
+    if channel.draws_state:
+        return draw(uses + more)
     gain, noise = draw(uses)
     if not more:
         return None if gain is None else gain.expand(batch, uses), noise

@@ -152,7 +152,7 @@ class PerImageOptimisation:
         gain, noise = self.channel.draw(
             1, x.shape[1], dtype=x.dtype, device=None, generator=generator
         )
-        gain = None if gain is None else gain.to(x).expand_as(x)
+        gain = None if gain is None else gain.to(x).expand(len(x), -1)
         return self.channel(x, snr_db, h=gain, noise=noise.to(x).expand_as(x))
 
     def _received(

@@ -56,7 +56,7 @@ def transmit_as(
     """
     if not profile.only(("batch_power", "half_pairs", "no_csi")).departures:
         encode = model.encode if optimisation is None else partial(optimisation.encode, model)
-        encoded = encode(image, snr_db, cbr)
+        encoded = encode(image, channel.planned_db(snr_db), cbr)
         return model.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
     if optimisation is not None:
         raise InputError(
@@ -76,6 +76,8 @@ def transmit_as(
     if profile.half_pairs:
         symbols = pair_halves(symbols)
         noise = None if noise is None else pair_halves(noise)
+    if profile.no_csi and channel.draws_state:
+        raise InputError(f"profile {profile.name} goes with a gain for each symbol only")
     if profile.no_csi and channel.fading:
         if h is None or noise is None:
             own_h, own_noise = channel.draw(

@@ -6,6 +6,7 @@
 | snr_db | (B,) dB |
 | noise_var | error variances, after a fading channel and its equaliser |
 | side/NAME, uses/NAME | side information, and the channel uses that it takes |
+| side_uses | channel uses of coded side information, where it is among the symbols |
 | facts | JSON: format, size, rate, bits of the side information, which weights |
 """
 
@@ -39,6 +40,8 @@ def write_symbols(path: str | Path, encoded: Any) -> None:
     arrays: dict[str, Tensor] = {"symbols": encoded.symbols, "snr_db": header.snr_db}
     if encoded.noise_var is not None:
         arrays["noise_var"] = encoded.noise_var
+    if header.side_uses is not None:
+        arrays["side_uses"] = header.side_uses
     bits = {}
     for name, entry in header.side.items():
         arrays[f"side/{name}"] = entry.value
@@ -86,6 +89,7 @@ def read_symbols(path: str | Path) -> dict[str, Any]:
             "rate": int(facts["rate"]),
             "snr_db": snr_db,
             "side": side,
+            "side_uses": tensors.get("side_uses"),
             "symbols": symbols,
             "noise_var": tensors.get("noise_var"),
             "source": {str(key): str(value) for key, value in facts["source"].items()},

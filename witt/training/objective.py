@@ -53,7 +53,7 @@ class Draws(NamedTuple):
 
     snr_db: (B,) in dB.
     k: (B,) rates, int64; see `Conditions`.
-    h: (B, N) gains, or (B, 1) where none of the channels fades.
+    h: (B, N) gains, or (B, 1) where none of the channels fades; more where a channel has it.
     noise: (B, N) CN(0, 1).
     """
 
@@ -99,10 +99,21 @@ def draw_images(
         )
         gains.append(noise.new_ones(1, 1) if gain is None else gain)
         noises.append(noise)
-    width = max(gain.shape[1] for gain in gains)
     snrs, rates = (torch.cat(values) for values in zip(*at, strict=True))
-    h = torch.cat([gain.expand(1, width) for gain in gains])
-    return Draws(snrs, rates, h, torch.cat(noises))
+    return Draws(snrs, rates, together(gains), torch.cat(noises))
+
+
+def together(gains: Sequence[Tensor]) -> Tensor:
+    """Gains (1, N), (1, 1) or of other widths in one tensor; zeros where one has no more."""
+    width = max(gain.shape[1] for gain in gains)
+    return torch.cat(
+        [
+            gain.expand(1, width)
+            if gain.shape[1] == 1
+            else torch.nn.functional.pad(gain, (0, width - gain.shape[1]))
+            for gain in gains
+        ]
+    )
 
 
 def send(
@@ -142,17 +153,17 @@ def send(
     # What `noise` has room for: to ask for the highest rate drawn would be to wait for a GPU.
     length = grid[0] * grid[1] * int(at.k.max()) // 2 if noise is None else noise.shape[1]
     networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
+    told_db = planned(over, at.snr_db, first)
     with networks:
-        sending = model.transmit(image, at.snr_db, at.k, length)
+        sending = model.transmit(image, told_db, at.k, length)
     symbols, uses, allocation = sending.symbols, sending.uses, sending.allocation
     symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
-    h = h if h is None or h.shape[1] == 1 else h[:, :length]
     equalise = model.uses_error
     received, error = _cross(symbols, at.snr_db, over, generator, first, h, noise, equalise)
     known = scale if model.sends_scale else torch.ones_like(scale)
     pairs = torch.view_as_real(received)
     with networks:
-        image = model.receive(pairs, error, known, at.snr_db, at.k, grid, allocation)
+        image = model.receive(pairs, error, known, told_db, at.k, grid, allocation)
     return image.to(scale.dtype)
 
 
@@ -179,12 +190,28 @@ def send_whole(
         mine = slice((i - first) % len(over), None, len(over))
         if mine.start >= len(image):
             continue
-        encoded = model.encode(image[mine], drawn.snr_db[mine], cbr)
+        encoded = model.encode(image[mine], channel.planned_db(drawn.snr_db[mine]), cbr)
         n = encoded.symbols.shape[1]
-        gain, noise = drawn.h[mine, :n], drawn.noise[mine, :n]
+        gain, noise = gain_for(channel, drawn.h[mine], n), drawn.noise[mine, :n]
         sent = model.carry(encoded, channel, drawn.snr_db[mine], h=gain, noise=noise)
         received[mine] = sent.image
     return received
+
+
+def planned(over: Sequence[channels.Channel], snr_db: Tensor, first: int) -> Tensor:
+    """The SNR (B,) that each transmitter is told; see `Channel.planned_db`."""
+    told_db = snr_db.clone()
+    for i, channel in enumerate(over):
+        mine = slice((i - first) % len(over), None, len(over))
+        told_db[mine] = torch.as_tensor(channel.planned_db(snr_db[mine]))
+    return told_db
+
+
+def gain_for(channel: channels.Channel, h: Tensor, n: int) -> Tensor | None:
+    """The gains of n symbols, or the state that they are made from; none where there are none."""
+    if not channel.fading:
+        return None
+    return h if channel.draws_state else h[:, :n]
 
 
 def _cross(
@@ -206,7 +233,7 @@ def _cross(
         out = channel(
             symbols[mine],
             snr_db[mine],
-            h=None if h is None else h[mine],
+            h=None if h is None else gain_for(channel, h[mine], symbols.shape[1]),
             noise=None if noise is None else noise[mine],
             generator=generator,
         )

@@ -14,7 +14,6 @@ from benchmarks.ldpc.modes import (
     RATED_LENGTHS,
     Blocks,
     Mode,
-    cut,
     parse_mode,
     rated_length,
 )
@@ -45,26 +44,26 @@ def test_unknown_modes_list_the_known(name: str) -> None:
 
 def test_kodak_at_one_sixteenth_is_whole_blocks() -> None:
     """768 · 512 · 3 / 16 uses: what the block length of the published comparison is made for."""
-    assert cut(73728, parse_mode("4qam-1/2")) == Blocks(24, 6144, 3072, 6144)
-    assert cut(73728, parse_mode("64qam-1/2")) == Blocks(72, 6144, 3072, 6144)
+    assert parse_mode("4qam-1/2").cut(73728) == Blocks(24, 6144, 3072, 6144)
+    assert parse_mode("64qam-1/2").cut(73728) == Blocks(72, 6144, 3072, 6144)
 
 
 def test_one_use_more_makes_all_blocks_shorter() -> None:
-    assert cut(3072, parse_mode("4qam-2/3")) == Blocks(1, 6144, 4096, 6144)
+    assert parse_mode("4qam-2/3").cut(3072) == Blocks(1, 6144, 4096, 6144)
     # 6146 bits: two blocks of 1536 symbols, and one symbol empty.
-    assert cut(3073, parse_mode("4qam-2/3")) == Blocks(2, 3072, 2048, 3072)
+    assert parse_mode("4qam-2/3").cut(3073) == Blocks(2, 3072, 2048, 3072)
 
 
 def test_too_few_uses_for_a_block() -> None:
-    assert cut(0, parse_mode("4qam-1/2")) is None
-    assert cut(42, parse_mode("4qam-1/2")) is None
-    assert cut(48, parse_mode("4qam-1/3")) == Blocks(1, 96, 32, 96)
+    assert parse_mode("4qam-1/2").cut(0) is None
+    assert parse_mode("4qam-1/2").cut(42) is None
+    assert parse_mode("4qam-1/3").cut(48) == Blocks(1, 96, 32, 96)
 
 
 @given(st.integers(0, 400_000), st.sampled_from(MODES))
 def test_blocks_fit_into_the_uses(uses: int, name: str) -> None:
     mode = parse_mode(name)
-    blocks = cut(uses, mode)
+    blocks = mode.cut(uses)
     if blocks is None:
         assert uses * mode.bits_per_symbol < 96
         return

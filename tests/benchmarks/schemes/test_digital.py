@@ -73,6 +73,7 @@ def test_the_best_that_fits_is_sent() -> None:
         "block_length": 6144,
         "rated_block_length": 6144,
         "joined_pictures": 1,
+        "papr_db": 0.0,  # of QPSK
         "block_error_rate": 0.0,
         "simulated_blocks": 2000,
         "lost": False,
@@ -195,7 +196,7 @@ def test_a_lost_block_takes_the_pictures_in_it() -> None:
 def scheme_losses(scheme: Digital, tiles: list[Pixels], snr_db: float) -> np.ndarray:
     """The losses of the blocks, drawn again."""
     mode = scheme.modes[0]
-    blocks = digital.cut(1024 * len(tiles), mode)
+    blocks = mode.cut(1024 * len(tiles))
     assert blocks is not None
     losses = digital.Losses(Link(), mode, snr_db, blocks, rate_of)
     return losses.draw(list(range(len(tiles)))).lost

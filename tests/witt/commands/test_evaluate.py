@@ -152,7 +152,8 @@ def test_a_picture_without_error_counts_as_100_db(
     flat = quick.folder / "flat.png"
     witt.write_png(flat, np.full((32, 32, 3), 127, np.uint8))
     (quick.folder / "second.png").unlink()
-    code, out, err = quick("--json", "--snr", 20, "--profile", profile)
+    ideal = ("--side-information", "ideal")
+    code, out, err = quick("--json", "--snr", 20, "--profile", profile, *ideal)
     assert code == 0, err
     record = json.loads(out)
     (result,) = record["results"]

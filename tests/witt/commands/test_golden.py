@@ -1,6 +1,7 @@
 """Golden results: the real command with the shipped weights on the shipped photograph.
 
-`golden.json` holds what `witt transmit` printed when the weights were landed; after new weights:
+`golden.json` holds what `witt transmit` printed, with ideal side information, when the weights were
+landed; after new weights:
 
     python -m tests.witt.commands.test_golden > tests/witt/commands/golden.json
 """
@@ -39,7 +40,7 @@ TOLERANCE_DB = 0.02
 def transmit(weights: str, channel: str, snr_db: int, cbr: str, out: Path) -> dict[str, Any]:
     arguments = (
         f"--weights {weights} --snr {snr_db} --cbr {cbr} --channel {channel} --seed 0 --device cpu "
-        "--json"
+        "--side-information ideal --json"
     )
     result = CliRunner().invoke(command, [str(SAMPLE), *arguments.split(), "--output", str(out)])
     assert result.exit_code == 0, result.output

@@ -49,12 +49,13 @@ def test_a_file_holds_all_that_the_receiver_needs(
 def test_round_trip_is_what_transmit_does(
     channel: str, weights: Path, picture: Path, tmp_path: Path
 ) -> None:
-    """The same channel, SNR and seed give the pixels of `witt transmit`."""
+    """The same channel, SNR and seed give the pixels of `witt transmit`, the header as received."""
     tx, out = tmp_path / "tx.npz", tmp_path / "out.png"
     assert run("send", picture, "-o", tx, "--weights", weights, "--snr", 7) == 0
     over = ("--channel", channel, "--snr", 7, "--seed", 3)
     assert run("receive", tx, "-o", out, *over) == 0
-    assert run("transmit", picture, "--weights", weights, "-o", tmp_path, *over) == 0
+    ideal = ("--side-information", "ideal")
+    assert run("transmit", picture, "--weights", weights, "-o", tmp_path, *over, *ideal) == 0
     there = witt.read_image(tmp_path / "photo_received.png").pixels
     assert np.array_equal(witt.read_image(out).pixels, there)
 

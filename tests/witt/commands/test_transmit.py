@@ -62,7 +62,8 @@ def pixels_of(path: str | Path) -> np.ndarray:
 
 
 def test_files_and_figures(drawer: Witt, picture: Path) -> None:
-    (entry,) = drawer.json(picture, "--snr", "-2", "--channel", "rayleigh", "--seed", 7)
+    over = ("--snr", "-2", "--channel", "rayleigh", "--seed", 7)
+    (entry,) = drawer.json(picture, *over, "--side-information", "ideal")
     assert sorted(p.name for p in drawer.out.iterdir()) == [
         "photo_comparison.png",
         "photo_received.png",
@@ -111,6 +112,7 @@ def test_same_seed_same_bytes_whatever_is_beside(
 
 def test_repeats(sender: Witt, picture: Path, tmp_path: Path) -> None:
     args = (picture, "--channel", "rayleigh", "--fading", "block", "--snr", 3)
+    args += ("--side-information", "ideal")
     (one,) = sender.json(*args)
     (many,) = sender.json(*args, "--repeats", 5, out=tmp_path / "many")
     model = witt.load(sender.weights)
@@ -165,7 +167,8 @@ def test_a_picture_without_error_counts_as_100_db(
     monkeypatch.setattr(
         "witt.commands.transmit.comparison_png", lambda *args: facts.append(args[4]) or b""
     )
-    code, out, err = sender("--json", picture, "--repeats", 2, "--snr", 20)
+    ideal = ("--side-information", "ideal")
+    code, out, err = sender("--json", picture, "--repeats", 2, "--snr", 20, *ideal)
     assert code == 0
     (entry,) = json.loads(out)
     assert entry["received_psnr_db"] == 100.0
@@ -248,7 +251,7 @@ def test_conversions_are_said_once(sender: Witt, picture: Path) -> None:
 def test_one_pixel(sender: Witt, tmp_path: Path) -> None:
     path = tmp_path / "one [b]$x$.png"  # rich and matplotlib would read markup in this
     witt.write_png(path, np.full((1, 1, 3), 90, np.uint8))
-    (entry,) = sender.json(path)
+    (entry,) = sender.json(path, "--side-information", "ideal")
     assert entry["channel_uses"] == 1
     assert entry["cbr"] == 1 / 3
     assert (entry["ms_ssim"], entry["ms_ssim_db"]) == (None, None)

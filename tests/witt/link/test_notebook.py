@@ -230,7 +230,9 @@ def test_channels_and_codecs_as_given(model: witt.Codec, run: Path) -> None:
     example = Path(__file__).parents[3] / "examples" / "own_codec.py"
     (result,) = witt.evaluate(f"{example}:MyCodec", ONE, snr=40, cbr=1 / 16).results
     assert result["codec"] == "MyCodec"
-    assert result["cbr"] <= 1 / 16
+    (entry,) = result["images"]
+    assert entry["cbr"] <= 1 / 16 + entry["uses_on_top"] / ONE.size
+    assert entry["side_uses"] == entry["uses_on_top"] > 0
     with pytest.raises(witt.InputError, match="two codecs are called mine"):
         witt.evaluate([run, str(run)], ONE)
     for codecs, said in ((3, "a codec is"), ([], "no codecs"), ("nothing", "no such weights")):

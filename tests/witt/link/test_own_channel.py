@@ -103,6 +103,7 @@ def test_every_command_draws_from_it(
         expected = float(psnr(model.carry(encoded, channels.AWGN(), 0.0, noise=still).image, image))
     how = ["--snr", "0", "--channel", f"{own}:Still", "--seed", "7"]
     transmitted = tmp_path / "transmitted"
+    how += ["--side-information", "ideal"]
     run("transmit", picture, "--weights", weights, *how, "--out", transmitted)
     received = witt.to_tensor(witt.read_image(transmitted / "photo_received.png").pixels)
     assert float(psnr(received, image)) == pytest.approx(expected, abs=1e-4)

@@ -252,7 +252,9 @@ def test_both_side_by_side(
         f"ours, {MEASURED['no_csi']}"
     }
     for profile in ("ours", "published"):
-        alone, title = evaluate(capsys, *args, "--profile", profile)
+        ideal = ("--side-information", "ideal")
+        alone, title = evaluate(capsys, *args, "--profile", profile, *ideal)
+        assert "ideal side information" in title
         assert f"profile {profile}" in title
         for result in alone["results"]:
             same = by_name[result["channel"], profile]

@@ -1,7 +1,7 @@
 """The class map: side information that takes channel uses of its own, after those of the features.
 
 Neighbours are often of one class: a class is coded given its left neighbour, by an arithmetic coder
-whose bits are counted, and transmitters choose the classes with that cost in mind.
+(`map_code.py`), and transmitters choose the classes with that cost in mind.
 """
 
 from __future__ import annotations
@@ -13,8 +13,9 @@ from torch import Tensor
 
 from witt.codecs.classified.allocation import PictureAllocation
 
-# The class map is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
-# is also at least 1.4 dB short of the limit of a Rayleigh channel with fast fading.
+# Where the class map is taken as received without error it is charged at the rate of a code that is
+# 4 dB short of Shannon's limit on AWGN. That is also at least 1.4 dB short of the limit of a
+# Rayleigh channel with fast fading.
 MAP_MARGIN_DB = 4.0
 
 

@@ -95,7 +95,7 @@ class ClassMapCode(SideCode):
         """
         bits = np.unpackbits(words.astype(">u4").view(np.uint8))
         first, shape = int(labels[0, 0]), labels.shape
-        fewest, most = max(0, len(bits) - TAIL), len(bits)
+        fewest, most = max(1, len(bits) - TAIL), len(bits)  # none would be one class
         while fewest < most:
             middle = (fewest + most) // 2
             cut = _rounded_up(bits, middle)

@@ -14,6 +14,7 @@ from torch import Tensor
 from witt.codecs.feature_config import channels_for_cbr
 from witt.codecs.witt import WITT
 from witt.contract import Codec
+from witt.link.conditions import Link
 from witt.training.config import TrainConfig, uses_bf16
 from witt.training.gpu.passes import whole_windows
 from witt.training.gpu.peak import flops_per_image, peak_tflops
@@ -47,6 +48,7 @@ def takes(config: TrainConfig, model: Codec, processes: Processes, pictures: Pic
         and config.loss == "mse"
         and isinstance(model, WITT)  # whose passes are written out here
         and config.batch % len(config.channel) == 0
+        and not any(Link.of(name).module().draws_state for name in config.channel)
         and whole_windows(model.config, config.crop)
     )
 

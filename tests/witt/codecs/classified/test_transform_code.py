@@ -80,10 +80,11 @@ def test_costs_are_those_of_every_coefficient(whole: bool, monkeypatch: pytest.M
             cost = s * (root[c] + y**2 / root[c]) - s**2 + bandwidth_price
             expected[b, :, c] = torch.where(sent, cost, y**2).sum(-1) + code.log_rest[c].exp()
             kinds.add(int(sent.sum()))
-    expected += (code._bit_price(prices, snr_db) * code.map_bits[-1])[:, None]
+    bit_price = code.bit_price(prices, snr_db, map_rate(snr_db))
+    expected += (bit_price * code.map_bits[-1])[:, None]
     assert len(kinds) > 2  # some of each
     assert min(kinds) < WHOLE - SMOOTH
-    torch.testing.assert_close(code.costs(own, prices, snr_db), expected)
+    torch.testing.assert_close(code.costs(own, prices, bit_price), expected)
 
 
 def random_features(*shape: int) -> Tensor:
