@@ -177,6 +177,15 @@ class Estimated(Rayleigh):
         estimate = (1 - v) * gain + math.sqrt(v * (1 - v)) * w
         return ChannelOutput(out.y, estimate, out.noise_var + v)
 
+    def planned_db(self, snr_db: float | Tensor) -> float | Tensor:
+        """(1 - v) / (N0 + v), in dB."""
+        if not self.error_var:
+            return snr_db
+        level = torch.as_tensor(snr_db, dtype=torch.float64)
+        left = (1 - self.error_var) / (10 ** (-level / 10) + self.error_var)
+        planned = 10 * torch.log10(left.clamp_min(1e-10))
+        return planned.to(snr_db) if isinstance(snr_db, Tensor) else float(planned)
+
     def extra_repr(self) -> str:
         """Show the parameters in the module's repr."""
         return f"error_var={self.error_var:g}, {super().extra_repr()}"

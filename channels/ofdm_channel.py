@@ -14,6 +14,7 @@ from typing import Any, ClassVar, NamedTuple
 import torch
 from torch import Tensor
 
+from channels.amplifier import Amplifier
 from channels.base import (
     Channel,
     ChannelOutput,
@@ -31,7 +32,6 @@ ESTIMATIONS = ("perfect", "ls", "lmmse")
 DOMAINS = ("auto", "frequency", "time")
 _BASES: dict[Any, Basis] = {}  # of frequency, by the paths and the grid
 MOST_BASES = 16
-CALIBRATION = 1000  # OFDM symbols from which the distortion of an amplifier is found
 
 
 class State(NamedTuple):
@@ -68,6 +68,8 @@ class Ofdm(Channel):
         estimation: "perfect", "ls" or "lmmse"; the last knows the statistics of the paths.
         front_end: what is not ideal in the radios.
         domain: "frequency", "time", or "auto" for the one that is right.
+        interleave: whether symbols are spread over the grid, in an order that both ends know. A
+            codec's symbols are not of equal power, and strong ones side by side would clip.
 
     Raises:
         ValueError: an unknown estimation or domain.
@@ -83,6 +85,7 @@ class Ofdm(Channel):
         estimation: str = "lmmse",
         front_end: FrontEnd | None = None,
         domain: str = "auto",
+        interleave: bool = True,
     ) -> None:
         super().__init__()
         for name, value, choices in (
@@ -93,12 +96,12 @@ class Ofdm(Channel):
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         self.paths, self.grid = paths, grid or Grid()
         self.front_end, self.estimation = front_end or FrontEnd(), estimation
-        self.overhead = self.grid.overhead
+        self.overhead, self.interleave = self.grid.overhead, interleave
         numbers = self.grid.numerology
         late = float(paths.delays_s.max()) * numbers.rate_hz > numbers.prefix
         self.in_time = domain == "time" or (domain == "auto" and late)
         self.kept, self.blurred, self.turned = self._powers()
-        self.amplifier = self._amplifier()
+        self.amplifier = Amplifier.of(numbers, self.front_end)
 
     # What is drawn
 
@@ -111,15 +114,16 @@ class Ofdm(Channel):
         device: torch.device | str | None = None,
         generator: torch.Generator | None = None,
     ) -> tuple[Tensor | None, Tensor]:
-        """Draw a `State`, as one (B, M) tensor, and the noise of the data."""
+        """Draw a `State`, as one (B, M) tensor, and the noise of the data, that of AWGN."""
         slots, each = self.grid.slots(n), self.grid.pilots.slot
         how = {"dtype": dtype, "device": device, "generator": generator}
         step_s = self.grid.numerology.period_s / 2
+        noise = complex_normal((batch, n), **how)  # type: ignore[arg-type]
         gains = self.paths.gains(batch, 2 * slots * each + 1, step_s, **how)  # type: ignore[arg-type]
         own = complex_normal((batch, slots, self._own), **how)  # type: ignore[arg-type]
         first, rest = gains[:, 0], gains[:, 1:].unflatten(1, (slots, -1)).flatten(2)
         state = torch.cat((first, torch.cat((rest, own), dim=2).flatten(1)), dim=1)
-        return state, complex_normal((batch, n), **how)  # type: ignore[arg-type]
+        return state, noise
 
     @property
     def _pilots(self) -> int:
@@ -152,6 +156,27 @@ class Ofdm(Channel):
             torch.cat((drawn[:, None, :paths], gains), dim=1),
             own[:, :, : self._pilots],
             own[:, :, self._pilots :],
+        )
+
+    def planned_db(self, snr_db: float | Tensor) -> float | Tensor:
+        """Mean power of the gain over that of all that the receiver takes for noise, in dB."""
+        level = torch.as_tensor(snr_db, dtype=torch.float64)
+        noise_var = (10 ** (-level / 10)).reshape(-1, 1)
+        gain = self.kept * self.amplifier.gain**2
+        spoiled = noise_var + self.blurred + (self.turned + self.amplifier.distortion) * gain
+        if self.estimation != "perfect":
+            pilots = self.grid.take_pilots(self.grid.place(level.new_zeros(1, 1) + 0j))
+            # The data of the second slot of three, which is neither at the start nor at the end.
+            spoilt = noise_var + self.blurred + self.turned + self.amplifier.distortion
+            nothing = pilots.new_zeros(len(noise_var), 3 * pilots.shape[1], pilots.shape[2])
+            error = self.estimator(3)(nothing, spoilt).error_var
+            middle = error[:, self.grid.pilots.slot : -self.grid.pilots.slot]
+            spoiled = spoiled + middle.mean((1, 2))[:, None]
+        planned = 10 * torch.log10(gain / spoiled.squeeze(1))
+        return (
+            planned.reshape(level.shape).to(snr_db)
+            if isinstance(snr_db, Tensor)
+            else float(planned)
         )
 
     # The way of the symbols
@@ -187,14 +212,24 @@ class Ofdm(Channel):
         if h is None or h.shape[0] != batch:
             raise ValueError(f"h must be the state of {batch} images")
         state = self.state(h.to(device=x.device, dtype=x.dtype), n)
-        received, gain = self._through(self.grid.place(x), state)
-        y = self.grid.take(received, n) + noise_std * injected_noise(noise, x)
+        order = self._order(n).to(x.device)
+        received, gain = self._through(self.grid.place(x[:, order]), state)
         estimate = self._estimated(received, gain, state, noise_std)
-        h_hat, error = (self.grid.take(part, n) for part in estimate)
+        back = order.argsort()
+        y, h_hat, error = (
+            self.grid.take(part, n)[:, back] for part in (received, estimate.h, estimate.error_var)
+        )
+        y = y + noise_std * injected_noise(noise, x)
         # What the radios do comes with the gain; what movement does is independent of it.
         scaled = self.turned + self.amplifier.distortion
         unknown = noise_var + error + self.blurred + scaled * _power(h_hat)
         return ChannelOutput(y, h_hat, unknown)
+
+    def _order(self, n: int) -> Tensor:
+        """Number of the symbol at each place, (N,)."""
+        if not self.interleave:
+            return torch.arange(n)
+        return torch.randperm(n, generator=torch.Generator().manual_seed(0))
 
     def _through(self, sent: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """The grid as it is received, without noise, and the gain of each place in it."""
@@ -347,37 +382,6 @@ class Ofdm(Channel):
             kept_power(r, numbers.fft_size) for r in (over_time * turn, over_time, turn)
         )
         return whole, 1 - moved, 1 - turned
-
-    def _amplifier(self) -> Amplifier:
-        level = self.front_end.clip_db
-        if level is None:
-            return Amplifier(1.0, 1.0, 0.0)
-        numbers = self.grid.numerology
-        shape = (CALIBRATION, numbers.subcarriers)
-        sent = complex_normal(
-            shape, dtype=torch.complex128, generator=torch.Generator().manual_seed(0)
-        )
-        power = numbers.subcarriers / numbers.fft_size
-        samples = clip(to_time(sent, numbers), level, self.front_end.amplifier, power)
-        received = to_frequency(samples, numbers)
-        energy = float(sent.abs().square().mean())
-        gain = float((received * sent.conj()).real.mean()) / energy
-        distortion = float((received - gain * sent).abs().square().mean())
-        scale = (gain**2 + distortion) ** -0.5
-        return Amplifier(scale, scale * gain, scale**2 * distortion)
-
-
-class Amplifier(NamedTuple):
-    """What an amplifier does on the subcarriers that are used.
-
-    scale: that brings the mean power back to 1.
-    gain: of what was sent, after it.
-    distortion: mean power of the rest, after it.
-    """
-
-    scale: float
-    gain: float
-    distortion: float
 
 
 def _power(h: Tensor) -> Tensor:

@@ -304,7 +304,7 @@ class Codec(HubModel):
             cbr: requested CBR.
             h, noise, generator: handed to the channel.
         """
-        encoded = self.encode(image, snr_db, cbr)
+        encoded = self.encode(image, channel.planned_db(snr_db), cbr)
         return self.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
 
     def carry(

@@ -10,7 +10,6 @@ does with the PDCCH, and the CRC says which it was; the header has the rest.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from torch import Tensor
 
 import channels
 from witt.errors import InputError
+from witt.fading_loss import loss_of_fading
 from witt.header import Header, SideInformation
 from witt.header_bits import (
     BlockField,
@@ -45,9 +45,7 @@ from witt.radio.blocks import (
 )
 from witt.side_code import NO_BITS, Bits, EntryBits
 
-# Where one gain holds for many symbols no code has 1 failure in 1,000: the gain is taken to be what
-# so many pictures have less of.
-OUTAGE, GAINS = 0.05, 20_000
+LASTING_DB = 1.0  # between pictures, beyond which gains last longer than a symbol
 LONGEST_HEADER = LEVELS[-1]  # channel uses
 
 
@@ -95,20 +93,23 @@ class Coding:
         fades: whether each symbol has a gain of its own.
         margin_db: below the nominal SNR, that it plans for.
         weights_sha256: of the codec's file; "" where there is none.
+        spread: whether its symbols are spread over the picture's, since neighbours fade alike.
     """
 
     fades: bool
     margin_db: float = 0.0
     weights_sha256: str = ""
+    spread: bool = False
 
     @classmethod
     def of(cls, channel: channels.Channel, weights_sha256: str = "") -> Coding:
-        """For a kind of channel: noise only, a gain for each symbol, or one for many."""
-        if channel.fading and getattr(channel, "coherence", 1) != 1:
-            gain = channel.sample_gain(GAINS, 1, generator=torch.Generator().manual_seed(0))
-            least = float(gain.abs().square().flatten().quantile(OUTAGE))
-            return cls(False, -10 * math.log10(least), weights_sha256)
-        return cls(channel.fading, 0.0, weights_sha256)
+        """For a kind of channel: noise only, a gain for each symbol, or gains that last."""
+        if not channel.fading:
+            return cls(False, 0.0, weights_sha256)
+        usual, worse = loss_of_fading(channel)
+        if worse - usual < LASTING_DB:
+            return cls(True, 0.0, weights_sha256)
+        return cls(False, worse, weights_sha256, True)
 
     def header_uses(self, codes: Codes, snr_db: float) -> int:
         """Channel uses of the header of a codec at a nominal SNR."""

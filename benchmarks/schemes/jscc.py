@@ -164,7 +164,7 @@ class Jscc:
             encode = partial(optimisation.encode, self.model)
         if coding is not None:
             encode = partial(encode_coded, self.model, coding=coding, optimisation=optimisation)
-        encoded: Encoded = encode(image, snr_db, cbr)
+        encoded: Encoded = encode(image, channel.planned_db(snr_db), cbr)
         check_encoded(encoded, len(image))
         return encoded
 

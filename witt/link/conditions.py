@@ -124,14 +124,17 @@ class Link:
     def record(self) -> dict[str, Any]:
         """Plain values for JSON, None where the channel has no such thing.
 
-        A channel of one's own says too whether it fades, and which version of it this is.
+        A channel of one's own says too whether it fades, which version of it this is, and the
+        channel uses for each symbol where it sends more, as pilots.
         """
         if not self.is_ours:
+            overhead = _tried(self.channel).overhead
             return {
                 "channel": self.channel,
                 **dict.fromkeys(("fading", "coherence", "k_factor_db")),
                 "fades": self.fades,
                 "source": _tried(self.channel).source,
+                **({} if overhead == 1 else {"overhead": overhead}),
             }
         return {
             "channel": self.channel,
@@ -148,6 +151,7 @@ class _Tried:
     fades: bool
     label: str
     source: str | None
+    overhead: float
 
 
 def _made(text: str) -> channels.Channel:
@@ -170,4 +174,4 @@ def _tried(text: str) -> _Tried:
     settings = ", ".join(f"{key} = {value}" for key, value in parse(text).settings.items())
     name = short(parse(text).target)
     label = made.label or (f"{name}, {settings}" if settings else name)
-    return _Tried(made.fading, str(label), CHANNELS.source(text))
+    return _Tried(made.fading, str(label), CHANNELS.source(text), float(made.overhead))

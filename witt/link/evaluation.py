@@ -182,8 +182,9 @@ def send_batch(
         coding = Coding.of(channel, weights_sha256)
         started = time.perf_counter()
         with memory_for(image), torch.inference_mode():
+            told_db = channel.planned_db(condition.snr_db)
             encoded = encode_coded(
-                model, image, condition.snr_db, cbr, coding=coding, optimisation=optimisation
+                model, image, told_db, cbr, coding=coding, optimisation=optimisation
             )
             sent = carry_coded(
                 model, encoded, channel, condition.snr_db, coding=coding, seeds=seeds

@@ -56,7 +56,7 @@ def transmit_as(
     """
     if not profile.only(("batch_power", "half_pairs", "no_csi")).departures:
         encode = model.encode if optimisation is None else partial(optimisation.encode, model)
-        encoded = encode(image, snr_db, cbr)
+        encoded = encode(image, channel.planned_db(snr_db), cbr)
         return model.carry(encoded, channel, snr_db, h=h, noise=noise, generator=generator)
     if optimisation is not None:
         raise InputError(

@@ -110,7 +110,7 @@ def transmit(
             coding = Coding.of(channel, weights_sha256)
             encode = partial(encode_coded, model, coding=coding, optimisation=optimisation)
             carry = partial(carry_coded, model, coding=coding)
-        encoded = encode(image, snr_db, cbr)
+        encoded = encode(image, channel.planned_db(snr_db), cbr)
     encoding = time.perf_counter() - started
     draws = []
     for _ in range(repeats):

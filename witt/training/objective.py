@@ -153,8 +153,9 @@ def send(
     # What `noise` has room for: to ask for the highest rate drawn would be to wait for a GPU.
     length = grid[0] * grid[1] * int(at.k.max()) // 2 if noise is None else noise.shape[1]
     networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
+    told_db = planned(over, at.snr_db, first)
     with networks:
-        sending = model.transmit(image, at.snr_db, at.k, length)
+        sending = model.transmit(image, told_db, at.k, length)
     symbols, uses, allocation = sending.symbols, sending.uses, sending.allocation
     symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
     equalise = model.uses_error
@@ -162,7 +163,7 @@ def send(
     known = scale if model.sends_scale else torch.ones_like(scale)
     pairs = torch.view_as_real(received)
     with networks:
-        image = model.receive(pairs, error, known, at.snr_db, at.k, grid, allocation)
+        image = model.receive(pairs, error, known, told_db, at.k, grid, allocation)
     return image.to(scale.dtype)
 
 
@@ -189,12 +190,21 @@ def send_whole(
         mine = slice((i - first) % len(over), None, len(over))
         if mine.start >= len(image):
             continue
-        encoded = model.encode(image[mine], drawn.snr_db[mine], cbr)
+        encoded = model.encode(image[mine], channel.planned_db(drawn.snr_db[mine]), cbr)
         n = encoded.symbols.shape[1]
         gain, noise = gain_for(channel, drawn.h[mine], n), drawn.noise[mine, :n]
         sent = model.carry(encoded, channel, drawn.snr_db[mine], h=gain, noise=noise)
         received[mine] = sent.image
     return received
+
+
+def planned(over: Sequence[channels.Channel], snr_db: Tensor, first: int) -> Tensor:
+    """The SNR (B,) that each transmitter is told; see `Channel.planned_db`."""
+    told_db = snr_db.clone()
+    for i, channel in enumerate(over):
+        mine = slice((i - first) % len(over), None, len(over))
+        told_db[mine] = torch.as_tensor(channel.planned_db(snr_db[mine]))
+    return told_db
 
 
 def gain_for(channel: channels.Channel, h: Tensor, n: int) -> Tensor | None:

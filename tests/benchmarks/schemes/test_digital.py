@@ -73,6 +73,7 @@ def test_the_best_that_fits_is_sent() -> None:
         "block_length": 6144,
         "rated_block_length": 6144,
         "joined_pictures": 1,
+        "papr_db": 0.0,  # of QPSK
         "block_error_rate": 0.0,
         "simulated_blocks": 2000,
         "lost": False,
