@@ -21,7 +21,7 @@ from witt.errors import InputError, one_line
 NEURAL, DEEPJSCC, DIGITAL = PANELS = ("neural", "deepjscc", "digital")
 CURVE_SNRS_DB = (-5.0, -2.0, 1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0)
 DIGITAL_SNRS_DB = tuple(float(snr) for snr in range(-5, 21))
-KEPT_BYTES, KEPT_FIGURES = 128 * 2**20, 8192
+KEPT_BYTES, KEPT_FIGURES = 64 * 2**20, 8192
 
 Event = dict[str, Any]
 
