@@ -4,7 +4,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 OLDEST := .venv-oldest
 
-.PHONY: demo test test-slow test-oldest lint clean
+.PHONY: demo docs test test-slow test-oldest lint clean
 
 $(VENV)/installed: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
@@ -14,6 +14,11 @@ $(VENV)/installed: pyproject.toml
 $(VENV)/installed-dev: pyproject.toml
 	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	touch $@ $(VENV)/installed
+
+$(VENV)/installed-docs: pyproject.toml
+	test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --editable '.[docs]'
 	touch $@ $(VENV)/installed
 
 $(OLDEST)/installed: pyproject.toml tests/oldest.txt
@@ -36,10 +41,15 @@ test-slow: $(VENV)/installed-dev
 test-oldest: $(OLDEST)/installed  ## the fast tests with the oldest versions that pyproject.toml allows
 	$(OLDEST)/bin/python -m pytest
 
+docs: $(VENV)/installed-docs  ## the site, build/site/index.html; the tutorial's pictures are made anew
+	$(BIN)/python docs/site/tutorial.py build/tutorial
+	$(BIN)/python -m sphinx -W -q -c docs/site -d build/doctrees . build/site
+	@echo "Look at build/site/index.html."
+
 lint: $(VENV)/installed-dev
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
 clean:
-	rm -rf $(VENV) $(OLDEST) demo_out
+	rm -rf $(VENV) $(OLDEST) demo_out build

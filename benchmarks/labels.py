@@ -23,6 +23,7 @@ WORDS = {
     "jpeg2000": "JPEG 2000",
     "webp": "WebP",
     "avif": "AVIF",
+    "vvc": "VVC",
     "bpg": "BPG",
     "vtm": "VTM",
     "hm": "HM",

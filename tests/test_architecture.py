@@ -30,7 +30,7 @@ LAYERS = {
         {"registry", "report", "files", "lock", "device", "memory"},
         {"pictures", "metrics", "nn", "radio"},
         {"header", "store"},
-        {"side_code"},
+        {"side_code", "fading_loss"},
         {"header_bits"},
         {"side_information"},
         {"contract"},
@@ -46,8 +46,8 @@ LAYERS = {
         {"sweep"},
         {"referee"},
         {"figures"},
-        {"report"},
-        {"commands", "mismatch", "impairments", "cost", "speed"},
+        {"report", "demo"},
+        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation"},
     ),
 }
 

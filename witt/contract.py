@@ -98,8 +98,8 @@ class Encoded:
         """
         held = read_symbols(path)
         side = {name: SideInformation(*entry) for name, entry in held.pop("side").items()}
-        plain = (held.pop(name) for name in ("size", "rate", "snr_db"))
-        header = Header(*plain, side, held.pop("side_uses"))
+        size, rate, snr_db = (held.pop(name) for name in ("size", "rate", "snr_db"))
+        header = Header(size, rate, snr_db, side, held.pop("side_uses"))
         return cls(header=header, **held)
 
 

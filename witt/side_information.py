@@ -20,6 +20,7 @@ from torch import Tensor
 
 import channels
 from witt.errors import InputError
+from witt.fading_loss import loss_of_fading
 from witt.header import Header, SideInformation
 from witt.header_bits import (
     BlockField,
@@ -44,9 +45,7 @@ from witt.radio.blocks import (
 )
 from witt.side_code import NO_BITS, Bits, EntryBits
 
-# Where one gain holds for a whole picture no code has 1 failure in 1,000: it is planned for a gain
-# that 1 picture in 20 is below.
-BLOCK_MARGIN_DB = 13.0
+LASTING_DB = 1.0  # between pictures, beyond which gains last longer than a symbol
 LONGEST_HEADER = LEVELS[-1]  # channel uses
 
 
@@ -94,22 +93,34 @@ class Coding:
         fades: whether each symbol has a gain of its own.
         margin_db: below the nominal SNR, that it plans for.
         weights_sha256: of the codec's file; "" where there is none.
+        spread: whether its symbols are spread over the picture's, since neighbours fade alike.
     """
 
     fades: bool
     margin_db: float = 0.0
     weights_sha256: str = ""
+    spread: bool = False
 
     @classmethod
     def of(cls, channel: channels.Channel, weights_sha256: str = "") -> Coding:
-        """For a kind of channel: noise only, a gain for each symbol, or one for many."""
-        if channel.fading and getattr(channel, "coherence", 1) != 1:
-            return cls(False, BLOCK_MARGIN_DB, weights_sha256)
-        return cls(channel.fading, 0.0, weights_sha256)
+        """For a kind of channel: noise only, a gain for each symbol, or gains that last."""
+        if not channel.fading:
+            return cls(False, 0.0, weights_sha256)
+        usual, worse = loss_of_fading(channel)
+        if worse - usual < LASTING_DB:
+            return cls(True, 0.0, weights_sha256)
+        return cls(False, worse, weights_sha256, True)
 
     def header_uses(self, codes: Codes, snr_db: float) -> int:
         """Channel uses of the header of a codec at a nominal SNR."""
-        return level_for(header_length(codes), snr_db - self.margin_db, self.fades)
+        bits = header_length(codes)
+        try:
+            return level_for(bits, snr_db - self.margin_db, self.fades)
+        except ValueError as error:
+            raise InputError(
+                f"the header of this codec has {bits} bits, too many for its code ({error}): tell "
+                "what is long in a block of its own (SideCode.has_block)"
+            ) from error
 
     def mode(self, bits: int, snr_db: float) -> Mode:
         """How a block of so many bits is sent at a nominal SNR."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from benchmarks.codecs import external, heif, pillow_codecs
+from benchmarks.codecs import external, heif, pillow_codecs, vvc
 from benchmarks.codecs.base import Codec
 from witt.errors import InputError
 
@@ -16,6 +16,7 @@ CODECS: dict[str, Callable[[], Codec]] = {
     "jpeg2000": pillow_codecs.jpeg2000,
     "webp": pillow_codecs.webp,
     "avif": pillow_codecs.avif,
+    "vvc": vvc.Vvc,
     "bpg": external.bpg,
     "vtm": external.vtm,
     "hm": external.hm,

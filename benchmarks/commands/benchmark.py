@@ -19,6 +19,7 @@ from benchmarks.sweep.execute import begun, run
 from benchmarks.sweep.foreign import plain_link
 from benchmarks.sweep.known import pictures_of
 from benchmarks.sweep.results import Cell, Results
+from benchmarks.sweep.side import is_ideal
 from benchmarks.sweep.sweep import Maker, Plan
 from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
@@ -262,7 +263,11 @@ def show(results: Results, cells: Sequence[Cell], *, err: bool = False) -> None:
             for scheme in dict.fromkeys(cell.scheme for cell in group):
                 means = [results.mean(c, each.key) for c in group if c.scheme == scheme]
                 label = scheme_label(scheme)
-                label += ", ideal side information" if results.is_ideal(scheme) else ""
+                label += (
+                    ", ideal side information"
+                    if is_ideal(results.head["schemes"].get(scheme, {}))
+                    else ""
+                )
                 rows.add_row(label, *(number(m, each.digits) for m in means))
             # Not as the title of the table, which wraps where the table is narrow.
             console(err=err).print(plain(title), style="bold")

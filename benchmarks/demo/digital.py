@@ -16,7 +16,7 @@ from benchmarks.demo.lanes import Check
 from benchmarks.demo.pictures import Photograph
 from benchmarks.demo.received import Received
 from benchmarks.demo.settings import BEST_MODE, Settings
-from benchmarks.ldpc.modes import BLOCK_LENGTH, MODES, Mode, cut, parse_mode
+from benchmarks.ldpc.modes import BLOCK_LENGTH, MODES, Mode, parse_mode
 from benchmarks.ldpc.table import SHIPPED, Rate, Table, curve_of, known, read_table
 from benchmarks.schemes.digital import Digital
 from benchmarks.schemes.scheme import channel_uses
@@ -25,7 +25,7 @@ from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
 from witt.pictures.images import Pixels
 
-KEPT_BYTES = 96 * 2**20  # of decoded pictures
+KEPT_BYTES = 64 * 2**20  # of decoded pictures
 HOPELESS = 1e-6  # probability that a picture arrives
 
 
@@ -102,7 +102,7 @@ class DigitalSender:
         possible: list[Mode] = []
         safe: list[Mode] = []
         for mode in modes:
-            blocks = cut(uses, mode)
+            blocks = mode.cut(uses)
             if blocks is None:
                 continue
             rate = shipped_rate(settings.link, mode, settings.snr_db, blocks.rated_length)

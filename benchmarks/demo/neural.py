@@ -17,12 +17,15 @@ from witt.contract import Codec, Encoded
 from witt.device import pick_device
 from witt.link.choice import AUTO, choose
 from witt.link.requests import check_request
+from witt.link.side_link import carry_coded, encode_coded
 from witt.pictures.images import to_pixels
 from witt.report import file_sha256
+from witt.side_information import Coding
 from witt.store.weights import load_weights, resolve
 
 KEPT_ENCODED = 24  # of at most 1.2 MB each
 MOST_POINTS = 1200
+WHAT_WAS_LOST = "The header that tells the receiver what was sent did not arrive."
 
 
 class Model(NamedTuple):
@@ -69,13 +72,18 @@ class Neural:
         Raises:
             InputError: the weights do not serve this.
         """
-        model, link = self.model(weights), settings.link
+        model, channel = self.model(weights), settings.link.module()
+        coding = Coding.of(channel, model.sha256)
         notes = self._notes(model, photograph, settings)
         with torch.inference_mode():
-            encoded = self._encode(photograph, weights, settings)
+            encoded = self._encode(model, coding, photograph, weights, settings)
             check()
             generator = torch.Generator().manual_seed(settings.seed)
-            sent = model.codec.carry(encoded, link.module(), settings.snr_db, generator=generator)
+            sent = carry_coded(
+                model.codec, encoded, channel, settings.snr_db, coding=coding, generator=generator
+            )
+        lost = any(sent.lost)
+        notes += (WHAT_WAS_LOST,) if lost else ()
         received = to_pixels(sent.image)
         check()
         symbols = sent.received[0].cpu()
@@ -87,18 +95,26 @@ class Neural:
             "channel_uses": sent.symbols.shape[1],
             "cbr": sent.cbr,
             "header_bits": sent.header_bits,
+            "side_uses": sent.side_uses,
         }
         rounded = tuple(round(each, 3) for each in points)
-        return Received.of(photograph, received, facts=facts, notes=notes, points=rounded)
+        return Received.of(
+            photograph, received, facts=facts, notes=notes, points=rounded, lost=lost
+        )
 
-    def _encode(self, photograph: Photograph, weights: str, settings: Settings) -> Encoded:
-        """What is sent, from the store if it was encoded for this SNR and CBR before."""
-        key = (photograph.id, weights, settings.cbr, settings.snr_db)
+    def _encode(
+        self, model: Model, coding: Coding, photograph: Photograph, weights: str, settings: Settings
+    ) -> Encoded:
+        """What is sent, from the store if it was encoded for this channel and CBR before."""
+        # The noise is not among it: another draw of the same channel needs no encoder.
+        key = (photograph.id, weights, settings.cbr, settings.snr_db, coding)
         encoded = self._encoded.get(key)
         if encoded is None:
-            codec = self.model(weights).codec
             image = photograph.image.to(self.device)
-            encoded = self._encoded.put(key, codec.encode(image, settings.snr_db, settings.ratio))
+            encoded = self._encoded.put(
+                key,
+                encode_coded(model.codec, image, settings.snr_db, settings.ratio, coding=coding),
+            )
         return encoded
 
     def _notes(self, model: Model, photograph: Photograph, settings: Settings) -> tuple[str, ...]:

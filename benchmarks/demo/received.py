@@ -42,7 +42,8 @@ class Received:
     @property
     def nbytes(self) -> int:
         """Memory that it takes, about."""
-        return len(self.png) + 32 * len(self.points) + (self.pixels.nbytes if self.png else 0)
+        pixels = 0 if self.pixels is None else self.pixels.nbytes
+        return len(self.png) + 32 * len(self.points) + pixels
 
     def ms_ssim(self, photograph: Photograph) -> dict[str, Any]:
         """Its MS-SSIM; takes longer than all the rest."""
@@ -51,6 +52,11 @@ class Received:
         return dict(measure(MS_SSIM, to_tensor(self.pixels), photograph.image)[0])
 
 
-def in_words(figures: dict[str, Any]) -> str:
+def in_words(figures: dict[str, Any]) -> dict[str, str]:
     """The MS-SSIM as the page shows it."""
-    return f"{number(figures['ms_ssim'], 4)} ({number(figures['ms_ssim_db'], 1)} dB)"
+    decibels = f"{number(figures['ms_ssim_db'], 1)} dB"
+    variant = figures["ms_ssim_variant"]  # of small pictures it has fewer scales
+    return {
+        "ms_ssim": number(figures["ms_ssim"], 4),
+        "ms_ssim_db": decibels if variant == "ms-ssim" else f"{decibels}, {variant}",
+    }

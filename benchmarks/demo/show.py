@@ -21,7 +21,7 @@ from witt.errors import InputError, one_line
 NEURAL, DEEPJSCC, DIGITAL = PANELS = ("neural", "deepjscc", "digital")
 CURVE_SNRS_DB = (-5.0, -2.0, 1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0)
 DIGITAL_SNRS_DB = tuple(float(snr) for snr in range(-5, 21))
-KEPT_BYTES, KEPT_FIGURES = 128 * 2**20, 8192
+KEPT_BYTES, KEPT_FIGURES = 64 * 2**20, 8192
 
 Event = dict[str, Any]
 
@@ -142,7 +142,7 @@ class Show:
         measure = partial(self.ms_ssim, panel, photograph, settings)
         figures = await asyncio.wrap_future(self.back.submit(METRIC, check, measure))
         if figures:
-            queue.put_nowait({"event": "ms-ssim", "panel": panel, "ms_ssim": in_words(figures)})
+            queue.put_nowait({"event": "ms-ssim", "panel": panel, **in_words(figures)})
 
     def _shown(self, panel: str, settings: Settings, received: Received) -> Event:
         chosen = weights_for(settings)[1] if panel == NEURAL else ()

@@ -25,6 +25,7 @@ from benchmarks.schemes.training import trained
 from benchmarks.sweep.known import CIFAR, Pictures, pictures_of
 from benchmarks.sweep.measure import MS_SSIM_PUBLISHED
 from benchmarks.sweep.results import Cell, Results
+from benchmarks.sweep.side import is_ideal
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.metrics.metric import MS_SSIM, PSNR, Quantity
@@ -335,7 +336,8 @@ def _bounds(group: Group) -> tuple[Curve, ...]:
         points = [(at, y) for at, y in pairs if math.isfinite(y)]
         if points:
             label = f"{bound.codec} at capacity (bound)"
-            curves.append(Curve(bound.scheme, label, *zip(*points, strict=True), kind="bound"))
+            places, values = zip(*points, strict=True)
+            curves.append(Curve(bound.scheme, label, places, values, kind="bound"))
     return tuple(curves)
 
 
@@ -384,7 +386,7 @@ def _of_schemes(group: Group) -> list[str]:
         training = results.head["schemes"].get(scheme, {}).get("training")
         if training is not None:
             notes[f"{label}: trained {trained(training)}."] = None
-        if results.is_ideal(scheme):
+        if is_ideal(results.head["schemes"].get(scheme, {})):
             notes[f"{label}: ideal side information."] = None
         for line in condensed(said for cell in cells for said in results.warnings(cell)):
             notes[f"{label}: {line}."] = None

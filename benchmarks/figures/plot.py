@@ -49,8 +49,8 @@ LOOKS = {
     "hevc+ldpc": Look("#1b7f5c", "^"),
     "hevc+nr": Look("#7a9a01", "d"),
     "hevc+capacity": Look("#333333", "", ":"),
-    "vtm+capacity": Look("#777777", "", (0, (6, 2))),
-    "elic+capacity": Look("#777777", "", (0, (6, 2, 1, 2))),
+    "vtm+capacity": Look("#6d7079", "", "--"),
+    "elic+capacity": Look("#6d7079", "", "-."),
 }
 MORE = (
     Look("#b8860b", "v"),

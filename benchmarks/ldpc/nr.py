@@ -15,7 +15,7 @@ import math
 from dataclasses import dataclass
 from fractions import Fraction
 from functools import cached_property
-from typing import ClassVar, NamedTuple
+from typing import ClassVar
 
 from benchmarks.ldpc.modes import Blocks, Code, Mode, rated_length
 from witt.errors import InputError
@@ -78,7 +78,8 @@ class Mcs(Mode):
         return None
 
 
-class Segments(NamedTuple):
+@dataclass(frozen=True)
+class Segments:
     """How a transport block is cut.
 
     base_graph: 1 or 2.

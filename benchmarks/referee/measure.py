@@ -7,7 +7,10 @@ from typing import NamedTuple
 import numpy as np
 import scipy.fft
 import scipy.signal
+import torch
 from numpy.typing import NDArray
+
+import channels
 
 SHARE = 0.99  # of the power, for the occupied bandwidth
 SEGMENT = 1024
@@ -55,8 +58,8 @@ def used(samples: NDArray[np.complex64]) -> Used:
         mean,
         float(power.std() / np.sqrt(len(x))),
         peak,
-        _db(peak / mean),
-        _db(float((np.abs(_between(x)) ** 2).max()) / mean),
+        float(channels.papr_db(torch.from_numpy(x))),
+        float(channels.papr_db(torch.from_numpy(_between(x)))),
         occupied_bandwidth(samples),
     )
 
@@ -107,7 +110,3 @@ def _between(x: NDArray[np.complex128]) -> NDArray[np.complex128]:
     wide[:upper] = spectrum[:upper]
     wide[len(wide) - (size - upper) :] = spectrum[upper:]
     return np.asarray(OVERSAMPLING * scipy.fft.ifft(wide))
-
-
-def _db(ratio: float) -> float:
-    return float(10 * np.log10(ratio))

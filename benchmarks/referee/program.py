@@ -72,9 +72,8 @@ def _csi(path: Path) -> Csi | None:
     return Csi(held.samples, float(held.facts["noise_variance"]))
 
 
-def main(which: str) -> int:
-    """Do the job in the working folder; returns the exit status."""
-    folder = Path.cwd()
+def main(which: str, folder: Path) -> int:
+    """Do the job that is in a folder; returns the exit status."""
     try:
         job = json.loads((folder / JOB).read_text(encoding="utf-8"))
         (transmit if which == "transmit" else receive)(folder, job)
@@ -85,4 +84,4 @@ def main(which: str) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], Path.cwd()))

@@ -2,10 +2,8 @@
 
 {"format": …, "dataset": {…}, "seed": 0, "metrics": [{name, key, label, …}], "schemes": {…},
  "runs": [{command, commit, …}],
- "cells": [{"scheme", "channel", …, "snr_db", "cbr",
-            "channel_label",
-            "done": [0, 256],                     first pictures of the finished chunks
-            "failed": "…",                        why others are not, where a scheme broke off
+ "cells": [{"scheme", "channel", …, "snr_db", "cbr", "channel_label",
+            "done": [0, 256], "failed": "…",      first pictures of finished chunks; why not others
             "images": {"psnr_db": [31.2, …], …},  one value a picture, null for none
             "info": {"mode": ["16qam-1/2", …], …}}]}
 """
@@ -24,13 +22,12 @@ import numpy.typing as npt
 from benchmarks.labels import cbr_label
 from benchmarks.sweep.foreign import read_link
 from benchmarks.sweep.measure import Row, columns
+from benchmarks.sweep.side import within_cbr
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
 from witt.link.conditions import Link
-from witt.link.side_link import IDEAL
 from witt.metrics.metric import Quantity, read_quantities
 from witt.report import to_json, version
-from witt.side_information import LONGEST_HEADER
 
 FORMAT = "witt-benchmark-2"
 BEFORE = "witt-benchmark-1"  # PSNR and MS-SSIM only, `ms_ssim` in the place of `metrics`
@@ -174,25 +171,15 @@ class Results:
     def column(self, cell: Cell, name: str) -> npt.NDArray[np.float64]:
         """One figure of every picture; NaN where there is none, or where it was not measured.
 
-        A picture that took more channel uses than the cell allows has no quality there: files of
-        before this was checked may hold some. A coded header may come on top of what it allows.
+        A picture that took more uses than the cell allows (but for a coded header) has no quality
+        there: files of before this was checked may hold some.
         """
         images = self._cells[cell].images
         column = np.array(images.get(name, [None] * self.pictures), dtype=np.float64)
         if name not in NO_QUALITY:
-            used = np.array(images["cbr"], dtype=np.float64)
-            uses = np.array(images["channel_uses"], dtype=np.float64)
-            told = self.info(cell, "uses_on_top")
-            on_top = np.array([min(each or 0, LONGEST_HEADER) for each in told])
-            column[used * (1 - on_top / uses) > cell.cbr + ROUNDED_CBR] = np.nan
+            cbr = within_cbr(images, self.info(cell, "uses_on_top"))
+            column[cbr > cell.cbr + ROUNDED_CBR] = np.nan
         return column
-
-    def is_ideal(self, scheme: str) -> bool:
-        """Whether the side information of a codec of symbols was taken as received."""
-        record = self.head["schemes"].get(scheme, {})
-        if "side_information" in record:
-            return bool(record["side_information"] == IDEAL)
-        return "weights_sha256" in record
 
     def info(self, cell: Cell, name: str) -> list[Any]:
         """One entry of the scheme's own record for every picture; None where there is none."""

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import math
+import re
 import warnings
 from pathlib import Path
+from typing import Any
 
 import click
 import torch
 
+from channels import Tdl
 from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
@@ -18,8 +21,9 @@ from witt.commands.options import (
     output_option,
     seed_option,
 )
-from witt.errors import InputError
+from witt.errors import InputError, one_line
 from witt.radio.impairments import clip, oscillator
+from witt.radio.multipath import through_paths
 from witt.radio.samples import (
     SAMPLE_RATE_HZ,
     Recording,
@@ -27,10 +31,39 @@ from witt.radio.samples import (
     read_samples,
     write_samples,
 )
-from witt.registry import CHANNELS
+from witt.registry import CHANNELS, parse
 
 MOST_DELAY = 2**28
-UNIT_DB = 1.0  # power within which samples count as of unit power
+UNIT_DB = 3.0  # power within which samples count as of unit power; OFDM leaves its edges free
+
+
+class ModelType(ChannelType):
+    """A channel of samples: one of symbols, one sample each, or several paths."""
+
+    name = "model"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """As of `ChannelType`, or "tdl-a:delay_spread_ns=300:speed_kmh=3" to "tdl-e"."""
+        text = str(value).strip()
+        if paths_of(text) is not None:
+            return text
+        return super().convert(value, param, ctx)
+
+
+def paths_of(text: str) -> Tdl | None:
+    """The tapped delay line that a user wrote, None where it is something else.
+
+    Raises:
+        InputError: it does not take these settings.
+    """
+    target, settings = parse(text)
+    kind = re.fullmatch("tdl-([a-e])", target.lower())
+    if kind is None:
+        return None
+    try:
+        return Tdl(kind[1].upper(), **settings)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{text}: {one_line(error)}") from error
 
 
 @click.command(
@@ -45,10 +78,11 @@ UNIT_DB = 1.0  # power within which samples count as of unit power
     "--model",
     cls=Registered,
     registry=CHANNELS,
-    type=ChannelType(),
+    type=ModelType(),
     default="awgn",
     show_default=True,
-    help="The channel.",
+    help="The channel: a gain for each sample, or several paths that move, tdl-a to tdl-e of 3GPP "
+    "TR 38.901 with :delay_spread_ns=300:speed_kmh=3:carrier_ghz=3.5.",
 )
 @click.option(
     "--snr",
@@ -116,12 +150,19 @@ def command(
     csi: Path | None,
     seed: int,
 ) -> None:
-    """Pass complex baseband samples over a channel: y = h x + n, one gain h a sample.
+    """Pass complex baseband samples over a channel: y = h x + n, one gain h a sample, or paths.
 
     \b
-      FILE ─► clip ─► delay ─► gain of the channel ─► oscillator ─► noise ─► OUT
+      FILE ─► clip ─► delay ─► gain or paths ─► oscillator ─► noise ─► OUT
     """
-    (link,) = make_links([model], fading, coherence, k_factor_db)
+    paths = paths_of(model)
+    named = "awgn" if paths is not None else model  # paths move the samples, and noise is added
+    (link,) = make_links([named], fading, coherence, k_factor_db)
+    channel = link.module()
+    if getattr(channel, "draws_state", False):
+        raise InputError(f"{model} is a channel of symbols: of samples there are tdl-a to tdl-e")
+    if paths is not None and csi is not None:
+        raise InputError(f"{model} has no gain of each sample: leave --csi out")
     check_output(output, (file,))
     if csi is not None:
         check_output(csi, (file, output))
@@ -134,22 +175,25 @@ def command(
     _check_power(file, float(x.abs().square().mean()))
     if clip_db is not None:
         x = clip(x, clip_db)
+    generator = torch.Generator().manual_seed(seed)
+    if paths is not None:
+        x = through_paths(x, paths, rate, generator)
     x = torch.nn.functional.pad(x, (delay, 0))
-    channel, generator = link.module(), torch.Generator().manual_seed(seed)
     gain, noise = channel.draw(1, len(x), generator=generator)
     h = torch.ones_like(x) if gain is None else gain[0].expand(len(x)).clone()
     if offset_hz or linewidth_hz:
         h = (h * oscillator(len(x), offset_hz / rate, linewidth_hz / rate, generator)).to(x.dtype)
     h[:delay] = 0
     out = channel(x[None], snr_db, h=h[None], noise=noise)
-    facts = {"model": str(link), "snr_db": snr_db, "seed": seed, "delay": delay}
+    facts = {"model": model, "snr_db": snr_db, "seed": seed, "delay": delay}
     facts |= {"frequency_offset_hz": offset_hz, "linewidth_hz": linewidth_hz, "clip_db": clip_db}
     write_samples(output, Recording(out.y[0].numpy(), sent.sample_rate_hz, facts))
     if csi is not None:
         facts = {"kind": "gain of each sample", "noise_variance": float(out.noise_var)}
         write_samples(csi, Recording(h.numpy(), sent.sample_rate_hz, facts))
     click.echo(
-        f"{click.format_filename(output)}: {len(x):,} samples over {link} at {snr_db:g} dB",
+        f"{click.format_filename(output)}: {len(x):,} samples over "
+        f"{link if paths is None else model} at {snr_db:g} dB",
         err=str(output) == "-",
     )
 

@@ -13,11 +13,13 @@ from numpy.typing import NDArray
 
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
-from witt.link.framing import Lost, Weights, all_shipped, receive_frame
+from witt.link.framing import Lost, Weights, all_shipped, find_reception, receive_frame
 from witt.pictures.images import to_pixels
 from witt.pictures.writing import write_png
-from witt.radio.reception import OwnEstimates, Reception, TrueGains
+from witt.radio.ofdm_frame import ofdm_preamble
+from witt.radio.reception import Reception, TrueGains
 from witt.radio.samples import PIPE, read_samples
+from witt.radio.synchronisation import find_frame
 from witt.store.weights import resolve
 
 RATE_TOLERANCE = 1e-3
@@ -88,10 +90,15 @@ def receive_samples(file: Path, output: Path, weights: str | None, told: Told) -
 
 def _reception(name: str, samples: NDArray[np.complex64], told: Told) -> Reception:
     if not told.ideal:
-        found = OwnEstimates.find(samples)
+        found = find_reception(samples)
         if found is None:
             raise InputError(f"{name}: no frame of witt send: there is no preamble in the samples")
         return found
+    if find_frame(samples, ofdm_preamble()) is not None:
+        raise InputError(
+            f"{name}: a frame of OFDM, whose gains no file has: --synchronisation ideal is for a "
+            "single carrier"
+        )
     gains, noise_var = None, None if told.snr_db is None else 10 ** (-told.snr_db / 10)
     if told.csi is not None:
         truth = read_samples(told.csi)

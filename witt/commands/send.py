@@ -6,7 +6,6 @@ from pathlib import Path
 
 import click
 import torch
-from torch import Tensor
 
 import channels
 from witt.commands.options import (
@@ -17,18 +16,17 @@ from witt.commands.options import (
     sample_rate_option,
     weights_option,
 )
-from witt.contract import Codec, Encoded
+from witt.contract import Encoded
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.files import ensure_writable_folder
 from witt.link.choice import AUTO, choose
-from witt.link.framing import frame_symbols
+from witt.link.framing import WAVEFORMS, frame_symbols
 from witt.link.requests import check_request
 from witt.link.transmission import memory_for
 from witt.link.values import Cbr
 from witt.pictures.images import read_image, to_tensor
 from witt.pictures.inputs import conversions, gather
-from witt.radio.frame import assemble
 from witt.radio.samples import PIPE, Recording, check_output, is_samples, write_samples
 from witt.report import file_sha256
 from witt.side_information import Coding
@@ -45,6 +43,13 @@ from witt.store.weights import load_weights, resolve
 @one_condition_options("Signal-to-noise ratio (Es/N0) in dB that the transmitter expects.")
 @weights_option(AUTO, " auto: as in witt transmit, over AWGN.")
 @device_option()
+@click.option(
+    "--waveform",
+    type=click.Choice(list(WAVEFORMS)),
+    default="single-carrier",
+    show_default=True,
+    help="Samples: one carrier, or OFDM for channels of several paths. The receiver finds out.",
+)
 @sample_rate_option("Samples a second, as the file says it.")
 @output_option(
     "Samples (.sigmf, .sigmf-meta, or - for an archive to a pipe) or symbols (.npz).", "tx.npz"
@@ -55,6 +60,7 @@ def command(
     cbr: Cbr,
     weights: str,
     device: str,
+    waveform: str,
     sample_rate_hz: float,
     output: Path,
 ) -> None:
@@ -88,7 +94,19 @@ def command(
         click.echo(f"Note: {line}", err=True)
     pixels = to_tensor(read_image(image).pixels, model.device)
     if is_samples(output):
-        _write_frame(output, model, pixels, snr_db, cbr.value, file_sha256(path), sample_rate_hz)
+        coding = Coding.of(channels.AWGN(), file_sha256(path))
+        with memory_for(pixels), torch.inference_mode():
+            encoded = model.encode_with_side(pixels, snr_db, cbr.value, coding)
+            row = frame_symbols(model, encoded, coding)
+        samples = WAVEFORMS[waveform](row)
+        facts = {"snr_db": snr_db, "cbr": cbr.value, "codec": model.name, "waveform": waveform}
+        write_samples(output, Recording(samples, sample_rate_hz, facts))
+        click.echo(
+            f"{click.format_filename(output)}: {len(samples):,} samples with {len(row):,} "
+            f"symbols of picture, header and class map (CBR {len(row) / pixels.numel():.4g}), by "
+            f"{model.name}",
+            err=str(output) == PIPE,
+        )
         return
     with memory_for(pixels), torch.inference_mode():
         symbols, header = model.encode(pixels, snr_db, cbr.value)
@@ -107,29 +125,3 @@ def _check_symbols_output(output: Path, image: Path) -> None:
         raise InputError(f"{output}: is a folder; --out is the file of symbols")
     if output.exists() and output.samefile(image):
         raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
-
-
-def _write_frame(
-    output: Path,
-    model: Codec,
-    pixels: Tensor,
-    snr_db: float,
-    cbr: float,
-    sha256: str,
-    sample_rate_hz: float,
-) -> None:
-    coding = Coding.of(channels.AWGN(), sha256)
-    with memory_for(pixels), torch.inference_mode():
-        encoded = model.encode_with_side(pixels, snr_db, cbr, coding)
-        symbols = frame_symbols(model, encoded, coding)
-        side = coding.pack(model.side_codes(), encoded.header)
-    samples = assemble(symbols)
-    facts = {"snr_db": snr_db, "cbr": cbr, "codec": model.name, "weights_sha256": sha256}
-    facts |= {"header_bits": len(side.header), "side_symbols": side.uses}
-    write_samples(output, Recording(samples, sample_rate_hz, facts))
-    click.echo(
-        f"{click.format_filename(output)}: {len(samples):,} samples, {len(symbols):,} of them "
-        f"symbols of picture, header and class map (CBR {len(symbols) / pixels.numel():.4g}), by "
-        f"{model.name}",
-        err=str(output) == PIPE,
-    )

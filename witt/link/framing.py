@@ -6,6 +6,7 @@ header | blocks of side information (class map) | picture  ─► frame ─► c
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
@@ -21,14 +22,16 @@ import channels
 from witt.contract import Codec, Encoded, Header
 from witt.header_bits import header_length, weights_number
 from witt.radio.blocks import LEVELS, decode_short
-from witt.radio.reception import Heard, Reception
+from witt.radio.frame import assemble
+from witt.radio.ofdm_frame import OfdmEstimates, assemble_ofdm
+from witt.radio.reception import Heard, OwnEstimates, Reception
 from witt.report import file_sha256
 from witt.side_information import Coding, Told, read_blocks, read_header
 from witt.store.weights import load_weights, shipped
 
 FIRST = ("witt_light", "witt_base")  # that senders use most
+WAVEFORMS = {"single-carrier": assemble, "ofdm": assemble_ofdm}  # from symbols to samples
 LEAST = 1e-6  # of what the equaliser leaves of a symbol, in a fade
-PLAIN_DB = 1e-3  # within which the noise is that of the header
 
 
 class Lost(Exception):
@@ -100,6 +103,14 @@ def frame_symbols(model: Codec, encoded: Encoded, coding: Coding) -> NDArray[np.
     return torch.cat([side[blocks:], side[:blocks], row]).to(torch.complex64).numpy()
 
 
+def find_reception(samples: NDArray[np.complex64]) -> Reception | None:
+    """The first frame of a recording, of whatever waveform; None where there is none."""
+    kinds: tuple[type[OwnEstimates] | type[OfdmEstimates], ...] = (OwnEstimates, OfdmEstimates)
+    found = [kind.find(samples) for kind in kinds]
+    there = [reception for reception in found if reception is not None]
+    return min(there, key=lambda reception: reception.start.place, default=None)
+
+
 def receive_frame(reception: Reception, known: Iterable[Weights]) -> Received:
     """The picture of a frame.
 
@@ -138,14 +149,10 @@ def receive_frame(reception: Reception, known: Iterable[Weights]) -> Received:
     except ValueError as error_found:
         raise Lost(f"its header says what no picture has ({error_found})") from error_found
     row = count if told.fields.inside else uses
-    snr_db = -10 * float(np.log10(heard.noise_var / max(_power(heard), 1e-300)))
-    plain = _plain(heard, header) and not missing
-    if plain:  # as an AWGN channel hands symbols on
-        x_hat = torch.from_numpy(heard.y)[None][:, order]
-    noise_var = None if plain else error if error.shape[1] == 1 else error[:, :row]
+    noise_var = error if error.shape[1] == 1 else error[:, :row]
     with torch.inference_mode():
         image = model.decode(x_hat[:, :row], header, noise_var)
-    return Received(image, header, weights, count, missing, snr_db)
+    return Received(image, header, weights, count, missing, _snr_db(heard))
 
 
 def equalised(heard: Heard) -> tuple[Tensor, Tensor]:
@@ -155,8 +162,9 @@ def equalised(heard: Heard) -> tuple[Tensor, Tensor]:
         heard: from a reception.
     """
     y, h = torch.from_numpy(heard.y)[None], torch.from_numpy(heard.h)[None]
-    x_hat, error = channels.mmse(y, h, torch.tensor([[heard.noise_var]]))
-    return x_hat, error[:, :1] if h.shape[1] == 1 else error
+    noise_var = torch.from_numpy(heard.noise_var.astype(np.float32))[None]
+    x_hat, error = channels.mmse(y, h, noise_var)
+    return x_hat, error[:, :1] if h.shape[1] == noise_var.shape[1] == 1 else error
 
 
 def _unbiased(x_hat: Tensor, error: Tensor) -> tuple[Tensor, Tensor]:
@@ -210,12 +218,6 @@ def _picture_first(told: Told, count: int) -> Tensor:
     )
 
 
-def _power(heard: Heard) -> float:
-    return float((np.abs(heard.h).astype(np.float64) ** 2).mean())
-
-
-def _plain(heard: Heard, header: Header) -> bool:
-    """Whether the symbols are as an AWGN channel of the header's SNR leaves them."""
-    if len(heard.h) != 1 or heard.h[0] != 1:
-        return False
-    return abs(-10 * np.log10(max(heard.noise_var, 1e-300)) - float(header.snr_db[0])) < PLAIN_DB
+def _snr_db(heard: Heard) -> float:
+    power = float((np.abs(heard.h).astype(np.float64) ** 2).mean())
+    return 10 * math.log10(max(power, 1e-300) / float(heard.noise_var.mean()))

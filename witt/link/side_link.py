@@ -8,7 +8,7 @@ from the symbols. A picture whose side information is lost is grey.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Any
 
@@ -24,7 +24,9 @@ from witt.side_information import Coding, Found, Packed, receive_sides
 
 CODED, IDEAL = WAYS = ("coded", "ideal")
 GREY = 128 / 255
+GOLDEN = (5**0.5 - 1) / 2  # its multiples are evenly spread over the unit interval
 LEAST = 1e-6  # of what the equaliser leaves of a symbol, in a fade
+Order = Callable[[int], Tensor]
 
 
 def check_way(side_information: str) -> None:
@@ -88,15 +90,19 @@ def carry_coded(
     packed = [coding.pack(codes, header, picture) for picture in range(len(symbols))]
     frames, lengths = frames_of(symbols, header, packed)
     uses = symbols.shape[1]
-    more = frames.shape[1] - uses
+    more = on_top = frames.shape[1] - uses
+    if coding.spread:
+        frames = spread_over(frames, lengths, [each.uses for each in packed])
+        uses, more = uses + more, 0
     if seeds is not None:
         h, noise = draw_channel(channel, uses, seeds, more)
     else:
         h, noise = draw_in_turn(channel, len(symbols), uses, more, generator)
     out = channel(frames, snr_db, h=h, noise=noise)
     received, error = channels.receive(channel, out)
-    found = receive_frames(received, error, out.noise_var, lengths, codes)
-    image, lost = _pictures(model, received, error, lengths, found, header.size)
+    order = priority if coding.spread else natural
+    found = receive_frames(received, error, out.noise_var, lengths, codes, order)
+    image, lost = _pictures(model, received, error, lengths, found, header.size, order)
     return Transmission(
         image,
         frames,
@@ -104,7 +110,7 @@ def carry_coded(
         sum(lengths) / len(lengths) / (3 * header.size[0] * header.size[1]),
         len(packed[0].header),
         sum(each.uses for each in packed) / len(packed),
-        more,
+        on_top,
         lost,
     )
 
@@ -122,12 +128,37 @@ def frames_of(
     return torch.nn.utils.rnn.pad_sequence(rows, batch_first=True), [len(row) for row in rows]
 
 
+def natural(length: int) -> Tensor:
+    """Places of the symbols of a frame as they are."""
+    return torch.arange(length)
+
+
+def priority(length: int) -> Tensor:
+    """Places of the symbols of a frame, whose last ones, however many, are spread over all."""
+    return (torch.arange(length, dtype=torch.float64) * GOLDEN).frac().argsort().flip(0)
+
+
+def in_turn(order: Tensor, side: int) -> Tensor:
+    """Places of the picture's symbols, as they follow each other, and of the last ones after it."""
+    end = len(order) - side
+    return torch.cat((order[:end].sort().values, order[end:]))
+
+
+def spread_over(frames: Tensor, lengths: Sequence[int], side: Sequence[int]) -> Tensor:
+    """Frames whose last symbols, of the side information, are spread over those of the picture."""
+    spread = torch.zeros_like(frames)
+    for row, (length, uses) in enumerate(zip(lengths, side, strict=True)):
+        spread[row, in_turn(priority(length), uses).to(frames.device)] = frames[row, :length]
+    return spread
+
+
 def receive_frames(
     received: Tensor,
     error: Tensor | None,
     noise_var: Tensor,
     lengths: Sequence[int],
     codes: Any,
+    order: Order,
 ) -> list[Found | None]:
     """The side information of each picture, from what `channels.receive` hands on.
 
@@ -137,6 +168,7 @@ def receive_frames(
         noise_var: of the channel, which the receiver knows.
         lengths: of the frames.
         codes: of the codec.
+        order: places of the symbols of a frame, the header's last.
     """
     if error is None:
         unbiased, variance = received, noise_var.expand(received.shape)
@@ -144,8 +176,8 @@ def receive_frames(
         left = (1 - error).clamp_min(LEAST).expand(received.shape)
         unbiased, variance = received / left, error / left
     unbiased, variance = unbiased.detach().cpu(), variance.detach().cpu()
-    frames = zip(unbiased, variance, lengths, strict=True)
-    return receive_sides([(row[:end], of_each[:end]) for row, of_each, end in frames], codes)
+    frames = zip(unbiased, variance, map(order, lengths), strict=True)
+    return receive_sides([(row[place], of_each[place]) for row, of_each, place in frames], codes)
 
 
 def _pictures(
@@ -155,16 +187,18 @@ def _pictures(
     lengths: Sequence[int],
     found: Sequence[Found | None],
     size: tuple[int, int],
+    order: Order,
 ) -> tuple[Tensor, tuple[bool, ...]]:
     """The pictures (B, 3, H, W), those of one kind decoded together, and which of them are lost."""
     groups: dict[Any, list[tuple[int, Header]]] = {}
-    lost = [True] * len(found)
+    lost, places = [True] * len(found), {}
     for picture, (one, length) in enumerate(zip(found, lengths, strict=True)):
         if one is None:
             continue
         header = one.header
         inside = header.side_uses is not None and bool(header.side_uses.any())
         uses = length if inside else length - one.uses
+        places[picture] = in_turn(order(length), one.uses)[:uses].to(received.device)
         expected = method(model, "uses_at_rate")(header.size, header.rate)
         # A wrong header with a right CRC, once in 10 million lost ones.
         if header.size == size and expected in (None, uses):
@@ -172,11 +206,12 @@ def _pictures(
             groups.setdefault(key, []).append((picture, header))
             lost[picture] = False
     image = received.real.new_full((len(found), 3, *size), GREY)
-    for (_, uses, _), members in groups.items():
+    for members in groups.values():
         which = [picture for picture, _ in members]
         header = _together([header for _, header in members], received.real)
-        noise = None if error is None else error.expand(received.shape)[which, :uses]
-        decoded = model.decode(received[which, :uses], header, noise)
+        rows, columns = torch.tensor(which)[:, None], torch.stack([places[one] for one in which])
+        noise = None if error is None else error.expand(received.shape)[rows, columns]
+        decoded = model.decode(received[rows, columns], header, noise)
         image = image.to(decoded.dtype)
         image[which] = decoded
     return image, tuple(lost)

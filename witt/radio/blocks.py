@@ -4,9 +4,7 @@ Short (a header): CRC24C, polar code, QPSK; its length is one of `LEVELS`.
 Long (a class map): CRC, segments of the LDPC code, QAM; as TS 38.212, section 7.2 sends data.
 """
 
-from dataclasses import dataclass
 from functools import lru_cache
-from math import ceil
 
 import numpy as np
 import torch
@@ -14,28 +12,31 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from witt.radio import crc, qam
-from witt.radio.ldpc import BASE_GRAPHS, Ldpc, choose_base_graph
-from witt.radio.modes import LEVELS, MODES, Mode, level_for, mode_for
+from witt.radio.choice import level_for, mode_for
+from witt.radio.ldpc import Ldpc
+from witt.radio.modes import LEVELS, MODES, Mode
 from witt.radio.polar import Polar
+from witt.radio.segments import SEGMENT_CRC, groups, segments, uses_of
 
 __all__ = [
     "LEVELS",
     "MODES",
     "Mode",
-    "Segments",
     "decode_long",
     "decode_short",
     "encode_long",
     "encode_short",
     "level_for",
+    "long_bits",
+    "long_symbols",
     "mode_for",
-    "segments",
     "short_bits",
+    "short_symbols",
     "uses_of",
 ]
 
 Bits = NDArray[np.uint8]
-SHORT_CRC, SEGMENT_CRC = "crc24c", "crc24b"
+SHORT_CRC = "crc24c"
 polar_code = lru_cache(maxsize=64)(Polar)
 ldpc_code = lru_cache(maxsize=64)(Ldpc)
 
@@ -53,8 +54,7 @@ def encode_short(bits: Bits, uses: int) -> Tensor:
     Raises:
         ValueError: So many bits do not go into so few uses.
     """
-    word = crc.attach(_behind_ones(bits), SHORT_CRC)[crc.length(SHORT_CRC) :]
-    return qam.map_bits(polar_code(len(word), 2 * uses).encode(word[None]), 2)[0]
+    return short_symbols(bits[None], uses)[0]
 
 
 def decode_short(symbols: Tensor, noise_var: Tensor, k: int) -> Bits | None:
@@ -71,72 +71,8 @@ def decode_short(symbols: Tensor, noise_var: Tensor, k: int) -> Bits | None:
     Raises:
         ValueError: So many bits do not go into so few uses.
     """
-    code = polar_code(k + crc.length(SHORT_CRC), 2 * len(symbols))
-    found = code.decode(qam.llrs(symbols[None], noise_var[None], 2).cpu().numpy())[0]
-    right = crc.check(_behind_ones(found), SHORT_CRC)
-    return np.asarray(found[right.argmax(), :k]) if right.any() else None
-
-
-def _behind_ones(bits: Bits) -> Bits:
-    """Section 7.3.2: with ones in front the word of zeros, which silence decodes to, is wrong."""
-    ones = np.ones((*bits.shape[:-1], crc.length(SHORT_CRC)), np.uint8)
-    return np.concatenate([ones, bits], axis=-1)
-
-
-@dataclass(frozen=True)
-class Segments:
-    """How a long block is cut up: sections 5.2.2 and 7.2.
-
-    Attributes:
-        crc: Of the whole block.
-        base_graph: Of the LDPC code.
-        padding: Zeros behind the bits, so that the segments are alike.
-        count: Segments.
-        size: Bits of one, with its own CRC if there are several.
-    """
-
-    crc: str
-    base_graph: int
-    padding: int
-    count: int
-    size: int
-
-
-def segments(k: int, mode: Mode) -> Segments:
-    """How a block of k bits is cut up.
-
-    Args:
-        k: Bits of the block, without CRC.
-        mode: How it is sent.
-
-    Raises:
-        ValueError: There are no bits.
-    """
-    if k < 1:
-        raise ValueError(f"a block has at least one bit, got {k}")
-    name = "crc24a" if k > 3824 else "crc16"
-    graph = choose_base_graph(k, mode.rate)
-    total, most = k + crc.length(name), BASE_GRAPHS[graph].most_bits
-    if total <= most:
-        return Segments(name, graph, 0, 1, total)
-    own = crc.length(SEGMENT_CRC)
-    count = ceil(total / (most - own))
-    each = ceil(total / count)
-    return Segments(name, graph, count * each - total, count, each + own)
-
-
-def uses_of(k: int, mode: Mode) -> int:
-    """Channel uses of a long block.
-
-    Args:
-        k: Bits of the block, without CRC.
-        mode: How it is sent.
-
-    Raises:
-        ValueError: There are no bits.
-    """
-    cut = segments(k, mode)
-    return ceil(cut.count * cut.size / (mode.rate * mode.bits_per_symbol))
+    found, right = short_bits(symbols[None], noise_var[None], k)
+    return found[0] if right[0] else None
 
 
 def encode_long(bits: Bits, mode: Mode, uses: int | None = None) -> Tensor:
@@ -153,19 +89,7 @@ def encode_long(bits: Bits, mode: Mode, uses: int | None = None) -> Tensor:
     Raises:
         ValueError: There are no bits, or too many for so few uses.
     """
-    cut = segments(len(bits), mode)
-    word = crc.attach(np.concatenate([bits, np.zeros(cut.padding, np.uint8)]), cut.crc)
-    parts = word.reshape(cut.count, -1)
-    if cut.count > 1:
-        parts = crc.attach(parts, SEGMENT_CRC)
-    symbols = []
-    for first, last, length in _lengths(cut, uses or uses_of(len(bits), mode)):
-        code = ldpc_code(
-            cut.size, length * mode.bits_per_symbol, mode.bits_per_symbol, cut.base_graph
-        )
-        coded = code.encode(parts[first:last])
-        symbols.append(qam.map_bits(coded, mode.bits_per_symbol).flatten())
-    return torch.cat(symbols)
+    return long_symbols(bits[None], mode, uses)[0]
 
 
 def decode_long(symbols: Tensor, noise_var: Tensor, k: int, mode: Mode) -> Bits | None:
@@ -183,34 +107,25 @@ def decode_long(symbols: Tensor, noise_var: Tensor, k: int, mode: Mode) -> Bits 
     Raises:
         ValueError: There are no bits, or too many for so few uses.
     """
-    cut = segments(k, mode)
-    ratios = qam.llrs(symbols[None], noise_var[None], mode.bits_per_symbol)[0]
-    # The word of zeros is a right one, and silence decodes to it.
-    if not ratios.any():
-        return None
-    parts = []
-    start = 0
-    for first, last, length in _lengths(cut, len(symbols)):
-        n = length * mode.bits_per_symbol
-        code = ldpc_code(cut.size, n, mode.bits_per_symbol, cut.base_graph)
-        end = start + (last - first) * n
-        parts.append(code.decode(ratios[start:end].view(last - first, n)))
-        start = end
-    word = np.concatenate(parts)
-    if cut.count > 1:
-        if not crc.check(word, SEGMENT_CRC).all():
-            return None
-        word = word[:, : -crc.length(SEGMENT_CRC)]
-    word = word.ravel()
-    return np.asarray(word[:k]) if crc.check(word, cut.crc) else None
+    found, right = long_bits(symbols[None], noise_var[None], k, mode)
+    return found[0] if right[0] else None
 
 
-def _lengths(cut: Segments, uses: int) -> list[tuple[int, int, int]]:
-    """First and last segment of those of one length, and their channel uses: section 5.4.2.1."""
-    length, longer = divmod(uses, cut.count)
-    shorter = cut.count - longer
-    groups = [(0, shorter, length), (shorter, cut.count, length + 1)]
-    return [group for group in groups if group[0] < group[1]]
+def short_symbols(bits: Bits, uses: int) -> Tensor:
+    """Many short blocks of one length: `encode_short` of each.
+
+    Args:
+        bits: 0 or 1, (B, k).
+        uses: Channel uses of a block.
+
+    Returns:
+        (B, uses) complex64.
+
+    Raises:
+        ValueError: So many bits do not go into so few uses.
+    """
+    words = crc.attach(_behind_ones(bits), SHORT_CRC)[:, crc.length(SHORT_CRC) :]
+    return qam.map_bits(polar_code(words.shape[1], 2 * uses).encode(words), 2)
 
 
 def short_bits(symbols: Tensor, noise_var: Tensor, k: int) -> tuple[Bits, NDArray[np.bool_]]:
@@ -232,3 +147,77 @@ def short_bits(symbols: Tensor, noise_var: Tensor, k: int) -> tuple[Bits, NDArra
     right = crc.check(_behind_ones(found), SHORT_CRC)
     # The likeliest of those whose CRC agrees.
     return found[np.arange(len(found)), right.argmax(axis=1), :k], right.any(axis=1)
+
+
+def _behind_ones(bits: Bits) -> Bits:
+    """Section 7.3.2: with ones in front the word of zeros, which silence decodes to, is wrong."""
+    ones = np.ones((*bits.shape[:-1], crc.length(SHORT_CRC)), np.uint8)
+    return np.concatenate([ones, bits], axis=-1)
+
+
+def long_symbols(bits: Bits, mode: Mode, uses: int | None = None) -> Tensor:
+    """Many long blocks of one length: `encode_long` of each.
+
+    Args:
+        bits: 0 or 1, (B, k).
+        mode: How they are sent.
+        uses: Channel uses of a block; by default `uses_of` the mode.
+
+    Returns:
+        (B, uses) complex64.
+
+    Raises:
+        ValueError: There are no bits, or too many for so few uses.
+    """
+    blocks, k = bits.shape
+    cut = segments(k, mode)
+    padding = np.zeros((blocks, cut.padding), np.uint8)
+    words = crc.attach(np.concatenate([bits, padding], axis=1), cut.crc)
+    words = words.reshape(blocks, cut.parts, -1)
+    if cut.parts > 1:
+        words = crc.attach(words, SEGMENT_CRC)
+    symbols = []
+    for first, last, length in groups(cut.parts, uses or uses_of(k, mode)):
+        n = length * mode.bits_per_symbol
+        code = ldpc_code(cut.size, n, mode.bits_per_symbol, cut.base_graph)
+        coded = code.encode(words[:, first:last].reshape(-1, cut.size))
+        symbols.append(qam.map_bits(coded, mode.bits_per_symbol).view(blocks, -1))
+    return torch.cat(symbols, dim=1)
+
+
+def long_bits(
+    symbols: Tensor, noise_var: Tensor, k: int, mode: Mode
+) -> tuple[Bits, NDArray[np.bool_]]:
+    """Many long blocks of one length: `decode_long` of each.
+
+    Args:
+        symbols: Unbiased estimates of the symbols, (B, uses) complex.
+        noise_var: Their error variance, broadcastable to them.
+        k: Bits of a block, without CRC.
+        mode: How they were sent.
+
+    Returns:
+        Bits (B, k), and whether all CRCs of each agree, (B,).
+
+    Raises:
+        ValueError: There are no bits, or too many for so few uses.
+    """
+    cut = segments(k, mode)
+    blocks = len(symbols)
+    ratios = qam.llrs(symbols, noise_var, mode.bits_per_symbol)
+    # The word of zeros is a right one, and silence decodes to it.
+    right = ratios.any(dim=1).cpu().numpy()
+    words = np.empty((blocks, cut.parts, cut.size), np.uint8)
+    start = 0
+    for first, last, length in groups(cut.parts, symbols.shape[1]):
+        n = length * mode.bits_per_symbol
+        code = ldpc_code(cut.size, n, mode.bits_per_symbol, cut.base_graph)
+        end = start + (last - first) * n
+        found = code.decode(ratios[:, start:end].reshape(-1, n))
+        words[:, first:last] = found.reshape(blocks, last - first, cut.size)
+        start = end
+    if cut.parts > 1:
+        right &= crc.check(words, SEGMENT_CRC).all(axis=1)
+        words = words[:, :, : -crc.length(SEGMENT_CRC)]
+    whole = words.reshape(blocks, -1)
+    return whole[:, :k], right & crc.check(whole, cut.crc)

@@ -4,7 +4,8 @@ The gain at a pilot is y / p. Neighbours are averaged with a triangle of some wi
 pilots the gain is interpolated linearly. How wide, the samples say: each pilot is predicted from
 the others, and the width with the smallest squared error is taken (cross-validation). A channel
 that stands still gets a wide window, one that moves a narrow one. The same is tried with an
-amplitude that is the same throughout and a phase that moves, as oscillators leave it.
+amplitude that is the same throughout and a phase that moves, as oscillators leave it, and with a
+gain that jumps and stays (`jumps`), as in block fading.
 
 The squared error of these predictions is the noise and the error of the estimate together,
 
@@ -19,28 +20,30 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from scipy.signal import fftconvolve
 
 from witt.radio.frame import PREAMBLE, SPACING, Layout, pilots, preamble
+from witt.radio.jumps import means, noise_of_differences, pieces
 
 STEADY = 1.001  # errors of a steady amplitude that count as no larger
+JUMPING = 1.02  # errors of a gain that jumps count as larger: the jumps were chosen to fit
 ENOUGH = 32  # pilots for the noise from them alone
+ROUNDING = 1e-12
 
 
 class Gains(NamedTuple):
     """What the receiver believes of the channel.
 
     h: complex gain of each symbol, (N,) complex128.
-    noise_var: N0 with the error of the gain, a number.
+    noise_var: N0 with the error of the gain, (1,), or (N,) where it differs.
     steady: whether the amplitude is the same throughout.
     """
 
     h: NDArray[np.complex128]
-    noise_var: float
+    noise_var: NDArray[np.float64]
     steady: bool
 
 
@@ -91,6 +94,7 @@ def estimate(frame: NDArray[np.complex64], places: Layout) -> Gains:
         for smoothed in map(partial(_smoothed, known), _widths(len(known.h)))
         for steady in (True, False)
     ]
+    candidates.append(_jumping(known, places))
     return min(candidates, key=lambda candidate: candidate[0])[1]
 
 
@@ -137,9 +141,16 @@ def _averaged(
     known: _Known, kernel: NDArray[np.float64]
 ) -> tuple[NDArray[np.complex128], NDArray[np.float64]]:
     """Weighted means around each place, and the variance of each in units of N0."""
-    total = fftconvolve(known.weight, kernel, mode="same")
-    h = fftconvolve(known.weight * known.h, kernel, mode="same") / total
-    return h, fftconvolve(known.weight, kernel**2, mode="same") / total**2
+    size = 2 ** math.ceil(math.log2(len(known.h) + len(kernel)))
+    middle = slice(len(kernel) // 2, len(kernel) // 2 + len(known.h))
+
+    def around(values: NDArray[Any], weights: NDArray[np.float64]) -> NDArray[np.complex128]:
+        product = np.fft.fft(values, size) * np.fft.fft(weights, size)
+        return np.asarray(np.fft.ifft(product)[middle])
+
+    total = around(known.weight, kernel).real
+    h = around(known.weight * known.h, kernel) / total
+    return h, around(known.weight, kernel**2).real / total**2
 
 
 def _candidate(
@@ -153,15 +164,42 @@ def _candidate(
         predicted, h = level * turn, _direction(h)
     squares = np.abs(known.h - predicted) ** 2
     error = float((known.weight * squares).mean()) / (STEADY if steady else 1)
-    count = len(places.pilots)
-    if count >= ENOUGH:
-        noise_var = float(squares[-count:].mean())
-    else:
-        noise_var = float((squares / (1 / known.weight + smoothed.variance)).mean())
-        noise_var *= 1 + float(smoothed.variance[-count:].mean())
+    noise_var = _noise(known, squares, smoothed.variance, len(places.pilots))
     between = _interpolated(known.places, h, places.symbols)
     gains = level * _direction(between) if steady else between
-    return error, Gains(gains, noise_var, steady)
+    return error, Gains(gains, np.array([noise_var]), steady)
+
+
+def _noise(
+    known: _Known, squares: NDArray[np.float64], variance: NDArray[np.float64], count: int
+) -> float:
+    """N0 with the error of the gain, from the errors of predictions of known variance."""
+    if count >= ENOUGH:
+        return float(squares[-count:].mean())
+    noise_var = float((squares / (1 / known.weight + variance)).mean())
+    return noise_var * (1 + float(variance[-count:].mean()))
+
+
+def _jumping(known: _Known, places: Layout) -> tuple[float, Gains]:
+    """As `_candidate`, of a gain that is piecewise constant."""
+    power = float((np.abs(known.h) ** 2).mean())
+    n0 = max(noise_of_differences(known.h, known.weight), ROUNDING * power)
+    numbers = pieces(known.h, known.weight, n0)
+    h, others, left = means(known.h, known.weight, numbers)
+    squares = np.abs(known.h - others) ** 2
+    error = float((known.weight * squares).mean()) * JUMPING
+    kept = left > 0
+    few = _Known(known.places[kept], known.h[kept], known.weight[kept])
+    variance = 1 / left[kept]
+    count = int(kept[len(kept) - len(places.pilots) :].sum())
+    noise_var = _noise(few, squares[kept], variance, count) if count else n0
+    # Between the last pilot of a piece and the first of the next the jump may be anywhere.
+    after = np.searchsorted(known.places, places.symbols).clip(1, len(known.places) - 1)
+    low, high = known.places[after - 1], known.places[after]
+    share = ((places.symbols - low) / (high - low)).clip(0, 1)
+    gains = np.where(share < 0.5, h[after - 1], h[after])
+    doubt = np.minimum(share, 1 - share) * np.abs(h[after] - h[after - 1]) ** 2
+    return error, Gains(gains, noise_var + doubt, False)
 
 
 def _direction(h: NDArray[np.complex128]) -> NDArray[np.complex128]:

@@ -1,12 +1,10 @@
-"""Modulation and coding of short and long blocks, and which to use at an SNR."""
+"""How short and long blocks may be sent."""
 
 from typing import NamedTuple
 
-from channels import theory
-
 
 class Mode(NamedTuple):
-    """How a long block is sent.
+    """Modulation and coding of a long block.
 
     Attributes:
         name: Modulation and rate in 1,024ths.
@@ -33,44 +31,3 @@ MODES = tuple(
 )
 # Channel uses of a short block, sent as QPSK.
 LEVELS = (108, 162, 216, 324, 432, 648, 864)
-
-
-def level_for(k: int, snr_db: float, fades: bool, target: float = 1e-3) -> int:
-    """The fewest channel uses in which a short block arrives.
-
-    Args:
-        k: Bits of the block, without CRC.
-        snr_db: Es/N0 of the channel.
-        fades: Rayleigh fading from symbol to symbol, known to the receiver; else AWGN.
-        target: Block error rate that is allowed.
-
-    Returns:
-        One of `LEVELS`: the largest where none reaches the target.
-    """
-    for uses in LEVELS:
-        if _provisional((k + 24) / uses, 2.5, snr_db, fades):
-            return uses
-    return LEVELS[-1]
-
-
-def mode_for(k: int, snr_db: float, fades: bool, target: float = 1e-3) -> Mode:
-    """The mode of most bits a symbol in which a long block arrives.
-
-    Args:
-        k: Bits of the block, without CRC.
-        snr_db: Es/N0 of the channel.
-        fades: Rayleigh fading from symbol to symbol, known to the receiver; else AWGN.
-        target: Block error rate that is allowed.
-
-    Returns:
-        One of `MODES`: the first where none reaches the target.
-    """
-    for mode in reversed(MODES):
-        if _provisional(mode.rate * mode.bits_per_symbol, 2.5, snr_db, fades):
-            return mode
-    return MODES[0]
-
-
-def _provisional(bits_a_use: float, gap_db: float, snr_db: float, fades: bool) -> bool:
-    capacity = theory.rayleigh_ergodic_capacity if fades else theory.awgn_capacity
-    return float(capacity(snr_db - gap_db)) >= bits_a_use

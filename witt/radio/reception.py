@@ -22,12 +22,12 @@ class Heard(NamedTuple):
 
     y: (N,) complex64.
     h: gain of each, (N,) complex64, or (1,) where it is the same throughout.
-    noise_var: N0 with what is wrong about h.
+    noise_var: N0 with what is wrong about h, (N,) or (1,).
     """
 
     y: NDArray[np.complex64]
     h: NDArray[np.complex64]
-    noise_var: float
+    noise_var: NDArray[np.float64]
 
 
 class Reception(Protocol):
@@ -60,7 +60,7 @@ class OwnEstimates:
 
     def __init__(self, samples: NDArray[np.complex64], start: Start) -> None:
         self.start = self._found = start
-        self._frame = _turned(samples[start.place :], start.frequency)
+        self._frame = turned(samples[start.place :], start.frequency)
 
     @classmethod
     def find(cls, samples: NDArray[np.complex64]) -> OwnEstimates | None:
@@ -77,16 +77,16 @@ class OwnEstimates:
         frame = self._frame[: places.length]
         left = residual_frequency(frame, places)
         self.start = self._found._replace(frequency=self._found.frequency + left)
-        frame = _turned(frame, left)
+        frame = turned(frame, left)
         gains = estimate(frame, places)
         y = frame[places.symbols]
         if not gains.steady:
-            return Heard(y, gains.h.astype(np.complex64), max(gains.noise_var, LEAST))
+            return Heard(y, gains.h.astype(np.complex64), np.maximum(gains.noise_var, LEAST))
         # The amplitude as one number, so that all symbols have the same error.
         level = np.abs(gains.h).max(initial=0)
         straight = y * (gains.h.conj() / max(level, 1e-300))
         one = np.array([level], np.complex64)
-        return Heard(straight.astype(np.complex64), one, max(gains.noise_var, LEAST))
+        return Heard(straight.astype(np.complex64), one, np.maximum(gains.noise_var, LEAST))
 
 
 class TrueGains:
@@ -132,9 +132,10 @@ class TrueGains:
             noise = self._frame[:length] - self._h[:length] * preamble()[:length]
             noise_var = float((np.abs(noise) ** 2).mean())
         same = len(h) > 0 and bool((h == h[0]).all())
-        return Heard(self._frame[at], h[:1] if same else h, max(noise_var, LEAST))
+        return Heard(self._frame[at], h[:1] if same else h, np.array([max(noise_var, LEAST)]))
 
 
-def _turned(frame: NDArray[np.complex64], frequency: float) -> NDArray[np.complex64]:
+def turned(frame: NDArray[np.complex64], frequency: float) -> NDArray[np.complex64]:
+    """Samples with an offset of so many cycles a sample taken away."""
     turns = np.arange(len(frame)) * -frequency % 1.0
     return np.asarray(frame * np.exp(2j * np.pi * turns), dtype=np.complex64)

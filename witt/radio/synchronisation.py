@@ -48,34 +48,40 @@ def threshold(starts: int, false_alarms: float = FALSE_ALARMS) -> float:
     return float(1 - (false_alarms / (starts * FREQUENCIES)) ** (1 / (PREAMBLE - 1)))
 
 
-def find_frame(samples: NDArray[np.complex64]) -> Start | None:
+def find_frame(
+    samples: NDArray[np.complex64], sequence: NDArray[np.complex64] | None = None
+) -> Start | None:
     """The first frame in a recording, None where there is no preamble.
 
     Args:
         samples: (N,) complex.
+        sequence: the preamble, (512,); None is that of a frame of one carrier.
     """
+    sequence = preamble() if sequence is None else sequence
     starts = len(samples) - PREAMBLE + 1
     if starts < 1:
         return None
     limit = threshold(starts)
     for first in range(0, starts, CHUNK):
-        values = statistics(samples[first : first + CHUNK + PREAMBLE - 1])
+        values = statistics(samples[first : first + CHUNK + PREAMBLE - 1], sequence)
         over = np.flatnonzero(values > limit)
         if len(over):
             # The peak may lie behind the end of this chunk.
             crossing = first + int(over[0])
-            values = statistics(samples[crossing : crossing + 2 * PREAMBLE - 1])
-            return _refined(samples, crossing + int(values.argmax()))
+            values = statistics(samples[crossing : crossing + 2 * PREAMBLE - 1], sequence)
+            return _refined(samples, crossing + int(values.argmax()), sequence)
     return None
 
 
-def statistics(samples: NDArray[np.complex64]) -> NDArray[np.float64]:
+def statistics(
+    samples: NDArray[np.complex64], sequence: NDArray[np.complex64]
+) -> NDArray[np.float64]:
     """T at each start, the largest of all frequencies, (N − 511,)."""
     starts = len(samples) - PREAMBLE + 1
     size = 2 ** int(np.ceil(np.log2(len(samples))))
     samples = samples.astype(np.complex128)
     transformed = np.fft.fft(samples, size)
-    segments = preamble().reshape(-1, SEGMENT)
+    segments = sequence.reshape(-1, SEGMENT)
     parts = np.empty((len(segments), starts), np.complex64)
     for index, segment in enumerate(segments):
         found = np.fft.ifft(transformed * np.fft.fft(segment, size).conj())
@@ -97,10 +103,10 @@ def _sums(power: NDArray[np.float64]) -> NDArray[np.float64]:
     return total
 
 
-def _refined(samples: NDArray[np.complex64], place: int) -> Start:
+def _refined(samples: NDArray[np.complex64], place: int, sequence: NDArray[np.complex64]) -> Start:
     """The start with a frequency near the Cramér–Rao bound: the peak of a padded transform."""
     held = samples[place : place + PREAMBLE]
-    spectrum = np.abs(np.fft.fft(held * preamble().conj(), FINE)) ** 2
+    spectrum = np.abs(np.fft.fft(held * sequence.conj(), FINE)) ** 2
     most = FINE // FREQUENCIES
     around = np.arange(-most, most + 1)
     best = int(around[spectrum[around].argmax()])

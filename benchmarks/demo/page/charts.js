@@ -2,6 +2,7 @@
 
 const SVG = "http://www.w3.org/2000/svg";
 const NAMES = { neural: "Neural code", deepjscc: "DeepJSCC", digital: "Digital" };
+const STEP_DB = { neural: 3, deepjscc: 3, digital: 1 }; // between the points of a whole curve
 const PADDING = { left: 44, right: 104, top: 12, bottom: 40 };
 
 function element(name, attributes, text) {
@@ -42,7 +43,7 @@ export class Curve {
     ]);
     const values = series.flatMap(([, points]) => points.map(([, psnr]) => psnr));
     const bottom = Math.floor((Math.min(20, ...values) - 1) / 5) * 5;
-    const top = Math.ceil((Math.max(35, ...values) + 0.5) / 5) * 5;
+    const top = Math.ceil((Math.max(35, ...values) + (narrow ? 3 : 0.5)) / 5) * 5;
     const x = (snr) =>
       padding.left + ((snr - this.low) / (this.high - this.low)) * (width - padding.left - padding.right);
     const y = (psnr) =>
@@ -55,14 +56,20 @@ export class Curve {
       svg.append(element("text", { x: padding.left - 7, y: y(psnr) + 4, "text-anchor": "end" }, psnr));
     }
     for (let snr = this.low; snr <= this.high; snr += 5) {
-      svg.append(element("text", { x: x(snr), y: height - padding.bottom + 17, "text-anchor": "middle" }, snr));
+      svg.append(element("text", { x: x(snr), y: height - padding.bottom + 17, "text-anchor": "middle" }, String(snr).replace("-", "−")));
     }
     svg.append(element("text", { x: (padding.left + width - padding.right) / 2, y: height - 5, "text-anchor": "middle" }, "SNR in dB"));
     svg.append(element("text", { x: -(height - padding.bottom) / 2, y: 12, transform: "rotate(-90)", "text-anchor": "middle" }, "PSNR in dB"));
     svg.append(element("line", { class: "here", x1: x(this.snr), x2: x(this.snr), y1: padding.top, y2: height - padding.bottom }));
     for (const [panel, points] of series) {
-      const path = points.map(([snr, psnr], i) => `${i ? "L" : "M"}${x(snr).toFixed(1)} ${y(psnr).toFixed(1)}`).join("");
+      // No line across what is not known yet.
+      const joined = (i) => i > 0 && points[i][0] - points[i - 1][0] <= STEP_DB[panel];
+      const path = points.map(([snr, psnr], i) => `${joined(i) ? "L" : "M"}${x(snr).toFixed(1)} ${y(psnr).toFixed(1)}`).join("");
       svg.append(element("path", { class: `line ${panel}`, d: path }));
+      points.forEach(([snr, psnr], i) => {
+        if (joined(i) || (i + 1 < points.length && joined(i + 1))) return;
+        svg.append(element("circle", { class: panel, cx: x(snr), cy: y(psnr), r: 2.5 }));
+      });
       const here = points.find(([snr]) => snr === this.snr);
       if (here) svg.append(element("circle", { class: panel, cx: x(here[0]), cy: y(here[1]), r: 6 }));
     }
@@ -80,9 +87,12 @@ export class Curve {
     const ends = series.filter(([, points]) => points.length).map(([panel, points]) => ({ panel, at: points.at(-1) }));
     ends.sort((a, b) => y(a.at[1]) - y(b.at[1]));
     let last = -Infinity;
-    ends.forEach(({ panel, at }, index) => {
+    let left = padding.left + 4;
+    ends.forEach(({ panel, at }) => {
+      const start = left;
+      left += 8.2 * NAMES[panel].length + 14;
       const attributes = narrow
-        ? { x: padding.left + 8 + index * 92, y: padding.top + 4 }
+        ? { x: start, y: padding.top + 2 }
         : { x: x(at[0]) + 10, y: (last = Math.max(y(at[1]) + 4, last + 16)) };
       svg.append(element("text", { class: `name ${panel}`, ...attributes }, NAMES[panel]));
     });

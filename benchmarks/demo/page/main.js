@@ -48,7 +48,7 @@ const [low, high, step] = offered.snr_db;
 Object.assign($("snr"), { min: low, max: high, step, value: 10 });
 Object.assign($("cbr"), { min: 0, max: offered.cbrs.length - 1, step: 1, value: offered.cbrs.indexOf("1/16") });
 const CHOICES = {
-  mode: (mode) => mode === "best" ? "takes the best choice for each SNR" : `keeps ${mode.replace("qam-", "QAM, rate ")}`,
+  mode: (mode) => mode === "best" ? "best choice at each SNR" : `keeps ${mode.replace("qam-", "QAM, rate ")}`,
   weights: (weights) => weights === "auto" ? "whichever suits best" : weights,
 };
 for (const [id, word] of Object.entries(CHOICES)) {
@@ -72,7 +72,7 @@ function settings() {
 
 function tell() {
   const { snr_db, cbr } = settings();
-  $("snr-value").textContent = `${snr_db} dB`;
+  $("snr-value").textContent = `${String(snr_db).replace("-", "−")} dB`;
   $("snr").setAttribute("aria-valuetext", `${snr_db} decibels`);
   $("cbr-value").textContent = cbr;
   $("cbr").setAttribute("aria-valuetext", `${cbr}, one symbol for ${cbr.slice(2)} numbers of the picture`);
@@ -95,6 +95,7 @@ $("more").onclick = () => {
   const all = $("controls").classList.toggle("all");
   $("more").setAttribute("aria-expanded", all);
   $("more").textContent = all ? "Fewer settings" : "More settings";
+  $("controls").scrollIntoView({ block: "nearest" });
 };
 
 // What comes back
@@ -176,7 +177,7 @@ const TAKE = {
     panel.root.classList.toggle("none", !event.png);
     if (event.png) panel.img.src = `data:image/png;base64,${event.png}`;
     else panel.img.removeAttribute("src");
-    panel.img.alt = event.lost ? `${NAMES[event.panel]}: nothing arrived, a grey picture` : `As received by ${NAMES[event.panel]}`;
+    panel.img.alt = event.lost ? `${NAMES[event.panel]}: lost, a grey picture` : `As received by ${NAMES[event.panel]}`;
     panel.of.textContent = described(event);
     panel.notes.textContent = event.notes.join(" ");
     figures(panel, event);
@@ -188,7 +189,12 @@ const TAKE = {
   },
   "ms-ssim"(event) {
     const wait = panels[event.panel].figures.querySelector(".ms-ssim");
-    if (wait) { wait.textContent = `MS-SSIM ${event.ms_ssim}`; wait.classList.remove("wait"); }
+    if (!wait) return;
+    const db = document.createElement("span");
+    db.className = "db";
+    db.textContent = ` (${event.ms_ssim_db})`;
+    wait.replaceChildren(`MS-SSIM ${event.ms_ssim}`, db);
+    wait.classList.remove("wait");
   },
   point(event) {
     curve.put(event.panel, event.snr_db, event.psnr_db);
@@ -209,7 +215,7 @@ const TAKE = {
 };
 
 function described({ panel, facts }) {
-  if (panel !== "digital") return panel === "neural" ? facts.weights : "the first learned one, 2019";
+  if (panel !== "digital") return panel === "neural" ? facts.weights : "learned code of 2019";
   const codec = `${CODECS[facts.codec] ?? offered.codec} + LDPC`;
   return facts.mode ? `${codec}, ${facts.mode.replace("qam-", "QAM ")}` : codec;
 }
@@ -248,7 +254,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", plot);
 function take(described) {
   photograph = described;
   const { id, name, width, height, notes } = described;
-  document.documentElement.style.setProperty("--aspect", width / height);
+  document.documentElement.style.setProperty("--aspect", Math.min(Math.max(width / height, 0.5), 3));
+  $("panels").querySelector(".grid").classList.toggle("tall", width < height);
   const { img, of, figures: line } = panels.original;
   img.src = `/pictures/${id}.png`;
   img.alt = `The original, ${name}`;

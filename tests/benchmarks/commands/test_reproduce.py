@@ -124,7 +124,7 @@ def test_weights_that_are_not_there_are_left_out(
     schemes = {
         e["scheme"] for e in json.loads((data / "out" / "visual.json").read_text())["entries"]
     }
-    assert schemes == {"witt_light", "softcast", "hevc+ldpc"}
+    assert schemes == {"witt_light", "softcast", "hevc+ldpc", "hevc+nr"}
 
 
 def test_unknown_figures_list_the_names(make: Maker, data: Path) -> None:

@@ -11,12 +11,14 @@ from click.testing import CliRunner
 from PIL import Image
 
 from benchmarks.commands.plot import command
+from benchmarks.figures.codec_bounds import codec_bounds
 from benchmarks.figures.curves import Chart, charts, file_names, groups, psnr_of_mean_mse
 from benchmarks.figures.plot import FIXED, draw, paper_style
 from benchmarks.figures.published import published_curves
 from benchmarks.labels import condensed, is_fixed_mode, scheme_label, without_mode
 from benchmarks.sweep.measure import Row, columns
 from benchmarks.sweep.results import Cell, Results, open_results, read_results
+from channels import theory
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.metrics.metric import MS_SSIM, PSNR
@@ -92,7 +94,11 @@ def test_lines_are_the_means(make: Make) -> None:
     chart = charts([make()])[0]
     assert chart.name == "kodak-awgn-psnr-over-snr-at-cbr-1-16"
     (drawn,) = lines(chart)
-    ours = {line.get_label(): line for line in drawn if "published" not in line.get_label()}
+    ours = {
+        line.get_label(): line
+        for line in drawn
+        if not line.get_label().endswith(")") or line.get_label() == WITT
+    }
     assert list(ours) == [WITT, "HEVC + LDPC", "HEVC + LDPC, fixed modes"]
     for line, mean in zip(ours.values(), MEANS.values(), strict=True):
         np.testing.assert_array_equal(line.get_xdata(), [1, 4, 7])
@@ -115,6 +121,37 @@ def test_thin_thick_and_dashed(make: Make) -> None:
     witt = by_label["WITT (published)"]
     np.testing.assert_array_equal(witt.get_ydata(), [29.66, 31.31, 32.63, 33.6, 34.29])
     assert witt.get_color() == by_label[WITT].get_color()
+
+
+def test_bounds_of_the_best_codecs_at_capacity(make: Make) -> None:
+    """Of all Kodak pictures, PSNR, AWGN and fast fading; as far as published points go."""
+    (drawn,) = lines(charts([make(snrs=(1.0, 4.0, 13.0))])[0])
+    by_label = {line.get_label(): line for line in drawn}
+    vtm, elic = (by_label[f"{name} at capacity (bound)"] for name in ("VTM", "ELIC"))
+    np.testing.assert_array_equal(vtm.get_xdata(), [1, 4, 13])
+    # By hand, 4 dB: 3/16 log2(1 + 10^0.4) = 0.33981 bit/pixel; between 0.2458 and 0.4905 of VTM,
+    # 31.20 + 3.06 ln(0.33981 / 0.2458) / ln(0.4905 / 0.2458) = 32.63.
+    np.testing.assert_allclose(vtm.get_ydata(), [30.82, 32.63, 37.09], atol=0.006)
+    np.testing.assert_allclose(elic.get_ydata(), [31.15, 32.87, 37.39], atol=0.006)
+    for line in (vtm, elic):
+        assert line.is_dashed()
+        assert line.get_linewidth() < 1
+    assert any("bounds" in note for note in charts([make()])[0].notes)
+    assert not codec_bounds("cifar10", AWGN, [(1.0, 1 / 16)])
+    assert not codec_bounds("kodak", Link("rayleigh", "block"), [(1.0, 1 / 16)])
+
+
+def test_bounds_end_where_the_published_points_do(make: Make) -> None:
+    """At 10 dB ELIC has 0.1235 to 0.8573 bit/pixel: CBR 0.0119 to 0.0826."""
+    cbrs = (1 / 96, 1 / 48, 1 / 12, 1 / 8)
+    (drawn,) = lines(charts([make(snrs=(10.0,), cbrs=cbrs, means={WITT: (1, 2, 3, 4)})])[0])
+    by_label = {line.get_label(): line for line in drawn}
+    np.testing.assert_array_equal(by_label["ELIC at capacity (bound)"].get_xdata(), [1 / 48])
+    np.testing.assert_array_equal(by_label["VTM at capacity (bound)"].get_xdata(), cbrs)
+    rayleigh = codec_bounds("kodak", Link("rayleigh"), [(10.0, 1 / 16)])
+    rate = 3 / 16 * float(theory.rayleigh_ergodic_capacity(10.0))
+    expected = 34.26 + 3.16 * math.log(rate / 0.4905) / math.log(0.8748 / 0.4905)
+    assert rayleigh[0].psnr_db == pytest.approx((expected,))
 
 
 def test_cliffs_do_not_set_the_scale(make: Make) -> None:

@@ -11,7 +11,7 @@ import torch
 import cli
 from benchmarks.schemes.jscc import Jscc
 from benchmarks.schemes.own import split_sources
-from benchmarks.schemes.registry import make_schemes
+from benchmarks.schemes.registry import ideal_schemes, make_schemes
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.registry import SCHEMES
@@ -94,9 +94,16 @@ def test_what_is_no_name_and_source(texts: tuple[str, ...]) -> None:
 
 def test_what_encodes_and_decodes_is_a_scheme(own: Path) -> None:
     for source in (f"{own}:Pixels", f"{own}:made"):
-        (scheme,) = make_schemes(["mine"], {"mine": source})
+        (scheme,) = ideal_schemes(["mine"], {"mine": source})
         (sent,) = scheme.send([pixels()], Link(), 60.0, 1.0, [1])
         assert (sent.channel_uses, sent.info["header_bits"]) == (8 * 8 * 3 // 2, 56)
+        (coded,) = make_schemes(["mine"], {"mine": source})[0].send(
+            [pixels()], Link(), 60.0, 1.0, [1]
+        )
+        assert coded.channel_uses == sent.channel_uses + coded.info["side_uses"]
+        assert coded.info["uses_on_top"] == coded.info["side_uses"] == 108
+        assert coded.info["side_information_lost"] is False
+        assert np.array_equal(coded.pixels, sent.pixels)
         again = pickle.loads(pickle.dumps(scheme)).send([pixels()], Link(), 60.0, 1.0, [1])[0]
         assert np.array_equal(again.pixels, sent.pixels)
         few, many = (scheme.send([pixels()], Link(), snr, 1.0, [1])[0] for snr in (60, 0))

@@ -191,30 +191,32 @@ def test_lost_pictures_of_block_fading_are_as_many_as_the_outage() -> None:
     assert abs(lost - count * OUTAGE) < 4 * math.sqrt(count * OUTAGE)
 
 
-def test_a_model_gives_what_transmit_gives(weights: Path) -> None:
+@pytest.mark.parametrize("way", ["coded", "ideal"])
+def test_a_model_gives_what_transmit_gives(way: str, weights: Path) -> None:
     import witt
     from witt.link.transmission import transmit
 
-    pixels = read_image(SAMPLE).pixels[:64, :48]
-    (got,) = Jscc("mine", weights).send([pixels], Link("rayleigh"), 5.0, 1 / 16, [7])
-    (draw,) = transmit(pixels, witt.load(weights), Link("rayleigh"), 5.0, 1 / 16, seed=7)
+    pixels, at = read_image(SAMPLE).pixels[:96, :128], (Link("rayleigh"), 5.0, 1 / 16)
+    (got,) = Jscc("mine", weights, side_information=way).send([pixels], *at, [7])
+    (draw,) = transmit(pixels, witt.load(weights), *at, seed=7, side_information=way)
     assert got.pixels is not None
     np.testing.assert_array_equal(got.pixels, draw.pixels)
     assert got.channel_uses == draw.sent.symbols.shape[1]
     assert got.info["header_bits"] == draw.sent.header_bits
 
 
+@pytest.mark.parametrize("way", ["coded", "ideal"])
 @pytest.mark.parametrize("link", [Link(), Link("rayleigh"), Link("rician", "block")])
-def test_pictures_of_a_call_do_not_touch_each_other(weights: Path, link: Link) -> None:
+def test_pictures_of_a_call_do_not_touch_each_other(weights: Path, link: Link, way: str) -> None:
     """Small ones go through the model together, each with the noise of its own seed."""
     random = np.random.default_rng(0)
-    sizes = [(32, 32)] * 3 + [(16, 48)] + [(32, 32)]
+    sizes = [(64, 64)] * 3 + [(48, 80)] + [(64, 64)]
     pictures = [random.integers(0, 256, (*size, 3), dtype=np.uint8) for size in sizes]
     seeds = [5, 6, 7, 8, 9]
-    scheme = Jscc("mine", weights)
-    together = scheme.send(pictures, link, 5.0, 1 / 16, seeds)
+    scheme = Jscc("mine", weights, side_information=way)
+    together = scheme.send(pictures, link, 5.0, 1 / 8, seeds)
     for pixels, seed, got in zip(pictures, seeds, together, strict=True):
-        (alone,) = scheme.send([pixels], link, 5.0, 1 / 16, [seed])
+        (alone,) = scheme.send([pixels], link, 5.0, 1 / 8, [seed])
         assert got.pixels is not None
         assert alone.pixels is not None
         assert got.channel_uses == alone.channel_uses

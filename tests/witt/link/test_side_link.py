@@ -16,10 +16,16 @@ from witt.errors import InputError
 from witt.link import side_link
 from witt.link.draws import draw_channel, draw_in_turn
 from witt.link.per_image_optimisation import PerImageOptimisation
-from witt.link.side_link import GREY, carry_coded, encode_coded
+from witt.link.side_link import (
+    GREY,
+    carry_coded,
+    encode_coded,
+    in_turn,
+    priority,
+    spread_over,
+)
 from witt.side_code import EntryBits, whole
 from witt.side_information import (
-    BLOCK_MARGIN_DB,
     LONGEST_HEADER,
     Coding,
     receive_side,
@@ -324,7 +330,40 @@ def test_what_is_drawn_later_changes_nothing_before() -> None:
 def test_what_the_transmitter_knows_of_a_channel() -> None:
     assert Coding.of(channels.AWGN(), "ab") == Coding(False, 0.0, "ab")
     assert Coding.of(channels.Rayleigh()) == Coding(True)
-    for channel in (channels.Rayleigh(None), channels.Rician(3.0, 100)):
-        assert Coding.of(channel) == Coding(False, BLOCK_MARGIN_DB)
     # One gain for a picture: 1 picture in 20 has a worse one.
-    assert math.isclose(1 - math.exp(-(10 ** (-BLOCK_MARGIN_DB / 10))), 0.05, rel_tol=0.03)
+    coding = Coding.of(channels.Rayleigh(None))
+    assert (coding.fades, coding.spread) == (False, True)
+    worse = 1 - math.exp(-(10 ** (-coding.margin_db / 10)))
+    assert math.isclose(worse, 0.05, rel_tol=0.4)  # of 200 draws
+    margins = [Coding.of(channels.Rayleigh(k)).margin_db for k in (None, 1000, 300)]
+    assert margins == sorted(margins, reverse=True)
+    assert Coding.of(channels.Rician(20.0, None)) == Coding(True)  # hardly fades at all
+
+
+@pytest.mark.parametrize(("length", "side"), [(10, 3), (1000, 108), (1000, 1), (4608, 864)])
+def test_side_symbols_are_spread(length: int, side: int) -> None:
+    """Evenly; and the picture's follow each other."""
+    order = priority(length)
+    assert torch.equal(order.sort().values, torch.arange(length))
+    places = in_turn(order, side)
+    assert torch.equal(places[: length - side].sort().values, places[: length - side])
+    assert torch.equal(places[length - side :], order[length - side :])
+    gaps = torch.diff(order[length - side :].sort().values)
+    if side > 1:
+        assert int(gaps.max()) <= 2.7 * length / side  # three kinds of gaps, by the golden ratio
+    frames = torch.arange(1.0, length + 1)[None]
+    spread = spread_over(frames, [length], [side])
+    assert torch.equal(spread[0, places], frames[0])
+
+
+@pytest.mark.parametrize("entries", [RATES, FULL], ids=["on top", "inside"])
+def test_gains_that_last(entries: dict[str, Any]) -> None:
+    """Its symbols meet all of them, so that what would be lost in one fade is not."""
+    model, image, channel = tiny(**entries), picture(2, SIZE, SIZE), channels.Rayleigh(50)
+    encoded, found = sent(model, image, channel, 20.0)
+    assert Coding.of(channel).spread
+    assert found.lost == (False, False)
+    own = int(0 if encoded.header.side_uses is None else encoded.header.side_uses[0])
+    end = encoded.symbols.shape[1] - own
+    places = in_turn(priority(found.symbols.shape[1]), found.symbols.shape[1] - end)
+    assert torch.equal(found.symbols[0, places[:end]], encoded.symbols[0, :end])

@@ -49,15 +49,16 @@ def block_fading(rng: np.random.Generator) -> NDArray[np.complex128]:
 @pytest.mark.parametrize("n0", [1.0, 0.1, 0.01])
 @pytest.mark.parametrize("kind", [standing, drifting_phase, slow_fading, block_fading])
 def test_the_noise_is_that_which_is_there(kind: object, n0: float) -> None:
-    """noise_var = N0 + E|h − ĥ|², from 600 pilots each of which is Exp(1) times that."""
+    """noise_var is N0 + E|h − ĥ|² on average, from 600 pilots."""
     rng = np.random.default_rng(8)
     gain = kind(rng)  # type: ignore[operator]
     found = estimate(received(gain, n0, rng), PLACES)
     error = float((np.abs(found.h - gain[PLACES.symbols]) ** 2).mean())
     chance = 4 / np.sqrt(len(PLACES.pilots))
-    # A pilot beside a jump is predicted from further away than a symbol there.
-    most = 2 if kind is block_fading else 1 + chance
-    assert (1 - chance) * (n0 + error) < found.noise_var < most * (n0 + error)
+    # Jumps are few, and where one is between two pilots is chance.
+    chance = 0.5 if kind is block_fading else chance
+    noise_var = float(found.noise_var.mean())
+    assert (1 - chance) * (n0 + error) < noise_var < (1 + chance) * (n0 + error)
     if kind is not block_fading and n0 > 0.01:
         assert error < 0.25 * n0
 
@@ -77,7 +78,7 @@ def test_without_noise_nothing_is_lost() -> None:
     rng = np.random.default_rng(10)
     found = estimate(received(standing(rng), 0.0, rng), PLACES)
     assert np.allclose(found.h, 0.5 - 1.2j, atol=1e-6)
-    assert found.noise_var < 1e-12
+    assert float(found.noise_var[0]) < 1e-12
 
 
 def test_an_amplitude_that_moves_is_not_steady() -> None:

@@ -40,7 +40,9 @@ def test_false_alarms_are_as_rare_as_the_closed_form_says() -> None:
     rng = np.random.default_rng(1)
     one = 1e-4
     limit = 1 - one ** (1 / (PREAMBLE - 1))
-    found = np.concatenate([statistics(noise(4096, rng, 10.0**k)) for k in range(-6, 6)])
+    found = np.concatenate(
+        [statistics(noise(4096, rng, 10.0**k), preamble()) for k in range(-6, 6)]
+    )
     share = float((found > limit).mean())
     assert 16 * one * 0.8 < share < 64 * one
     assert threshold(100, 100 * 64 * one) == pytest.approx(limit)

@@ -13,8 +13,9 @@ from torch import Tensor
 
 from witt.codecs.classified.allocation import PictureAllocation
 
-# Where the class map is taken as received without error, it is charged at the rate of a code that is 4 dB short of Shannon's limit on AWGN. That
-# is also at least 1.4 dB short of the limit of a Rayleigh channel with fast fading.
+# Where the class map is taken as received without error it is charged at the rate of a code that is
+# 4 dB short of Shannon's limit on AWGN. That is also at least 1.4 dB short of the limit of a
+# Rayleigh channel with fast fading.
 MAP_MARGIN_DB = 4.0
 
 

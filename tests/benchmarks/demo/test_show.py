@@ -1,0 +1,278 @@
+"""What the page is sent: the right pictures, to the right visitor, and nothing for nobody."""
+
+import asyncio
+import math
+import threading
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+import witt
+from benchmarks.codecs import codec
+from benchmarks.codecs.search import Searched
+from benchmarks.demo import show as show_module
+from benchmarks.demo.cache import Bounded
+from benchmarks.demo.digital import DigitalSender, shipped_rate
+from benchmarks.demo.lanes import CURVE, METRIC, PICTURE, Dropped, Lane
+from benchmarks.demo.pictures import Photograph
+from benchmarks.demo.settings import DIGITAL_MODES, LINKS, Settings
+from benchmarks.demo.show import PANELS, Show
+from benchmarks.demo.visitors import Ticket, Visitors
+from benchmarks.ldpc.modes import MODES, parse_mode
+from benchmarks.schemes.digital import Digital
+from tests.benchmarks.demo.handmade import photograph
+from witt.errors import InputError
+from witt.link.evaluation import image_seed
+from witt.link.side_link import CODED
+from witt.link.transmission import transmit
+
+
+def wanted() -> None:
+    """Somebody waits."""
+
+
+@pytest.mark.parametrize("channel", LINKS)
+@pytest.mark.parametrize(("panel", "weights"), [("neural", "witt_light"), ("deepjscc", "deepjscc")])
+def test_a_panel_shows_what_witt_transmit_sends(
+    show: Show, channel: str, panel: str, weights: str
+) -> None:
+    picture = photograph(1)
+    settings = Settings(snr_db=7.0, cbr="1/12", channel=channel, seed=3)
+    shown = show.send(panel, picture, settings, wanted)
+    sha = show.neural.model(weights).sha256
+    model = witt.load(weights)
+    how = {"seed": 3, "side_information": CODED, "weights_sha256": sha}
+    (draw,) = transmit(picture.pixels, model, settings.link, 7.0, 1 / 12, **how)
+    assert shown.pixels is not None
+    np.testing.assert_array_equal(shown.pixels, draw.pixels)
+    assert shown.psnr_db == pytest.approx(draw.figures["psnr_db"], abs=1e-9)
+    figures = show.ms_ssim(panel, picture, settings)
+    assert figures["ms_ssim"] == pytest.approx(draw.figures["ms_ssim"], abs=1e-9)
+    assert shown.facts["channel_uses"] == draw.sent.symbols.shape[1]
+
+
+def test_a_picture_is_encoded_once_for_a_condition(
+    show: Show, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    codec = show.neural.model("witt_light").codec
+    encoded: list[float] = []
+    real = type(codec).encode_with_side
+
+    def counted(self: Any, image: Any, snr_db: float, *rest: Any) -> Any:
+        encoded.append(snr_db)
+        return real(self, image, snr_db, *rest)
+
+    monkeypatch.setattr(type(codec), "encode_with_side", counted)
+    picture = photograph(2)
+    for seed, snr_db in ((0, 4.0), (1, 4.0), (2, 4.0), (0, 5.0)):
+        show.send("neural", picture, Settings(snr_db=snr_db, seed=seed), wanted)
+    assert encoded == [4.0, 5.0]
+
+
+def test_modes_that_are_left_out_would_not_have_been_chosen() -> None:
+    """The page searches few modes; a benchmark searches all."""
+    picture = photograph(3, 192, 256)
+    sender = DigitalSender("jpeg")
+    scheme = Digital(
+        "all", "jpeg", Searched(codec("jpeg")), [parse_mode(mode) for mode in MODES], shipped_rate
+    )
+    chosen = set()
+    for channel in ("awgn", "rayleigh-fast"):
+        for snr_db in np.arange(-5, 20.5, 1.5).tolist():
+            settings = Settings(snr_db=snr_db, cbr="1/8", channel=channel)
+            shown = sender.send(picture, settings, wanted)
+            seed = image_seed(0, picture.pixels)
+            (sent,) = scheme.send([picture.pixels], settings.link, snr_db, 1 / 8, [seed])
+            assert shown.pixels is not None
+            assert sent.pixels is not None
+            np.testing.assert_array_equal(shown.pixels, sent.pixels)
+            assert shown.lost == sent.info["lost"]
+            if not shown.lost:
+                assert shown.facts["mode"] == sent.info["mode"]
+                chosen.add(shown.facts["mode"])
+    assert len(chosen) >= 4
+
+
+def test_a_kept_mode_falls_off_a_cliff() -> None:
+    picture = photograph(3, 192, 256)
+    sender = DigitalSender("jpeg")
+    got = {
+        snr_db: sender.send(picture, Settings(snr_db=snr_db, cbr="1/8", mode="16qam-1/2"), wanted)
+        for snr_db in (5.0, 8.0, 20.0)
+    }
+    assert got[5.0].lost
+    assert "Nothing arrived" in got[5.0].notes[-1]
+    assert not got[8.0].lost
+    assert got[8.0].psnr_db == got[20.0].psnr_db > got[5.0].psnr_db + 10
+
+
+def test_error_rates_that_nobody_simulated_are_a_sentence() -> None:
+    small = DigitalSender("jpeg").send(photograph(4, 64, 64), Settings(cbr="1/48"), wanted)
+    assert small.pixels is None
+    assert "have not been simulated beforehand" in small.notes[-1]
+
+
+@pytest.mark.parametrize(
+    ("values", "says"),
+    [
+        ({"snr_db": 10.3}, "SNR 10.3 is not served"),
+        ({"snr_db": math.nan}, "is not served"),
+        ({"snr_db": True}, None),
+        ({"snr_db": "10"}, "is not served"),
+        ({"cbr": "1/2"}, "cbr '1/2' is not served"),
+        ({"cbr": ["1/16"]}, "is not served"),
+        ({"channel": "/etc/passwd:x"}, "is not served"),
+        ({"mode": "256qam-1/2"}, "is not served"),
+        ({"seed": -1}, "is not a seed"),
+        ({"seed": 1.5}, "is not a seed"),
+        ({"colour": 1}, "no setting 'colour'"),
+        ([], "no JSON object"),
+    ],
+)
+def test_settings_are_checked(values: Any, says: str | None) -> None:
+    if says is None:
+        values = {"snr_db": 30.0}
+        says = "is not served"
+    with pytest.raises(InputError, match=says):
+        Settings.read(values)
+    assert Settings.read({"snr_db": 1}).snr_db == 1
+    assert "best" in DIGITAL_MODES
+
+
+async def collect(show: Show, picture: Photograph, settings: Settings, ticket: Ticket) -> list[Any]:
+    return [event async for event in show.events(picture, settings, ticket.check)]
+
+
+@pytest.fixture
+def short_curve(monkeypatch: pytest.MonkeyPatch) -> Sequence[float]:
+    monkeypatch.setattr(show_module, "CURVE_SNRS_DB", (1.0, 10.0))
+    monkeypatch.setattr(show_module, "DIGITAL_SNRS_DB", (10.0,))
+    return 1.0, 10.0
+
+
+def test_everything_comes_and_the_curve_last(show: Show, short_curve: Sequence[float]) -> None:
+    ticket = Visitors().begin("a", 1)
+    events = asyncio.run(collect(show, photograph(5), Settings(), ticket))
+    kinds = [event["event"] for event in events]
+    assert kinds[-1] == "done"
+    assert {event["panel"] for event in events if event["event"] == "panel"} == set(PANELS)
+    assert kinds.index("point") > max(i for i, kind in enumerate(kinds) if kind == "panel")
+    points = {(e["panel"], e["snr_db"]): e["psnr_db"] for e in events if e["event"] == "point"}
+    panels = {e["panel"]: e["psnr_db"] for e in events if e["event"] == "panel"}
+    assert points["neural", 10.0] == panels["neural"]
+    assert points["neural", 1.0] < points["neural", 10.0]
+
+
+def test_visitors_do_not_mix(show: Show, short_curve: Sequence[float]) -> None:
+    visitors = Visitors()
+    asked = [
+        (photograph(10 + n), Settings(snr_db=float(n), seed=n), visitors.begin(f"v{n}", 1))
+        for n in range(4)
+    ]
+
+    async def together() -> list[list[Any]]:
+        return await asyncio.gather(*(collect(show, *each) for each in asked))
+
+    alone = Show("cpu")
+    for (picture, settings, _), events in zip(asked, asyncio.run(together()), strict=True):
+        assert events[-1]["event"] == "done"
+        shown = {e["panel"]: e["psnr_db"] for e in events if e["event"] == "panel"}
+        assert shown["neural"] == alone.send("neural", picture, settings, wanted).psnr_db
+        assert shown["deepjscc"] == alone.send("deepjscc", picture, settings, wanted).psnr_db
+
+
+def test_the_newest_request_of_a_visitor_wins(show: Show, short_curve: Sequence[float]) -> None:
+    visitors, picture = Visitors(), photograph(20)
+
+    async def three_moves() -> list[list[Any]]:
+        tickets = [visitors.begin("a", number) for number in (1, 2, 3)]
+        snrs = (3.0, 4.0, 5.0)
+        return await asyncio.gather(
+            *(
+                collect(show, picture, Settings(snr_db=snr), ticket)
+                for snr, ticket in zip(snrs, tickets, strict=True)
+            )
+        )
+
+    first, second, third = asyncio.run(three_moves())
+    assert [event["event"] for event in first] == ["dropped"]
+    assert [event["event"] for event in second] == ["dropped"]
+    assert third[-1]["event"] == "done"
+    late = visitors.begin("a", 2)
+    with pytest.raises(Dropped):
+        late.check()
+
+
+def test_work_stops_between_its_steps(show: Show) -> None:
+    asked = []
+
+    def not_any_more() -> None:
+        asked.append(1)
+        raise Dropped
+
+    picture, settings = photograph(21), Settings(snr_db=6.0)
+    with pytest.raises(Dropped):
+        show.send("neural", picture, settings, not_any_more)
+    assert len(asked) == 1
+    key, _ = show._plan("neural", picture, settings)
+    assert show.received.get(key) is None
+    with pytest.raises(Dropped):
+        show.send("digital", photograph(22, 192, 256), settings, not_any_more)
+
+
+def test_what_fails_is_said_and_the_rest_goes_on(
+    show: Show, short_curve: Sequence[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: Any) -> Any:
+        raise RuntimeError("no such\nthing")
+
+    monkeypatch.setattr(show.digital, "send", broken)
+    ticket = Visitors().begin("a", 1)
+    events = asyncio.run(collect(show, photograph(23), Settings(snr_db=2.0), ticket))
+    (failed,) = [e for e in events if e["event"] == "failed" and e["panel"] == "digital"]
+    assert failed["says"].endswith("RuntimeError: no such thing.")
+    assert {e["panel"] for e in events if e["event"] == "panel"} == {"neural", "deepjscc"}
+
+
+def test_urgent_work_goes_first_and_forgotten_work_not_at_all() -> None:
+    lane, begun, go, order = Lane("test"), threading.Event(), threading.Event(), []
+
+    def first() -> None:
+        begun.set()
+        go.wait(10)
+
+    def gone() -> None:
+        raise Dropped
+
+    lane.submit(PICTURE, wanted, first)
+    assert begun.wait(10)
+    kinds = (CURVE, METRIC, PICTURE)
+    futures = [lane.submit(kind, wanted, lambda kind=kind: order.append(kind)) for kind in kinds]
+    dropped = lane.submit(PICTURE, gone, lambda: order.append(99))
+    cancelled = lane.submit(METRIC, wanted, lambda: order.append(98))
+    cancelled.cancel()
+    go.set()
+    for future in futures:
+        future.result(10)
+    assert order == [PICTURE, METRIC, CURVE]
+    with pytest.raises(Dropped):
+        dropped.result(10)
+
+
+def test_what_is_kept_is_bounded() -> None:
+    kept: Bounded[bytes] = Bounded(100, len)
+    for number in range(50):
+        kept.put(number, bytes(30))
+        assert kept.total == 30 * len(kept) <= 100
+    assert kept.get(49) is not None
+    assert kept.get(46) is None
+    kept.get(47)
+    kept.put("new", bytes(30))
+    assert kept.get(47) is not None
+    assert kept.get(48) is None
+    kept.put("large", bytes(500))
+    assert len(kept) == 1
+    kept.put("large", bytes(20))
+    assert kept.total == 20
