@@ -25,7 +25,7 @@ from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
 from witt.pictures.images import Pixels
 
-KEPT_BYTES = 96 * 2**20  # of decoded pictures
+KEPT_BYTES = 64 * 2**20  # of decoded pictures
 HOPELESS = 1e-6  # probability that a picture arrives
 
 

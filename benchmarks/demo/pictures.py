@@ -20,7 +20,7 @@ from witt.pictures.images import Pixels, read_image, to_tensor
 # As large as the sample: of these the neural code sends one in less than a second on two cores.
 MOST_PIXELS = 768 * 512
 LEAST_SIDE = 64
-KEPT_BYTES = 64 * 2**20
+KEPT_BYTES = 32 * 2**20
 
 
 class Photograph:

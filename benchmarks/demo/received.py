@@ -42,11 +42,8 @@ class Received:
     @property
     def nbytes(self) -> int:
         """Memory that it takes, about."""
-        return (
-            len(self.png)
-            + 32 * len(self.points)
-            + (0 if self.pixels is None else self.pixels.nbytes)
-        )
+        pixels = 0 if self.pixels is None else self.pixels.nbytes
+        return len(self.png) + 32 * len(self.points) + pixels
 
     def ms_ssim(self, photograph: Photograph) -> dict[str, Any]:
         """Its MS-SSIM; takes longer than all the rest."""

@@ -21,7 +21,7 @@ from witt.errors import InputError, one_line
 NEURAL, DEEPJSCC, DIGITAL = PANELS = ("neural", "deepjscc", "digital")
 CURVE_SNRS_DB = (-5.0, -2.0, 1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0)
 DIGITAL_SNRS_DB = tuple(float(snr) for snr in range(-5, 21))
-KEPT_BYTES, KEPT_FIGURES = 128 * 2**20, 8192
+KEPT_BYTES, KEPT_FIGURES = 64 * 2**20, 8192
 
 Event = dict[str, Any]
 
@@ -39,6 +39,12 @@ class Show:
         self.front, self.back = Lane("front"), Lane("back", niceness=10)
         self.received: Bounded[Received] = Bounded(KEPT_BYTES, lambda received: received.nbytes)
         self.figures: Bounded[Any] = Bounded(KEPT_FIGURES)
+        self._open: set[asyncio.Queue[Event | None]] = set()
+
+    def close(self) -> None:
+        """End all `events`, for the program ends."""
+        for queue in self._open:
+            queue.put_nowait(None)
 
     def send(
         self, panel: str, photograph: Photograph, settings: Settings, check: Check
@@ -113,10 +119,12 @@ class Show:
                 queue.put_nowait(None)
 
         task = asyncio.create_task(all_of_it())
+        self._open.add(queue)
         try:
             while (event := await queue.get()) is not None:
                 yield event
         finally:
+            self._open.discard(queue)
             task.cancel()
 
     async def _panel(

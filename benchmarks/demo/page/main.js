@@ -254,7 +254,8 @@ matchMedia("(prefers-color-scheme: dark)").addEventListener("change", plot);
 function take(described) {
   photograph = described;
   const { id, name, width, height, notes } = described;
-  document.documentElement.style.setProperty("--aspect", width / height);
+  document.documentElement.style.setProperty("--aspect", Math.min(Math.max(width / height, 0.5), 3));
+  $("panels").querySelector(".grid").classList.toggle("tall", width < height);
   const { img, of, figures: line } = panels.original;
   img.src = `/pictures/${id}.png`;
   img.alt = `The original, ${name}`;
