@@ -145,9 +145,14 @@ class Channel(nn.Module):
             drawn = self.draw(batch, n, dtype=x.dtype, device=x.device, generator=generator)
             h = drawn[0] if h is None else h
             noise = drawn[1] if noise is None else noise
-        h = x.new_ones((batch, 1)) if h is None else _injected_gain(h, x)
-        noise = injected_noise(noise, x)
-        return ChannelOutput(h * x + noise_std * noise, h, noise_var)
+        if h is None:
+            faded, h = x, x.new_ones((batch, 1))
+        else:
+            h = _injected_gain(h, x)
+            faded = h * x
+        # As reals: the same numbers as a complex product has, in less than half of the time.
+        iq = torch.view_as_real(injected_noise(noise, x).resolve_conj()) * noise_std.unsqueeze(2)
+        return ChannelOutput(faded + torch.view_as_complex(iq), h, noise_var)
 
 
 def complex_normal(

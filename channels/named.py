@@ -18,6 +18,7 @@ def ofdm(
     spacing_khz: float = 15.0,
     prefix: int = 72,
     domain: str = "auto",
+    interleave: bool = True,
     offset: float = 0.0,
     sampling_ppm: float = 0.0,
     linewidth_hz: float = 0.0,
@@ -29,7 +30,7 @@ def ofdm(
 
     Args:
         paths: of the channel.
-        estimation, domain: of `Ofdm`.
+        estimation, domain, interleave: of `Ofdm`.
         pilot_spacing: in subcarriers; 1 has whole symbols of pilots.
         spacing_khz: of the subcarriers, of which there are 624 in an FFT of 1,024.
         prefix: in samples.
@@ -39,7 +40,7 @@ def ofdm(
         Numerology(prefix=prefix, spacing_hz=spacing_khz * 1e3), Pilots(every=pilot_spacing)
     )
     end = FrontEnd(offset, sampling_ppm, linewidth_hz, clip_db, amplifier, tracking)
-    return Ofdm(paths, grid, estimation, end, domain)
+    return Ofdm(paths, grid, estimation, end, domain, interleave)
 
 
 def ofdm_awgn(**settings: object) -> Ofdm:

@@ -68,6 +68,8 @@ class Ofdm(Channel):
         estimation: "perfect", "ls" or "lmmse"; the last knows the statistics of the paths.
         front_end: what is not ideal in the radios.
         domain: "frequency", "time", or "auto" for the one that is right.
+        interleave: whether symbols are spread over the grid, in an order that both ends know. A
+            codec's symbols are not of equal power, and strong ones side by side would clip.
 
     Raises:
         ValueError: an unknown estimation or domain.
@@ -83,6 +85,7 @@ class Ofdm(Channel):
         estimation: str = "lmmse",
         front_end: FrontEnd | None = None,
         domain: str = "auto",
+        interleave: bool = True,
     ) -> None:
         super().__init__()
         for name, value, choices in (
@@ -93,7 +96,7 @@ class Ofdm(Channel):
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, got {value!r}")
         self.paths, self.grid = paths, grid or Grid()
         self.front_end, self.estimation = front_end or FrontEnd(), estimation
-        self.overhead = self.grid.overhead
+        self.overhead, self.interleave = self.grid.overhead, interleave
         numbers = self.grid.numerology
         late = float(paths.delays_s.max()) * numbers.rate_hz > numbers.prefix
         self.in_time = domain == "time" or (domain == "auto" and late)
@@ -209,14 +212,24 @@ class Ofdm(Channel):
         if h is None or h.shape[0] != batch:
             raise ValueError(f"h must be the state of {batch} images")
         state = self.state(h.to(device=x.device, dtype=x.dtype), n)
-        received, gain = self._through(self.grid.place(x), state)
-        y = self.grid.take(received, n) + noise_std * injected_noise(noise, x)
+        order = self._order(n).to(x.device)
+        received, gain = self._through(self.grid.place(x[:, order]), state)
         estimate = self._estimated(received, gain, state, noise_std)
-        h_hat, error = (self.grid.take(part, n) for part in estimate)
+        back = order.argsort()
+        y, h_hat, error = (
+            self.grid.take(part, n)[:, back] for part in (received, estimate.h, estimate.error_var)
+        )
+        y = y + noise_std * injected_noise(noise, x)
         # What the radios do comes with the gain; what movement does is independent of it.
         scaled = self.turned + self.amplifier.distortion
         unknown = noise_var + error + self.blurred + scaled * _power(h_hat)
         return ChannelOutput(y, h_hat, unknown)
+
+    def _order(self, n: int) -> Tensor:
+        """Number of the symbol at each place, (N,)."""
+        if not self.interleave:
+            return torch.arange(n)
+        return torch.randperm(n, generator=torch.Generator().manual_seed(0))
 
     def _through(self, sent: Tensor, state: State) -> tuple[Tensor, Tensor]:
         """The grid as it is received, without noise, and the gain of each place in it."""
@@ -239,11 +252,12 @@ class Ofdm(Channel):
                 weight * to_time(response * late * sent, numbers)
                 for weight, response in zip(shape, responses, strict=True)
             )
-        gain = sum(
+        gain = late * self.amplifier.gain * torch.ones_like(sent)
+        gain = gain * sum(
             (weight * turn).mean(-1, keepdim=True) * response
             for weight, response in zip(shape, responses, strict=True)
         )
-        return to_frequency(samples * turn, numbers), gain * late * self.amplifier.gain
+        return to_frequency(samples * turn, numbers), gain
 
     def _responses(self, gains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """H at the start, middle and end of each OFDM symbol, (B, T, K) each."""

@@ -1,6 +1,8 @@
 """The command line: how it starts, what it prints when something is wrong, and its exit codes."""
 
 import errno
+import os
+import shutil
 import subprocess
 import sys
 import warnings
@@ -187,3 +189,63 @@ def test_a_reader_that_leaves_is_quiet() -> None:
     with process.stderr as stderr:
         assert stderr.read() == b""
     process.wait()
+
+
+def complete(*words: str) -> subprocess.CompletedProcess[str]:
+    """What the Tab key offers after these words; the last one is not finished."""
+    told = {"_WITT_COMPLETE": "bash_complete", "COMP_WORDS": " ".join(("witt", *words))}
+    told["COMP_CWORD"] = str(len(words))
+    script = (
+        "import sys, cli\n"
+        "try: cli.main([])\n"
+        "except SystemExit as stop: assert stop.code == 0\n"
+        "print('torch' in sys.modules, file=sys.stderr)\n"
+    )
+    return subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, **told},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+
+def test_tab_completes_commands_at_once() -> None:
+    done = complete("tra")
+    assert done.stdout.split() == ["plain,transmit", "plain,train"]
+    assert done.stderr.strip() == "False"  # it waited for no import
+    names = [line.partition(",")[2] for line in complete("").stdout.split()]
+    assert names == [entry.name for entry in cli.COMMANDS]
+
+
+def test_tab_completes_options_and_choices() -> None:
+    assert {"plain,--snr", "plain,--seed"} <= set(complete("transmit", "--s").stdout.split())
+    assert complete("info", "--he").stdout.split() == ["plain,--help"]
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
+def test_a_shell_completes(shell: str, tmp_path: Path) -> None:
+    """Its script is there; and where the shell is, it offers what we answer."""
+    program = tmp_path / "witt"
+    program.write_text(f'#!/bin/sh\ncd "{ROOT}" && exec "{sys.executable}" -m cli "$@"\n')
+    program.chmod(0o755)
+    environment = {**os.environ, "PATH": f"{tmp_path}{os.pathsep}{os.environ['PATH']}"}
+    source = {**environment, "_WITT_COMPLETE": f"{shell}_source"}
+    done = subprocess.run([program], env=source, capture_output=True, text=True, check=True)
+    assert f"_WITT_COMPLETE={shell}_complete" in done.stdout
+    if shutil.which(shell) is None:
+        return
+    asks = {
+        "bash": f"{done.stdout}\nCOMP_WORDS=(witt tra); COMP_CWORD=1; _witt_completion witt\n"
+        "printf '%s\\n' \"${COMPREPLY[@]}\"",
+        "zsh": f"{done.stdout}",  # it answers to a keyboard only: that it parses
+        "fish": f"{done.stdout}\ncomplete -C 'witt tra'",
+    }
+    answer = subprocess.run(
+        [shell, "-c", asks[shell]], env=environment, capture_output=True, text=True, check=False
+    )
+    if shell != "zsh":
+        offered = {line.split()[0] for line in answer.stdout.splitlines()}
+        assert offered == {"transmit", "train"}
+    assert "parse error" not in answer.stderr

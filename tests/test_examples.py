@@ -2,6 +2,7 @@
 
 import ast
 import json
+import math
 import os
 import re
 import shutil
@@ -10,8 +11,10 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import matplotlib
 import numpy as np
 import pytest
+import scipy.special
 import torch
 from click.testing import CliRunner
 
@@ -134,14 +137,35 @@ def test_snr_mismatch(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert (rows[[0, 1], 2] > rows[[0, 1], 1] + 1).all()
 
 
-def test_notebook(capsys: pytest.CaptureFixture[str]) -> None:
-    """Its cells, one after the other, without Jupyter."""
-    cells = json.loads((EXAMPLES / "notebook.ipynb").read_text(encoding="utf-8"))["cells"]
+def executed(notebook: str) -> dict[str, Any]:
+    """Its names after its cells, one after the other, without Jupyter."""
+    cells = json.loads((EXAMPLES / notebook).read_text(encoding="utf-8"))["cells"]
     names: dict[str, Any] = {}
     for cell in cells:
         if cell["cell_type"] == "code":
             assert cell["outputs"] == []
             exec("".join(cell["source"]), names)
+    return names
+
+
+def test_notebook_of_a_channel() -> None:
+    with matplotlib.rc_context():
+        matplotlib.use("agg")
+        names = executed("channel.ipynb")
+    count = names["symbols"].shape[1]
+    assert names["noise"] == pytest.approx(0.1, abs=4 * 0.1 / math.sqrt(count))
+    # E[1 / (1 + SNR |h|²)] over Exp(1), and no error of unit power would be above 1.
+    mmse = math.exp(0.1) * float(scipy.special.exp1(0.1)) / 10
+    deviation = math.sqrt(2 / count)  # of the mean of |error|², at most
+    assert names["errors"]["MMSE"] == pytest.approx(mmse, abs=4 * deviation * mmse * 2)
+    assert names["errors"]["MMSE"] < names["errors"]["zero forcing"]
+    psnrs = [result["psnr_db"] for result in names["results"].results]
+    assert psnrs[:3] == sorted(psnrs[:3])
+    assert all(fading < noise for noise, fading in zip(psnrs[:3], psnrs[3:], strict=True))
+
+
+def test_notebook(capsys: pytest.CaptureFixture[str]) -> None:
+    names = executed("notebook.ipynb")
     for name in ("AWGN", "Rayleigh"):
         assert names["psnrs"][name] == sorted(names["psnrs"][name])
     assert names["mine"] == sorted(names["mine"])

@@ -136,22 +136,22 @@ def command(
     condition = Condition(link, snr_db, cbr.value, seed, told)
     originals = [pictures.read(index) for index in range(len(pictures))]
     ensure_writable_folder(output.parent)
+    found: dict[str, dict[str, Any]] = {}
+    document = {
+        "format": FORMAT,
+        "dataset": pictures.record(),
+        "condition": condition.record(),
+        "tolerances": TOLERANCES,
+        "run": run_record(),
+        "schemes": found,
+    }
     with sole_writer(output):
-        found = {}
         for name, scheme in made.items():
             click.echo(f"{name} …", err=True)
             mine = {key: source for key, source in given.items() if key in name}
             looked = look_at(scheme, mine, originals, condition, metrics)
             found[name] = {"record": own_record(scheme), **looked}
-        document = {
-            "format": FORMAT,
-            "dataset": pictures.record(),
-            "condition": condition.record(),
-            "tolerances": TOLERANCES,
-            "run": run_record(),
-            "schemes": found,
-        }
-        write_text(output, to_json(document) + "\n")
+            write_text(output, to_json(document) + "\n")  # what is finished stays
     title = f"{pictures.name} ({count_label(len(pictures))}), {link}, {snr_db:g} dB"
     show(f"{title}, CBR {cbr_label(cbr.value)}, {condition.record()['receiver']}", found)
     click.echo(f"Results: {output}", err=True)

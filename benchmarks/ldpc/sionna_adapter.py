@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import os
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
 from importlib import metadata
@@ -187,6 +187,17 @@ def sionna_rayleigh(x: Complex, noise_var: float, seed: int) -> Faded:
         channel = phy.channel.FlatFadingChannel(1, 1, return_channel=True)
         y, h = channel(tf.constant(x)[:, tf.newaxis], tf.constant(noise_var, tf.float32))
     return Faded(y.numpy().ravel(), h.numpy().ravel())
+
+
+def sionna_channels(batch: int, n: int, noise_var: float) -> dict[str, Callable[[], object]]:
+    """Sionna's AWGN and flat Rayleigh fading of (batch, n) symbols, compiled, to be timed."""
+    tf, phy = _libraries()
+    awgn = phy.channel.AWGN()
+    flat = phy.channel.FlatFadingChannel(1, 1, return_channel=True)
+    x = tf.complex(tf.random.normal((batch, n)), tf.random.normal((batch, n)))
+    column, level = tf.reshape(x, (-1, 1)), tf.constant(noise_var, tf.float32)
+    calls = {"awgn": lambda: awgn(x, level), "rayleigh": lambda: flat(column, level)}
+    return {name: tf.function(call) for name, call in calls.items()}
 
 
 def tf_psnr(image: npt.NDArray[np.uint8], reference: npt.NDArray[np.uint8]) -> float:

@@ -17,11 +17,13 @@ from numpy.typing import NDArray
 from benchmarks.referee.air import Csi
 from benchmarks.referee.digital import DigitalEnds
 from benchmarks.referee.ends import Ends, Received, Sending
+from benchmarks.referee.softcast import SoftCastEnds
 from benchmarks.schemes.bounds import AtCapacity
 from benchmarks.schemes.digital import Digital
 from benchmarks.schemes.jscc import Jscc
 from benchmarks.schemes.own import Own
 from benchmarks.schemes.scheme import Scheme
+from benchmarks.schemes.softcast import SoftCast
 from witt.errors import InputError
 from witt.link.conditions import Link
 from witt.pictures.images import Pixels
@@ -72,6 +74,8 @@ def ends_of(scheme: Scheme) -> Ends:
     check_has_encoder(scheme)
     if isinstance(scheme, Digital):
         return DigitalEnds(scheme)
+    if isinstance(scheme, SoftCast):
+        return SoftCastEnds()
     itself = scheme.itself if isinstance(scheme, Own) else scheme
     if hasattr(itself, "to_samples") and hasattr(itself, "from_samples"):
         return OwnEnds(itself)

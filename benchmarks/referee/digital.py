@@ -58,7 +58,7 @@ class DigitalEnds:
         crc = control.crc_of(payload) if self.needs_crc else None
         told = control.Control(self.scheme.modes.index(offer.mode), uses, len(payload), crc)
         side_bits = control.bits_of(self.needs_crc)
-        head_uses = offer.control.uses or level_for(side_bits, snr_db, link.fades)
+        head_uses = offer.control.uses or level_for(side_bits, *control.planned(link, snr_db))
         bits = np.unpackbits(np.frombuffer(payload, np.uint8))
         head = control.to_symbols(told, head_uses)
         symbols = torch.cat([head, transport.to_symbols(bits, uses, offer.mode)])

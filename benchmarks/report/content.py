@@ -16,7 +16,7 @@ from benchmarks.figures.curves import Chart, Panel, file_names, groups, some_cha
 from benchmarks.figures.plot import legend_label, limits_of, look_of, looks_of
 from benchmarks.labels import cbr_label, count_label, is_fixed_mode, scheme_label
 from benchmarks.sweep.known import pictures_of
-from benchmarks.sweep.results import Results
+from benchmarks.sweep.results import Cell, Results
 from witt.errors import InputError
 from witt.report import number
 
@@ -104,7 +104,7 @@ def _drawn(chart: Chart) -> Drawn:
         for curve in panel.curves:
             look = look_of(curve, looks)
             fixed = curve.kind == "fixed"
-            dash = PUBLISHED_DASH if curve.kind == "published" else DASHES.get(look.line, "")
+            dash = PUBLISHED_DASH if curve.kind == "published" else _dash(look.line)
             series.append(
                 {
                     "label": curve.label,
@@ -138,6 +138,11 @@ def _drawn(chart: Chart) -> Drawn:
     }
     metric = chart.panels[0].ylabel.removesuffix(" (dB)")
     return Drawn(chart.title, metric, data, tuple(pivots), chart.notes)
+
+
+def _dash(line: Any) -> str:
+    """A line of matplotlib's, by its sign or as (offset, lengths), as SVG has it."""
+    return DASHES[line] if isinstance(line, str) else " ".join(map(str, line[1]))
 
 
 def _stops(chart: Chart, panel: Panel) -> list[float]:
@@ -181,7 +186,7 @@ def all_numbers(files: Sequence[Results]) -> Numbers:
     metrics = list({q.key: q for results in files for q in results.quantities}.values())
     heads = ["File"] if len(files) > 1 else []
     heads += ["Scheme", "Channel", "SNR dB", "CBR asked", "CBR used"]
-    heads += [head for each in metrics for head in (each.label, "±")] + ["Pictures"]
+    heads += [head for each in metrics for head in (each.label, "±")] + ["Pictures", "Lost"]
     rows: list[tuple[tuple[str, float | str], ...]] = []
     notes: dict[str, None] = {}
     for results in files:
@@ -202,11 +207,20 @@ def all_numbers(files: Sequence[Results]) -> Numbers:
             sent = int(np.isfinite(results.column(cell, "channel_uses")).sum())
             whole = sent == results.pictures
             row.append((f"{sent:,}" if whole else f"{sent:,} of {results.pictures:,}", sent))
+            lost = _lost(results, cell)
+            row.append((number(lost, 0), lost))
             rows.append(tuple(row))
             reason = results.failed(cell)
             if reason is not None:
                 notes[f"{cell}: {reason}"] = None
     return Numbers(tuple(heads), tuple(rows), tuple(notes))
+
+
+def _lost(results: Results, cell: Cell) -> float:
+    """Pictures of which nothing arrived: their bits or their side information were lost."""
+    told = [results.info(cell, name) for name in ("lost", "side_information_lost")]
+    known = [flags for flags in zip(*told, strict=True) if flags != (None, None)]
+    return sum(map(any, known)) if known else math.nan
 
 
 def all_differences(files: Sequence[Results]) -> tuple[list[list[Differences]], str]:

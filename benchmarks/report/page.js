@@ -28,6 +28,7 @@ const MARKERS = {
   ".": polygon(12, 2, 0),
   s: polygon(4, 5, Math.PI / 4),
   D: polygon(4, 5, 0),
+  d: "M0 -5L3 0L0 5L-3 0Z",
   p: polygon(5, 4.8, 0),
   h: polygon(6, 4.6, 0),
   "^": polygon(3, 5, 0),
@@ -45,7 +46,7 @@ function styled(parent, series, name = "g") {
 }
 
 function stroke(series) {
-  const width = { measured: 2, published: 1.2, fixed: 1 }[series.kind];
+  const width = { measured: 2, published: 1.2 }[series.kind] || 1;
   return { "stroke-width": width, "stroke-dasharray": series.dash, "stroke-linejoin": "round" };
 }
 
@@ -132,7 +133,7 @@ class Plot {
     this.guide = make("line", { class: "guide", y1: TOP, y2: HEIGHT - BOTTOM }, plane);
     this.guide.style.display = "none";
     this.groups = new Map();
-    const order = ["fixed", "published", "measured"];
+    const order = ["fixed", "bound", "published", "measured"];
     const sorted = [...this.shown].sort((a, b) => order.indexOf(a.kind) - order.indexOf(b.kind));
     for (const series of sorted) this.groups.set(series, this.curve(plane, series));
     if (this.stop !== null) this.read(this.stop, this.near);

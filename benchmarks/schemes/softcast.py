@@ -29,6 +29,7 @@ from witt.pictures.images import Pixels, to_pixels
 
 SIZE_BITS = 32  # height and width
 POWER_BITS = 8
+SCALE_BITS = 16  # a float16
 _POWER_STEP = 0.25  # octaves: 64 octaves from the smallest level up
 _SMALLEST = 2.0**-40
 GRID = 16  # chunks of a colour plane each way, SoftCast has 8
@@ -43,12 +44,30 @@ class ChunkAllocation(NamedTuple):
 
     power: (3, H, W) as the header says it.
     order: indices into the flattened coefficients, in the order of the symbols' I and Q.
-    header_bits: size, and the power of each chunk.
+    levels: the power of each chunk as the header says it, (3, rows, columns) from 0 to 255.
     """
 
     power: NDArray[np.float64]
     order: NDArray[np.int64]
-    header_bits: int
+    levels: NDArray[np.int64]
+
+    @property
+    def header_bits(self) -> int:
+        """Size, and the power of each chunk."""
+        return SIZE_BITS + POWER_BITS * self.levels.size
+
+
+class Analogue(NamedTuple):
+    """A picture as symbols.
+
+    symbols: (1, N) complex128 of unit mean power.
+    known: what the receiver is told.
+    scale: that the features were multiplied by.
+    """
+
+    symbols: torch.Tensor
+    known: ChunkAllocation
+    scale: float
 
 
 def analyse(pixels: Pixels) -> NDArray[np.float64]:
@@ -75,16 +94,72 @@ def allocate(coefficients: NDArray[np.float64], most: int) -> ChunkAllocation:
     areas = np.diff(rows)[:, None] * np.diff(columns)
     sums = np.add.reduceat(np.add.reduceat(coefficients**2, rows[:-1], 1), columns[:-1], 2)
     level = np.log2(np.maximum(sums / areas, _SMALLEST) / _SMALLEST) / _POWER_STEP
-    chunk_power = _SMALLEST * 2 ** (np.clip(level.round(), 0, 2**POWER_BITS - 1) * _POWER_STEP)
+    levels = np.clip(level.round(), 0, 2**POWER_BITS - 1).astype(np.int64)
+    return allocation_of(levels, coefficients.shape[1:], most)
+
+
+def chunks_of(size: tuple[int, ...]) -> tuple[int, int, int]:
+    """How many chunks a picture of a size (height, width) has: planes, rows, columns."""
+    return 3, len(_edges(size[0])) - 1, len(_edges(size[1])) - 1
+
+
+def allocation_of(levels: NDArray[np.int64], size: tuple[int, ...], most: int) -> ChunkAllocation:
+    """What follows from the header.
+
+    Args:
+        levels: of the powers of chunks, (3, rows, columns).
+        size: of the picture, (height, width).
+        most: as of `allocate`.
+    """
+    rows, columns = _edges(size[0]), _edges(size[1])
+    chunk_power = _SMALLEST * 2 ** (levels * _POWER_STEP)
     power = np.repeat(np.repeat(chunk_power, np.diff(rows), 1), np.diff(columns), 2)
     # Strongest chunks first; the last one is sent in part. All follows from the header.
     ranked = np.argsort(-power, axis=None, kind="stable")[:most]
     order = np.random.default_rng(0).permutation(ranked)  # weak and strong share the symbols
-    return ChunkAllocation(power, order, SIZE_BITS + POWER_BITS * chunk_power.size)
+    return ChunkAllocation(power, order, levels)
 
 
 def _edges(side: int) -> NDArray[np.int64]:
     return np.unique(np.linspace(0, side, min(GRID, side) + 1).round().astype(np.int64))
+
+
+def encode(pixels: Pixels, uses: int) -> Analogue:
+    """The symbols of a picture.
+
+    Args:
+        pixels: (H, W, 3) uint8.
+        uses: channel uses, at least 1.
+    """
+    coefficients = analyse(pixels)
+    known = allocate(coefficients, 2 * uses)
+    power = known.power.flat[known.order]
+    features = np.zeros(2 * uses)
+    features[: len(power)] = coefficients.flat[known.order] * power**-0.25
+    x = torch.view_as_complex(torch.from_numpy(features).reshape(uses, 2))
+    symbols, scale = channels.normalise_power(_blocks(x, torch.fft.fft)[None])
+    return Analogue(symbols, known, scale.item())
+
+
+def decode(y: torch.Tensor, error: torch.Tensor, known: ChunkAllocation, scale: float) -> Pixels:
+    """The picture of received symbols.
+
+    Args:
+        y: (1, N) complex128, MMSE estimates.
+        error: their error variances, broadcastable to them.
+        known: of the header.
+        scale: of the features.
+    """
+    power = known.power.flat[known.order]
+    received = torch.view_as_real(_blocks(y[0], torch.fft.ifft)).flatten().numpy()
+    uses = y.shape[1]
+    e = _block_means(error.expand(1, uses)[0]).repeat_interleave(2).numpy()[: len(power)]
+    # Two features share the unit power of a symbol, as in `witt.codecs.classified.refiner`.
+    p = 2 * np.sqrt(power) * scale**2
+    estimate = received[: len(power)] * p / (p * (1 - e) + e) * power**0.25 / scale
+    back = np.zeros(known.power.size)
+    back[known.order] = estimate
+    return synthesise(back.reshape(known.power.shape))
 
 
 class SoftCast(OneByOne):
@@ -103,28 +178,14 @@ class SoftCast(OneByOne):
         if not uses:
             reason = "not one channel use at this CBR"
             return Sent(None, 0, {"reason": reason})
-        coefficients = analyse(pixels)
-        known = allocate(coefficients, 2 * uses)
-        power = known.power.flat[known.order]
-        features = np.zeros(2 * uses)
-        features[: len(power)] = coefficients.flat[known.order] * power**-0.25
-        x = torch.view_as_complex(torch.from_numpy(features).reshape(uses, 2))
-        symbols, scale = channels.normalise_power(_blocks(x, torch.fft.fft)[None])
+        symbols, known, scale = encode(pixels, uses)
         out = link.module()(symbols, snr_db, generator=torch.Generator().manual_seed(seed))
         y, error = channels.mmse(*out)
-        received = torch.view_as_real(_blocks(y[0], torch.fft.ifft)).flatten().numpy()
-        e = _block_means(error.expand(1, uses)[0]).repeat_interleave(2).numpy()[: len(power)]
-        # Two features share the unit power of a symbol, as in `witt.codecs.classified.refiner`.
-        p = 2 * np.sqrt(power) * scale.item() ** 2
-        estimate = received[: len(power)] * p / (p * (1 - e) + e) * power**0.25 / scale.item()
-        back = np.zeros(coefficients.size)
-        back[known.order] = estimate
         info = {
-            "header_bits": known.header_bits + 16,  # and the power scale, a float16
-            "papr_db": channels.papr_db(symbols[0]).item(),
+            "header_bits": known.header_bits + SCALE_BITS,
+            "papr_db": float(channels.papr_db(symbols)),
         }
-        sent = symbols.shape[1]
-        return Sent(synthesise(back.reshape(coefficients.shape)), sent, info)
+        return Sent(decode(y, error, known, scale), symbols.shape[1], info)
 
 
 def _blocks(x: torch.Tensor, transform: Callable[..., torch.Tensor]) -> torch.Tensor:

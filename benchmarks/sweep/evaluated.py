@@ -100,6 +100,9 @@ def _values(entries: list[dict[str, Any]], quantities: tuple[Quantity, ...], cou
             column[index] = None if mean != mean else mean
         on_top = values.info.setdefault("uses_on_top", [0] * count)
         on_top[index] = same[0].get("uses_on_top", 0)
+        lost = [entry.get("side_information_lost") for entry in same]
+        if None not in lost:  # files of before it could be lost say nothing
+            values.info.setdefault("side_information_lost", [None] * count)[index] = any(lost)
     return values
 
 

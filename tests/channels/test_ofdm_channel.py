@@ -55,7 +55,7 @@ def test_without_paths_it_is_awgn() -> None:
 def test_a_prefix_that_is_long_enough_leaves_one_gain_a_subcarrier(late: int) -> None:
     """Samples through a filter, sample by sample, against the product of transforms."""
     x, numbers = symbols(1, 500), SMALL.numerology
-    ofdm = Ofdm(Two(late / numbers.rate_hz), SMALL, "perfect")
+    ofdm = Ofdm(Two(late / numbers.rate_hz), SMALL, "perfect", interleave=False)
     assert not ofdm.in_time
     y, h, _ = ofdm(x, math.inf, generator=seeded())
     torch.testing.assert_close(y, h * x)
@@ -282,7 +282,7 @@ def test_offset_of_the_carrier(offset: float) -> None:
 
 
 def test_what_is_not_tracked_turns_from_symbol_to_symbol() -> None:
-    ofdm = ofdm_awgn(estimation="perfect", offset=0.1, tracking=False)
+    ofdm = ofdm_awgn(estimation="perfect", offset=0.1, tracking=False, interleave=False)
     _, h, _ = ofdm(symbols(1, 8000), math.inf, generator=seeded())
     placed = ofdm.grid.place(h)
     turn = placed[0, 1, 0] / placed[0, 0, 0]
@@ -313,7 +313,7 @@ def test_phase_noise_grows_as_a_wiener_process() -> None:
 
 
 def test_a_slow_clock_is_a_ramp_over_frequency() -> None:
-    ofdm = ofdm_awgn(estimation="perfect", sampling_ppm=20)
+    ofdm = ofdm_awgn(estimation="perfect", sampling_ppm=20, interleave=False)
     _, h, _ = ofdm(symbols(1, 8000), math.inf, generator=seeded())
     placed = ofdm.grid.place(h)[0]
     cycles = (9 * 1096 + 548) * 20e-6 * 311 / 1024
@@ -368,3 +368,19 @@ def test_an_ideal_link_is_told_as_it_is() -> None:
     assert ofdm_awgn(estimation="perfect").planned_db(7.0) == pytest.approx(7.0)
     left = (1 - 0.1) / (0.1 + 0.1)
     assert channels.Estimated(0.1).planned_db(10.0) == pytest.approx(10 * math.log10(left))
+
+
+def test_interleaving_spreads_strong_symbols() -> None:
+    """A burst of strong symbols clips; spread over the grid it is as all others are."""
+    x = symbols(1, 16_000)
+    x[:, :1000] *= 4
+    x, _ = channels.normalise_power(x)
+    lost = {}
+    for interleave in (True, False):
+        ofdm = ofdm_awgn(estimation="perfect", clip_db=3.0, interleave=interleave)
+        y, h, _ = ofdm(x, math.inf, generator=seeded())
+        lost[interleave] = power(y - h * x) / ofdm.amplifier.distortion
+        straight = ofdm_awgn(estimation="perfect", interleave=interleave)
+        torch.testing.assert_close(straight(x, math.inf).y, x)
+    assert lost[True] == pytest.approx(1, abs=0.2)
+    assert lost[False] > 5

@@ -9,8 +9,8 @@ Symbols 2 and 11 of each slot have pilots on every other of 624 subcarriers (`ch
 
 The gains are estimated with no more known of the channel than that its paths lie within the
 prefix: the linear estimate of least mean squared error for a uniform profile of delays, and for a
-uniform Doppler spectrum whose width the pilots choose by how well half of them predicts the other
-half. What of the pilots no channel within the prefix can be is noise, and says how much there is.
+uniform Doppler spectrum of that width under which the pilots are most likely. What of the pilots no
+channel within the prefix can be is noise, and says how much there is.
 
 Source: Li, Cimini & Sollenberger, Robust channel estimation for OFDM systems with rapid dispersive
 fading channels, IEEE Trans. Commun. 46(7), 1998; van de Beek, Sandell & Börjesson, ML estimation
@@ -40,7 +40,14 @@ SLOT = GRID.pilots.slot
 PREAMBLE_SEED = 0x4F46444D
 EARLY = 24  # samples before the strongest path, in the prefix, at which a symbol is taken to begin
 QUIET = PREFIX // 2  # samples of the prefix that paths reach from the symbol before
-DOPPLERS = (1e-4, 2e-3, 1e-2, 4e-2)  # half-widths that are tried, cycles an OFDM symbol
+DOPPLERS = (
+    1e-4,
+    1e-3,
+    4e-3,
+    1.2e-2,
+    3e-2,
+    7e-2,
+)  # half-widths that are tried, cycles an OFDM symbol
 
 
 def ofdm_preamble() -> NDArray[np.complex64]:
@@ -56,7 +63,7 @@ def assemble_ofdm(symbols: NDArray[np.complex64]) -> NDArray[np.complex64]:
     Args:
         symbols: (N,) of unit mean power.
     """
-    grid = GRID.place(torch.from_numpy(symbols)[None])
+    grid = GRID.place(torch.tensor(symbols)[None])
     return np.concatenate([ofdm_preamble(), modulate(grid, GRID.numerology)[0].numpy()])
 
 
@@ -89,14 +96,21 @@ class OfdmEstimates:
             nothing = np.zeros(0, np.complex64)
             return Heard(nothing, nothing, np.zeros(0))
         frame = self._frame[: slots * SLOT * LENGTH]
-        left = _from_prefixes(frame)
-        left += _from_pilots(turned(frame, left))
+        rough = _from_prefixes(frame)
+        # Where the channel moves fast, pilots are no better than prefixes.
+        tried = [rough, rough + _from_pilots(turned(frame, rough))]
+        grids = [_grid(turned(frame, offset)) for offset in tried]
+        widths = [_doppler(_at_pilots(grid), slots) for grid in grids]
+        (_, width), grid, left = min(zip(widths, grids, tried, strict=True), key=lambda w: w[0][0])
         self.start = self._found._replace(frequency=self._found.frequency + left)
-        grid = demodulate(torch.from_numpy(turned(frame, left))[None], GRID.numerology)
-        estimate, noise_var = _estimated(grid)
+        estimate, noise_var = _estimated(grid, width)
         data = (grid, estimate.h, estimate.error_var + noise_var)
         y, h, noise = (GRID.take(part, count)[0].numpy() for part in data)
         return Heard(y, h, np.maximum(noise.astype(np.float64), LEAST))
+
+
+def _grid(frame: NDArray[np.complex64]) -> Tensor:
+    return demodulate(torch.from_numpy(frame)[None], GRID.numerology)
 
 
 def _from_prefixes(frame: NDArray[np.complex64]) -> float:
@@ -108,8 +122,7 @@ def _from_prefixes(frame: NDArray[np.complex64]) -> float:
 
 def _from_pilots(frame: NDArray[np.complex64]) -> float:
     """Offset in cycles a sample: how far the pilots of a slot turn from the first to the last."""
-    grid = demodulate(torch.from_numpy(frame)[None], GRID.numerology)
-    pilots = _at_pilots(grid).unflatten(1, (-1, len(GRID.pilots.symbols)))
+    pilots = _at_pilots(_grid(frame)).unflatten(1, (-1, len(GRID.pilots.symbols)))
     turn = (pilots[:, :, 0].conj() * pilots[:, :, -1]).sum().item()
     apart = (GRID.pilots.symbols[-1] - GRID.pilots.symbols[0]) * LENGTH
     return float(np.angle(turn)) / (2 * math.pi * apart)
@@ -122,33 +135,38 @@ def _at_pilots(grid: Tensor) -> Tensor:
     return pilots / GRID.sequence(grid).repeat(slots, 1)
 
 
-def _estimated(grid: Tensor) -> tuple[Estimate, float]:
+def _noise(pilots: Tensor) -> tuple[float, float]:
+    """The noise at pilots, from what of them no channel within the prefix can be; and E|h|²."""
+    vectors = _tones().vectors.to(pilots)
+    within = pilots @ vectors.conj() @ vectors.mT
+    free = pilots.shape[1] * (pilots.shape[2] - vectors.shape[1])
+    noise_var = max(float((pilots - within).abs().square().sum()) / free, LEAST)
+    return noise_var, max(float(pilots.abs().square().mean()) - noise_var, 1e-3 * noise_var)
+
+
+def _estimated(grid: Tensor, width: float) -> tuple[Estimate, float]:
     """The gain of each place in the grid (1, T, K), and the noise."""
-    pilots, tones = _at_pilots(grid), _tones()
-    within = pilots @ tones.vectors.to(pilots).conj() @ tones.vectors.to(pilots).mT
-    free = pilots.shape[1] * (pilots.shape[2] - tones.vectors.shape[1])
-    noise_var = float((pilots - within).abs().square().sum()) / free
-    power = max(float(pilots.abs().square().mean()) - noise_var, 1e-3 * noise_var, 1e-12)
-    relative = torch.tensor([[max(noise_var, LEAST) / power]])
-    slots = grid.shape[1] // SLOT
-    width = _doppler(pilots, slots, relative)
-    found = Lmmse(_times(slots, width), tones)(pilots / math.sqrt(power), relative)
+    pilots = _at_pilots(grid)
+    noise_var, power = _noise(pilots)
+    times = _times(grid.shape[1] // SLOT, width)
+    relative = torch.tensor([[noise_var / power]])
+    found = Lmmse(times, _tones())(pilots / math.sqrt(power), relative)
     return Estimate(found.h * math.sqrt(power), found.error_var * power), noise_var
 
 
-def _doppler(pilots: Tensor, slots: int, relative: Tensor) -> float:
-    """The Doppler width by which each second symbol of pilots predicts the others best."""
-    if slots < 2:
-        return DOPPLERS[1]
-    times = _pilot_times(slots)
-    errors = []
+def _doppler(pilots: Tensor, slots: int) -> tuple[float, float]:
+    """The Doppler width under which the pilots are most likely, and before it −ln of how likely."""
+    noise_var, power = _noise(pilots)
+    tones, times = _tones(), _pilot_times(slots)
+    over_tones = pilots[0] @ tones.vectors.to(pilots).conj() / math.sqrt(power)
+    found = []
     for width in DOPPLERS:
-        covariance = _uniform(times[:, None] - times[::2], width)
-        basis = Basis.of(covariance, torch.arange(0, len(times), 2))
-        scale = pilots.abs().square().mean().sqrt()
-        found = Lmmse(basis, _pilot_tones())(pilots[:, ::2] / scale, relative)
-        errors.append(float((found.h * scale - pilots)[:, 1::2].abs().square().mean()))
-    return DOPPLERS[int(np.argmin(errors))]
+        values, vectors = torch.linalg.eigh(_uniform(times[:, None] - times, width))
+        energy = (vectors.mH.to(pilots) @ over_tones).abs().square().double()
+        expected = values.clamp_min(0)[:, None] * tones.values + noise_var / power
+        found.append(float((expected.log() + energy / expected).sum()))
+    best = int(np.argmin(found))
+    return found[best], DOPPLERS[best]
 
 
 def _uniform(lag: Tensor, width: float) -> Tensor:
@@ -173,12 +191,6 @@ def _tones() -> Basis:
     """Of a uniform profile of delays from 0 to the end of the prefix."""
     numbers, every = GRID.numerology.numbers(), GRID.pilots.every
     return Basis.of(_over_frequency(numbers[:, None] - numbers[::every]), _comb(len(numbers)))
-
-
-@lru_cache
-def _pilot_tones() -> Basis:
-    numbers = GRID.numerology.numbers()[:: GRID.pilots.every]
-    return Basis.of(_over_frequency(numbers[:, None] - numbers), torch.arange(len(numbers)))
 
 
 def _comb(count: int) -> Tensor:

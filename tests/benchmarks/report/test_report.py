@@ -100,13 +100,16 @@ def test_numbers_and_curves_are_those_of_the_shipped_file(tmp_path: Path) -> Non
     assert run("report", SHIPPED / "kodak-awgn-snr.json", "-o", out) == 0
     page = Page(out.read_text())
     results = read_results(SHIPPED / "kodak-awgn-snr.json")
-    told = [row for row in page.rows if len(row) == 10 and row[-1] == "24"]
+    told = [row for row in page.rows if len(row) == 11 and row[-2] == "24"]
     assert len(told) == len(results.cells) == 60
     for row, cell in zip(told, results.cells, strict=True):
         assert [row[1], row[2], row[3]] == ["AWGN", f"{cell.snr_db:g}", "1/16"]
         assert row[5] == f"{results.mean(cell, 'psnr_db'):.2f}"
         assert row[6] == f"{np.std(results.column(cell, 'psnr_db'), ddof=1):.2f}"
         assert row[7] == f"{results.mean(cell, 'ms_ssim_db'):.2f}"
+        lost = results.info(cell, "lost")
+        assert row[-1] == ("–" if lost[0] is None else str(sum(lost)))
+    assert {row[-1] for row in told} == {"–", "0", "24"}  # below its cliff a mode loses all
     series = {each["label"]: each for each in page.charts[0]["panels"][0]["series"]}
     base = [cell for cell in results.cells if cell.scheme == "witt_base"]
     points = [[cell.snr_db, results.mean(cell, "psnr_db")] for cell in base]
@@ -133,7 +136,7 @@ def test_a_mean_that_is_not_of_every_picture_is_not_told(tmp_path: Path) -> None
     results.fail(cell, "the second broke off")
     results.save()
     page = Page(report_page([results.path]))
-    (row,) = (row for row in page.rows if row[-1] == "1 of 2")
+    (row,) = (row for row in page.rows if row[-2] == "1 of 2")
     assert row[5] == row[6] == "–"
     assert any("the second broke off" in text for text in page.texts["p"])
     assert len(page.charts[0]["panels"][0]["stops"]) == 2
@@ -240,6 +243,7 @@ def test_an_evaluation_of_one_condition(tmp_path: Path) -> None:
         "psnr_db": 30.0,
         "channel_uses": 4,
         "cbr": 0.1,
+        "side_information_lost": True,
     }
     condition = {
         "codec": "mine",
@@ -263,7 +267,7 @@ def test_an_evaluation_of_one_condition(tmp_path: Path) -> None:
     path.write_text(json.dumps(document))
     page = Page(report_page([path]))
     assert page.charts == []
-    assert page.rows[-1] == ["mine", "AWGN", "7", "1/10", "0.10000", "30.00", "–", "1"]
+    assert page.rows[-1] == ["mine", "AWGN", "7", "1/10", "0.10000", "30.00", "–", "1", "1"]
     told = dict(zip(page.texts["dt"], page.texts["dd"], strict=True))
     assert (told["device"], told["seed"]) == ("cpu", "11")
 

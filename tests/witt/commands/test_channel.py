@@ -116,6 +116,26 @@ def test_a_picture_over_the_air(
     assert found.shape == witt.read_image(picture).pixels.shape
 
 
+def test_ofdm_over_paths(
+    weights: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The receiver finds out which waveform it is, and TDL-A of 300 ns does no harm to it."""
+    tx, rx, out = (tmp_path / name for name in ("tx.sigmf", "rx.sigmf", "out.png"))
+    rate = ("--sample-rate", 15.36e6)
+    how = ("--weights", weights, "--snr", 20, "--waveform", "ofdm", *rate)
+    assert run("send", picture, "-o", tx, *how) == 0
+    over = ("--model", "tdl-a:delay_spread_ns=300", "--frequency-offset", 20e3, "--delay", 99)
+    assert run("channel", tx, "-o", rx, "--snr", 30, *over) == 0
+    assert run("receive", rx, "-o", out, "--weights", weights, *rate) == 0
+    assert witt.read_image(out).pixels.shape == (40, 48, 3)
+    capsys.readouterr()
+    for model, named in (("ofdm-tdl-a", "channel of symbols"), ("tdl-a:x=3", "unexpected")):
+        assert run("channel", tx, "-o", rx, "--model", model) == 2
+        assert named in capsys.readouterr().err
+    assert run("receive", rx, "-o", out, "--synchronisation", "ideal", *rate) == 2
+    assert "a frame of OFDM" in capsys.readouterr().err
+
+
 def test_pipes(sent: Path, weights: Path, picture: Path, tmp_path: Path) -> None:
     """send | channel | receive gives the picture that three files give."""
     rx, out = tmp_path / "rx.sigmf", tmp_path / "out.png"
