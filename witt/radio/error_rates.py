@@ -2,7 +2,7 @@
 
     python -m witt.radio.error_rates
 
-makes it again, curve by curve, in a quarter of an hour of one core. Each curve has a seed of its
+makes it again, curve by curve, in about half an hour of one core. Each curve has a seed of its
 own, drawn from its name, so that any of them alone comes out the same. From where about a third
 of the blocks is lost the SNR is raised by half a decade at a time to where 1 in 250 is, each point
 until 60 are lost or the budget is spent. A straight line over the SNR in dB is fitted to the
@@ -33,7 +33,7 @@ from witt.radio.modes import LEVELS, MODES
 from witt.radio.segments import uses_of
 
 SHORT_LENGTHS = (80, 110, 140, 176)
-LONG_LENGTHS = (8, 64, 256, 1024)
+LONG_LENGTHS = (8, 64, 256, 1024, 4096)
 ENOUGH_ERRORS = 60
 # Blocks at a point, at most: of long ones as many as make up a number of coded bits, within bounds.
 MOST_SHORT, MOST_LONG, LEAST_LONG, MOST_BITS = 3000, 1500, 200, 800_000
