@@ -14,7 +14,7 @@ from types import FrameType
 import click
 import uvicorn
 
-from benchmarks.demo.lanes import CURVE
+from benchmarks.demo.lanes import CURVE, Dropped
 from benchmarks.demo.pictures import samples
 from benchmarks.demo.server import application
 from benchmarks.demo.settings import Settings
@@ -54,6 +54,8 @@ def serve(host: str, port: int, device: str = "auto", browser: bool = False) -> 
     )
     with contextlib.closing(listening), contextlib.suppress(KeyboardInterrupt):
         _Server(config, show).run(sockets=[listening])
+    show.front.stop()
+    show.back.stop()
 
 
 class _Server(uvicorn.Server):
@@ -107,7 +109,8 @@ def _warm_up(show: Show) -> None:
     photograph = samples()["parrots"]
 
     def wanted() -> None:
-        """It always is."""
+        if show.closed:
+            raise Dropped
 
     for panel in PANELS:
         lane = show.front if panel == NEURAL else show.back

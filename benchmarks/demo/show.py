@@ -39,10 +39,12 @@ class Show:
         self.front, self.back = Lane("front"), Lane("back", niceness=10)
         self.received: Bounded[Received] = Bounded(KEPT_BYTES, lambda received: received.nbytes)
         self.figures: Bounded[Any] = Bounded(KEPT_FIGURES)
+        self.closed = False
         self._open: set[asyncio.Queue[Event | None]] = set()
 
     def close(self) -> None:
         """End all `events`, for the program ends."""
+        self.closed = True
         for queue in self._open:
             queue.put_nowait(None)
 
