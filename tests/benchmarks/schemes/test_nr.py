@@ -47,6 +47,9 @@ def test_the_mode_is_that_of_brute_force(snr_db: float, link: Link) -> None:
     ]
     best = max(offer.expected_db[0] for offer in offers if offer is not None)
     (sent,) = scheme().send([photo], link, snr_db, 1 / 12, [3])
+    if sent.pixels is None:  # all are hopeless, and the codec does not fit into the sturdiest
+        assert best == pytest.approx(quality_db(np.full_like(photo, 128), photo))
+        return
     assert sent.info["expected_psnr_db"] == pytest.approx(best, abs=1e-9)
 
 
