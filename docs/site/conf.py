@@ -55,6 +55,7 @@ docs/tutorial
 
 docs/numbers
 docs/comparing
+docs/channels
 docs/training
 docs/gpu
 docs/speed

@@ -89,12 +89,14 @@ def estimate(frame: NDArray[np.complex64], places: Layout) -> Gains:
         frame, places: as of `residual_frequency`.
     """
     known = _known(frame, places)
+    power = float((np.abs(known.h) ** 2).mean())
+    n0 = max(noise_of_differences(known.h, known.weight), ROUNDING * power)
     candidates = [
-        _candidate(known, places, smoothed, steady)
+        _candidate(known, places, smoothed, steady, n0)
         for smoothed in map(partial(_smoothed, known), _widths(len(known.h)))
         for steady in (True, False)
     ]
-    candidates.append(_jumping(known, places))
+    candidates.append(_jumping(known, places, n0))
     return min(candidates, key=lambda candidate: candidate[0])[1]
 
 
@@ -154,20 +156,38 @@ def _averaged(
 
 
 def _candidate(
-    known: _Known, places: Layout, smoothed: _Smoothed, steady: bool
+    known: _Known, places: Layout, smoothed: _Smoothed, steady: bool, n0: float
 ) -> tuple[float, Gains]:
     """The squared error by which a way is chosen, and the gains that it gives."""
-    predicted, h = smoothed.others, smoothed.h
+    predicted, h, variance = smoothed.others, smoothed.h, smoothed.variance
     if steady:
         turn = _direction(predicted)
         level = float((known.weight * (known.h * turn.conj()).real).sum() / known.weight.sum())
-        predicted, h = level * turn, _direction(h)
+        predicted, h, variance = level * turn, _direction(h), variance / 2
     squares = np.abs(known.h - predicted) ** 2
-    error = float((known.weight * squares).mean()) / (STEADY if steady else 1)
-    noise_var = _noise(known, squares, smoothed.variance, len(places.pilots))
+    error = _error(known, squares, variance, n0, len(places.pilots)) / (STEADY if steady else 1)
+    noise_var = _noise(known, squares, variance, len(places.pilots))
     between = _interpolated(known.places, h, places.symbols)
     gains = level * _direction(between) if steady else between
     return error, Gains(gains, np.array([noise_var]), steady)
+
+
+def _error(
+    known: _Known,
+    squares: NDArray[np.float64],
+    variance: NDArray[np.float64],
+    n0: float,
+    count: int,
+) -> float:
+    """The mean squared error of predictions of a pilot.
+
+    In the preamble predictions are better than between pilots, by so much noise as averages tell.
+    What is left of their errors there is what the channel has moved.
+    """
+    total = known.weight.sum()
+    of_noise = n0 * (len(squares) + (known.weight * variance).sum()) / total
+    moved = (known.weight * squares).sum() / total - of_noise
+    return float(moved + n0 * (1 + variance[-count:].mean()))
 
 
 def _noise(
@@ -180,15 +200,14 @@ def _noise(
     return noise_var * (1 + float(variance[-count:].mean()))
 
 
-def _jumping(known: _Known, places: Layout) -> tuple[float, Gains]:
+def _jumping(known: _Known, places: Layout, n0: float) -> tuple[float, Gains]:
     """As `_candidate`, of a gain that is piecewise constant."""
-    power = float((np.abs(known.h) ** 2).mean())
-    n0 = max(noise_of_differences(known.h, known.weight), ROUNDING * power)
     numbers = pieces(known.h, known.weight, n0)
     h, others, left = means(known.h, known.weight, numbers)
     squares = np.abs(known.h - others) ** 2
-    error = float((known.weight * squares).mean()) * JUMPING
     kept = left > 0
+    everywhere = 1 / np.where(kept, left, 1)
+    error = _error(known, squares, everywhere, n0, len(places.pilots)) * JUMPING
     few = _Known(known.places[kept], known.h[kept], known.weight[kept])
     variance = 1 / left[kept]
     count = int(kept[len(kept) - len(places.pilots) :].sum())
