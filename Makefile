@@ -44,6 +44,7 @@ test-oldest: $(OLDEST)/installed  ## the fast tests with the oldest versions tha
 docs: $(VENV)/installed-docs  ## the site, build/site/index.html; the tutorial's pictures are made anew
 	$(BIN)/python docs/site/tutorial.py build/tutorial
 	$(BIN)/python -m sphinx -W -q -c docs/site -d build/doctrees . build/site
+	cp build/tutorial/* build/site/_images/
 	@echo "Look at build/site/index.html."
 
 lint: $(VENV)/installed-dev

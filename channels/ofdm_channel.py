@@ -252,11 +252,12 @@ class Ofdm(Channel):
                 weight * to_time(response * late * sent, numbers)
                 for weight, response in zip(shape, responses, strict=True)
             )
-        gain = sum(
+        gain = late * self.amplifier.gain * torch.ones_like(sent)
+        gain = gain * sum(
             (weight * turn).mean(-1, keepdim=True) * response
             for weight, response in zip(shape, responses, strict=True)
         )
-        return to_frequency(samples * turn, numbers), gain * late * self.amplifier.gain
+        return to_frequency(samples * turn, numbers), gain
 
     def _responses(self, gains: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """H at the start, middle and end of each OFDM symbol, (B, T, K) each."""

@@ -109,7 +109,8 @@ class Coding:
         usual, worse = loss_of_fading(channel)
         if worse - usual < LASTING_DB:
             return cls(True, 0.0, weights_sha256)
-        return cls(False, worse, weights_sha256, True)
+        fast, _ = loss_of_fading(channels.Rayleigh())  # which is in the codes' tables already
+        return cls(True, max(0.0, worse - fast), weights_sha256, True)
 
     def header_uses(self, codes: Codes, snr_db: float) -> int:
         """Channel uses of the header of a codec at a nominal SNR."""

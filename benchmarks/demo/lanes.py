@@ -34,7 +34,8 @@ class Lane:
         self._waiting: queue.PriorityQueue[tuple[int, int, Any]] = queue.PriorityQueue()
         self._order = itertools.count()
         self._niceness = niceness
-        threading.Thread(target=self._work, name=name, daemon=True).start()
+        self._thread = threading.Thread(target=self._work, name=name, daemon=True)
+        self._thread.start()
 
     def submit(self, urgency: int, check: Check, work: Callable[[], T]) -> Future[T]:
         """Have `work` done.
@@ -48,20 +49,33 @@ class Lane:
         self._waiting.put((urgency, next(self._order), (future, check, work)))
         return future
 
+    def stop(self) -> None:
+        """Leave undone what waits, and wait for what is being done.
+
+        A program that ends while PyTorch computes in a thread is aborted.
+        """
+        self._waiting.put((-1, next(self._order), None))
+        self._thread.join()
+
     def _work(self) -> None:
         if self._niceness and sys.platform == "linux":
             # On Linux a thread has a niceness of its own, and its children inherit it: those of
             # PyTorch and x265 too.
             os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), self._niceness)
         while True:
-            _, _, (future, check, work) = self._waiting.get()
+            _, _, job = self._waiting.get()
+            if job is None:
+                return
+            future, check, work = job
             if not future.set_running_or_notify_cancel():
                 continue
             try:
                 check()
                 result = work()
             except BaseException as error:  # the one who waits is told
-                future.set_exception(error)
+                # Without the traceback, whose frames would keep pictures until the collector of
+                # circles comes by.
+                future.set_exception(error.with_traceback(None))
             else:
                 future.set_result(result)
-            del future, check, work  # nothing is held while there is nothing to do
+            del job, future, check, work  # nothing is held while there is nothing to do

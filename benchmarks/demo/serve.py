@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import ipaddress
 import socket
 import warnings
 import webbrowser
 from functools import partial
+from types import FrameType
 
 import click
 import uvicorn
 
-from benchmarks.demo.lanes import CURVE
+from benchmarks.demo.lanes import CURVE, Dropped
 from benchmarks.demo.pictures import samples
 from benchmarks.demo.server import application
 from benchmarks.demo.settings import Settings
@@ -51,7 +53,22 @@ def serve(host: str, port: int, device: str = "auto", browser: bool = False) -> 
         application(show, hosts), log_level="warning", access_log=False, timeout_graceful_shutdown=1
     )
     with contextlib.closing(listening), contextlib.suppress(KeyboardInterrupt):
-        uvicorn.Server(config).run(sockets=[listening])
+        _Server(config, show).run(sockets=[listening])
+    show.front.stop()
+    show.back.stop()
+
+
+class _Server(uvicorn.Server):
+    """Ends at once when it is told to: it would wait for the answers that are still being sent."""
+
+    def __init__(self, config: uvicorn.Config, show: Show) -> None:
+        super().__init__(config)
+        self._show = show
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """As of uvicorn."""
+        asyncio.get_running_loop().call_soon_threadsafe(self._show.close)
+        super().handle_exit(sig, frame)
 
 
 def _listen(host: str, port: int) -> socket.socket:
@@ -92,7 +109,8 @@ def _warm_up(show: Show) -> None:
     photograph = samples()["parrots"]
 
     def wanted() -> None:
-        """It always is."""
+        if show.closed:
+            raise Dropped
 
     for panel in PANELS:
         lane = show.front if panel == NEURAL else show.back

@@ -39,6 +39,14 @@ class Show:
         self.front, self.back = Lane("front"), Lane("back", niceness=10)
         self.received: Bounded[Received] = Bounded(KEPT_BYTES, lambda received: received.nbytes)
         self.figures: Bounded[Any] = Bounded(KEPT_FIGURES)
+        self.closed = False
+        self._open: set[asyncio.Queue[Event | None]] = set()
+
+    def close(self) -> None:
+        """End all `events`, for the program ends."""
+        self.closed = True
+        for queue in self._open:
+            queue.put_nowait(None)
 
     def send(
         self, panel: str, photograph: Photograph, settings: Settings, check: Check
@@ -113,10 +121,12 @@ class Show:
                 queue.put_nowait(None)
 
         task = asyncio.create_task(all_of_it())
+        self._open.add(queue)
         try:
             while (event := await queue.get()) is not None:
                 yield event
         finally:
+            self._open.discard(queue)
             task.cancel()
 
     async def _panel(

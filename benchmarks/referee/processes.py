@@ -101,7 +101,7 @@ def transmit(
         for index, pixels in enumerate(pictures):
             write_png(folder / f"{index}.png", pixels)
         if by_commands(scheme):
-            return _send_commands(scheme, folder, len(pictures), snr_db, cbr)
+            return _send_commands(scheme, folder, len(pictures), link, snr_db, cbr)
         job = {
             "scheme": scheme.name,
             "weights": weights,
@@ -160,18 +160,30 @@ def _arrived(path: Path, note: str) -> Arrived:
 
 
 def _send_commands(
-    scheme: Scheme, folder: Path, pictures: int, snr_db: float, cbr: float
+    scheme: Scheme, folder: Path, pictures: int, link: Link, snr_db: float, cbr: float
 ) -> list[Transmitted]:
     """`witt send`, once for each picture."""
     sent = []
     for index in range(pictures):
         out = folder / f"{index}.sigmf"
         options = ["--weights", _weights(scheme), "--snr", f"{snr_db!r}", "--cbr", f"{cbr!r}"]
+        options += _channel_options(link)
         said = _run(scheme, folder, ["cli", "send", f"{index}.png", "-o", out.name, *options])
         held = read_samples(out)
         side = held.facts.get("header_bits"), held.facts.get("side_symbols")
         sent.append(Transmitted(held.samples, *side, True, said))
     return sent
+
+
+def _channel_options(link: Link) -> list[str]:
+    """The link as options of a command."""
+    options = ["--channel", link.channel]
+    if link.is_ours and link.fades:
+        options += ["--fading", link.fading]
+        options += [] if link.coherence is None else ["--coherence", str(link.coherence)]
+    if link.channel == "rician":
+        options += ["--k-factor", f"{link.k_factor_db!r}"]
+    return options
 
 
 def _receive_commands(scheme: Scheme, folder: Path, there: Sequence[int]) -> dict[str, Any]:

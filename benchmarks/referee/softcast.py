@@ -86,10 +86,10 @@ class SoftCastEnds:
         if powers is None:
             return Received(None, "the powers of the chunks are lost")
         levels = np.packbits(powers).reshape(chunks).astype(np.int64)
-        error = (noise_var / (1 + noise_var)).double()[start:]
-        y = x_hat[start:] * (1 - error)
+        e = (noise_var / (1 + noise_var)).double()[start:]
+        y = x_hat[start:] * (1 - e)  # MMSE again, of unbiased symbols
         known = allocation_of(levels, size, 2 * told["uses"])
-        return Received(decode(y[None], error[None], known, scale))
+        return Received(decode(y[None], e[None], known, scale))
 
 
 def _float16(bits: int) -> float:

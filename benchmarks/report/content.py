@@ -21,8 +21,7 @@ from witt.errors import InputError
 from witt.report import number
 
 SAME_STOP = 0.02  # of the axis: what a scheme used lies just below what it was allowed
-DASHES = {"-": "", "-.": "7 3 2 3", ":": "2 3"}
-PUBLISHED_DASH = "6 3"
+DASHES = {"-": "", "--": "6 3", "-.": "7 3 2 3", ":": "2 3"}  # of matplotlib's lines
 DEEPEST = 4  # of settings within settings
 # What of a file is not settings: its figures, and what the page shows by itself.
 NO_SETTINGS = frozenset(("cells", "results", "entries", "original", "runs", "schemes"))
@@ -104,7 +103,7 @@ def _drawn(chart: Chart) -> Drawn:
         for curve in panel.curves:
             look = look_of(curve, looks)
             fixed = curve.kind == "fixed"
-            dash = PUBLISHED_DASH if curve.kind == "published" else _dash(look.line)
+            dash = _dash("--" if curve.kind == "published" else look.line)
             series.append(
                 {
                     "label": curve.label,

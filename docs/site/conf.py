@@ -54,7 +54,9 @@ docs/tutorial
 :caption: Use
 
 docs/numbers
+docs/channels
 docs/comparing
+docs/channels
 docs/training
 docs/gpu
 docs/speed

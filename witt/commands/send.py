@@ -7,9 +7,10 @@ from pathlib import Path
 import click
 import torch
 
-import channels
+from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
     HELP,
+    channel_option,
     device_option,
     one_condition_options,
     output_option,
@@ -41,7 +42,7 @@ from witt.store.weights import load_weights, resolve
 )
 @click.argument("image", metavar="IMAGE", type=click.Path(path_type=Path))
 @one_condition_options("Signal-to-noise ratio (Es/N0) in dB that the transmitter expects.")
-@weights_option(AUTO, " auto: as in witt transmit, over AWGN.")
+@weights_option(AUTO, " auto: as in witt transmit.")
 @device_option()
 @click.option(
     "--waveform",
@@ -50,6 +51,12 @@ from witt.store.weights import load_weights, resolve
     show_default=True,
     help="Samples: one carrier, or OFDM for channels of several paths. The receiver finds out.",
 )
+@channel_option(
+    many=False,
+    help="Samples: the channel that the transmitter expects, by which header and class map are "
+    "coded.",
+)
+@fading_options
 @sample_rate_option("Samples a second, as the file says it.")
 @output_option(
     "Samples (.sigmf, .sigmf-meta, or - for an archive to a pipe) or symbols (.npz).", "tx.npz"
@@ -61,6 +68,10 @@ def command(
     weights: str,
     device: str,
     waveform: str,
+    channel: str,
+    fading: str | None,
+    coherence: int | None,
+    k_factor_db: float | None,
     sample_rate_hz: float,
     output: Path,
 ) -> None:
@@ -77,13 +88,14 @@ def command(
     """
     if image.is_dir():
         raise InputError(f"{image}: is a folder; witt send takes one picture")
+    (link,) = make_links([channel], fading, coherence, k_factor_db)
     pictures = gather([image])
     if is_samples(output):
         check_output(output, (image,))
     else:
         _check_symbols_output(output, image)
     if weights == AUTO:
-        chosen = choose(snr_db, cbr.value, fades=False)
+        chosen = choose(snr_db, cbr.value, fades=link.fades)
         weights = chosen.name
         click.echo(f"Note: {chosen}", err=True)
     path = resolve(weights)
@@ -94,12 +106,14 @@ def command(
         click.echo(f"Note: {line}", err=True)
     pixels = to_tensor(read_image(image).pixels, model.device)
     if is_samples(output):
-        coding = Coding.of(channels.AWGN(), file_sha256(path))
+        coding = Coding.of(link.module(), file_sha256(path))
         with memory_for(pixels), torch.inference_mode():
             encoded = model.encode_with_side(pixels, snr_db, cbr.value, coding)
             row = frame_symbols(model, encoded, coding)
+            side = coding.pack(model.side_codes(), encoded.header)
         samples = WAVEFORMS[waveform](row)
         facts = {"snr_db": snr_db, "cbr": cbr.value, "codec": model.name, "waveform": waveform}
+        facts |= {"header_bits": len(side.header), "side_symbols": side.uses}
         write_samples(output, Recording(samples, sample_rate_hz, facts))
         click.echo(
             f"{click.format_filename(output)}: {len(samples):,} samples with {len(row):,} "

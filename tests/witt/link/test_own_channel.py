@@ -17,6 +17,7 @@ from witt.link.per_image_optimisation import PerImageOptimisation
 from witt.link.requests import check_request
 from witt.link.transmission import transmit
 from witt.metrics.quality import psnr
+from witt.registry import CHANNELS
 from witt.training.config import TrainConfig
 from witt.training.objective import draw_images
 
@@ -209,12 +210,14 @@ def test_help_lists_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
     for command in ("transmit", "evaluate", "train", "benchmark"):
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
-        told = " ".join(capsys.readouterr().out.split())
-        assert "There are awgn, rayleigh, rician, and your own as file.py:Name. [default:" in told
+        told = "".join(capsys.readouterr().out.split())  # lines break at hyphens too
+        assert "Thereareawgn,rayleigh,rician,rayleigh-estimated,ofdm-awgn,ofdm-tdl-a" in told
+        assert "ofdm-cdl-e,andyourownasfile.py:Name.[default:" in told
 
 
 def test_channels_of_ours_pass_the_check() -> None:
-    for channel in (channels.AWGN(), channels.Rayleigh(), channels.Rician(coherence=None)):
+    named = [CHANNELS.make(name) for name in CHANNELS.names() if "cdl" not in name]
+    for channel in (*named, channels.Rician(coherence=None)):
         channels.check_channel(channel)
         h, noise = channel.draw(3, 4, generator=torch.Generator().manual_seed(2))
         out = channel(torch.ones(3, 4, dtype=torch.complex64), 0.0, h=h, noise=noise)

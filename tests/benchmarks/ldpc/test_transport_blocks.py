@@ -201,7 +201,7 @@ def test_fill_goes_down_to_the_first_that_loses_nothing(monkeypatch: pytest.Monk
 
 
 def test_the_shipped_table_has_the_points_of_the_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    """At each, the modes from the capacity down to one that loses no block of 1,000."""
+    """At each, the modes from the capacity down to one that loses no block."""
     table = read_table(SHIPPED_NR)
     monkeypatch.setattr("benchmarks.ldpc.fill_nr.simulate", lambda *_, **__: Rate(1, 1))
     for link, snr_db in itertools.product((Link(), Link("rayleigh")), (1.0, 4.0, 7.0, 10.0, 13.0)):
