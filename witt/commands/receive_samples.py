@@ -16,7 +16,7 @@ from witt.files import ensure_writable_folder
 from witt.link.framing import Lost, Weights, all_shipped, find_reception, receive_frame
 from witt.pictures.images import to_pixels
 from witt.pictures.writing import write_png
-from witt.radio.ofdm_frame import ofdm_preamble
+from witt.radio.ofdm_frame import RADIO
 from witt.radio.reception import Reception, TrueGains
 from witt.radio.samples import PIPE, read_samples
 from witt.radio.synchronisation import find_frame
@@ -94,7 +94,7 @@ def _reception(name: str, samples: NDArray[np.complex64], told: Told) -> Recepti
         if found is None:
             raise InputError(f"{name}: no frame of witt send: there is no preamble in the samples")
         return found
-    if find_frame(samples, ofdm_preamble()) is not None:
+    if find_frame(samples, RADIO.preamble()) is not None:
         raise InputError(
             f"{name}: a frame of OFDM, whose gains no file has: --synchronisation ideal is for a "
             "single carrier"

@@ -23,14 +23,14 @@ from witt.contract import Codec, Encoded, Header
 from witt.header_bits import header_length, weights_number
 from witt.radio.blocks import LEVELS, decode_short
 from witt.radio.frame import assemble
-from witt.radio.ofdm_frame import OfdmEstimates, assemble_ofdm
+from witt.radio.ofdm_frame import RADIO
 from witt.radio.reception import Heard, OwnEstimates, Reception
 from witt.report import file_sha256
 from witt.side_information import Coding, Told, read_blocks, read_header
 from witt.store.weights import load_weights, shipped
 
 FIRST = ("witt_light", "witt_base")  # that senders use most
-WAVEFORMS = {"single-carrier": assemble, "ofdm": assemble_ofdm}  # from symbols to samples
+WAVEFORMS = {"single-carrier": assemble, "ofdm": RADIO.assemble}  # from symbols to samples
 LEAST = 1e-6  # of what the equaliser leaves of a symbol, in a fade
 
 
@@ -105,8 +105,7 @@ def frame_symbols(model: Codec, encoded: Encoded, coding: Coding) -> NDArray[np.
 
 def find_reception(samples: NDArray[np.complex64]) -> Reception | None:
     """The first frame of a recording, of whatever waveform; None where there is none."""
-    kinds: tuple[type[OwnEstimates] | type[OfdmEstimates], ...] = (OwnEstimates, OfdmEstimates)
-    found = [kind.find(samples) for kind in kinds]
+    found: tuple[Reception | None, ...] = (OwnEstimates.find(samples), RADIO.find(samples))
     there = [reception for reception in found if reception is not None]
     return min(there, key=lambda reception: reception.start.place, default=None)
 

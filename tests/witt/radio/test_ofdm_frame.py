@@ -8,10 +8,11 @@ from numpy.typing import NDArray
 from channels import Tdl
 from witt.radio.frame import PREAMBLE, assemble
 from witt.radio.multipath import through_paths
-from witt.radio.ofdm_frame import GRID, LENGTH, SLOT, OfdmEstimates, assemble_ofdm
+from witt.radio.ofdm_frame import RADIO, OfdmEstimates
 from witt.radio.reception import OwnEstimates
 from witt.radio.sequence import qpsk_sequence
 
+GRID, SLOT, LENGTH = RADIO.grid, RADIO.slot, RADIO.length
 RATE_HZ = GRID.numerology.rate_hz
 SLOTS = 4
 COUNT = SLOTS * GRID.data_per_slot
@@ -26,20 +27,20 @@ def noise(count: int, n0: float, rng: np.random.Generator) -> NDArray[np.complex
 def recorded(paths: Tdl | None, snr_db: float, frequency: float, seed: int = 0) -> OfdmEstimates:
     """The frame after 500 samples of noise, found in the recording."""
     rng = np.random.default_rng(seed)
-    samples = torch.from_numpy(assemble_ofdm(SYMBOLS))
+    samples = torch.from_numpy(RADIO.assemble(SYMBOLS))
     if paths is not None:
         samples = through_paths(samples, paths, RATE_HZ, torch.Generator().manual_seed(seed))
     turned = samples.numpy() * np.exp(2j * np.pi * (0.4 + frequency * np.arange(len(samples))))
     clean = np.concatenate([np.zeros(500), turned, np.zeros(200)])
     heard = clean + noise(len(clean), 10 ** (-snr_db / 10), rng)
-    found = OfdmEstimates.find(heard.astype(np.complex64))
+    found = RADIO.find(heard.astype(np.complex64))
     assert found is not None
     return found
 
 
 def test_power_of_samples() -> None:
     """That of the subcarriers which are used, so that noise is the same on both sides."""
-    samples = assemble_ofdm(SYMBOLS)
+    samples = RADIO.assemble(SYMBOLS)
     assert len(samples) == PREAMBLE + SLOTS * SLOT * LENGTH
     power = float((np.abs(samples[PREAMBLE:]) ** 2).mean())
     assert power == pytest.approx(624 / 1024, rel=0.01)
@@ -76,17 +77,17 @@ def test_the_first_symbols_before_the_rest_is_known() -> None:
 
 
 def test_a_cut_recording_has_whole_slots() -> None:
-    samples = assemble_ofdm(SYMBOLS)
+    samples = RADIO.assemble(SYMBOLS)
     for kept, slots in ((SLOT * LENGTH * 2 + 500, 2), (SLOT * LENGTH - 100, 0)):
-        found = OfdmEstimates.find(samples[: PREAMBLE + kept])
+        found = RADIO.find(samples[: PREAMBLE + kept])
         assert found is not None
         assert len(found.hear(COUNT).y) == slots * GRID.data_per_slot
 
 
 def test_each_waveform_has_its_preamble() -> None:
-    single, ofdm = assemble(SYMBOLS[:2000]), assemble_ofdm(SYMBOLS[:2000])
+    single, ofdm = assemble(SYMBOLS[:2000]), RADIO.assemble(SYMBOLS[:2000])
     assert OwnEstimates.find(ofdm) is None
-    assert OfdmEstimates.find(single) is None
+    assert RADIO.find(single) is None
 
 
 def test_paths_are_those_of_the_table() -> None:
