@@ -54,6 +54,7 @@ docs/tutorial
 :caption: Use
 
 docs/numbers
+docs/channels
 docs/comparing
 docs/channels
 docs/training

@@ -146,7 +146,8 @@ def short_bits(symbols: Tensor, noise_var: Tensor, k: int) -> tuple[Bits, NDArra
     found = code.decode(qam.llrs(symbols, noise_var, 2).cpu().numpy())
     right = crc.check(_behind_ones(found), SHORT_CRC)
     # The likeliest of those whose CRC agrees.
-    return found[np.arange(len(found)), right.argmax(axis=1), :k], right.any(axis=1)
+    best = right.argmax(axis=1)
+    return found[np.arange(len(found)), best, :k], np.asarray(right.any(axis=1))
 
 
 def _behind_ones(bits: Bits) -> Bits:

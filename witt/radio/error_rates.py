@@ -2,7 +2,7 @@
 
     python -m witt.radio.error_rates
 
-makes it again, curve by curve, in a quarter of an hour of one core. Each curve has a seed of its
+makes it again, curve by curve, in about half an hour of one core. Each curve has a seed of its
 own, drawn from its name, so that any of them alone comes out the same. From where about a third
 of the blocks is lost the SNR is raised by half a decade at a time to where 1 in 250 is, each point
 until 60 are lost or the budget is spent. A straight line over the SNR in dB is fitted to the
@@ -35,8 +35,8 @@ from witt.radio.segments import uses_of
 SHORT_LENGTHS = (80, 110, 140, 176)
 LONG_LENGTHS = (8, 64, 256, 1024, 4096)
 ENOUGH_ERRORS = 60
-# Blocks at a point, at most, and coded bits of all long ones.
-MOST_SHORT, MOST_LONG, MOST_BITS = 3000, 1500, 800_000
+# Blocks at a point, at most: of long ones as many as make up a number of coded bits, within bounds.
+MOST_SHORT, MOST_LONG, LEAST_LONG, MOST_BITS = 3000, 1500, 200, 800_000
 
 
 class Case(NamedTuple):
@@ -66,7 +66,7 @@ class Case(NamedTuple):
             return MOST_SHORT
         # A code is no longer than five times its bits: the rest is repeated.
         coded = min(self.uses * MODES[self.choice].bits_per_symbol, 5 * self.k + 100)
-        return min(MOST_LONG, MOST_BITS // coded)
+        return min(MOST_LONG, max(LEAST_LONG, MOST_BITS // coded))
 
 
 class Point(NamedTuple):
@@ -146,7 +146,8 @@ def simulate(case: Case) -> list[Point]:
         # On, by larger steps; past the place back, by smaller ones.
         step *= 0.5 if before == -direction else 1.5 if before else 1
         snr_db, before = snr_db + direction * step, direction
-    step = 0.2
+    # The longer a block, the steeper its curve.
+    step = min(0.2, 6.4 / case.k**0.5)
     for _ in range(10):
         last, rate = rate, measure(round(snr_db := snr_db + step, 2), case.most_blocks)
         if rate <= 0.004:
@@ -177,14 +178,18 @@ def fit(points: list[Point]) -> tuple[float, float, float]:
         Required SNR and decade in dB, and the standard deviation of the first, from the curvature
         of the likelihood.
     """
-    used = np.array([p for p in points if p.errors <= 0.15 * p.blocks], float)
-    snr, blocks, errors = used.T
+    used = [p for p in points if p.errors <= 0.15 * p.blocks]
+    if sum(p.errors > 0 for p in used) < 2:  # a line needs two
+        used = [p for p in points if p.errors <= 0.5 * p.blocks]
+    snr, blocks, errors = np.array(used, float).T
 
     def cost(at: NDArray[np.float64]) -> float:
         rate = np.minimum(10 ** (-3 - (snr - at[0]) / np.exp(at[1])), 0.5)
         return float(-(errors * np.log(rate) + (blocks - errors) * np.log1p(-rate)).sum())
 
-    start = np.array([snr[-1], np.log(0.5)])
+    slope, height = np.polyfit(snr, np.log10((errors + 0.5) / blocks), 1)
+    slope = min(slope, -0.01)
+    start = np.array([-(3 + height) / slope, np.log(-1 / slope)])
     options = {"xatol": 1e-6, "fatol": 1e-9, "maxiter": 4000}
     best = optimize.minimize(cost, start, method="Nelder-Mead", options=options).x
     e = 1e-3 * np.eye(2)
@@ -195,7 +200,7 @@ def fit(points: list[Point]) -> tuple[float, float, float]:
         ]
         for a in e
     ]
-    variance = np.linalg.inv(np.array(curvature) / 4e-6)[0, 0]
+    variance = np.linalg.pinv(np.array(curvature) / 4e-6)[0, 0]
     return float(best[0]), float(np.exp(best[1])), float(np.sqrt(variance))
 
 
