@@ -34,6 +34,11 @@ MOST_BYTES = 2**31
 Real = NDArray[np.float64]
 
 
+def is_sound(path: str | Path) -> bool:
+    """Whether a name is that of a .wav file."""
+    return Path(path).suffix.lower() == ".wav"
+
+
 def to_sound(samples: NDArray[np.complex64]) -> Real:
     """A frame at 12 kHz as real samples at 48 kHz, their peak below 1."""
     quiet = np.zeros(round(QUIET_S * BASE_HZ), np.complex64)

@@ -1,11 +1,31 @@
 """Frames as sound, through rooms and between clocks that differ; all of it made here."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 
-from witt.radio.audio import AUDIO, RATE_HZ, find_sound, resampled, to_baseband, to_sound
+import cli
+import witt
+from witt.radio.audio import (
+    AUDIO,
+    RATE_HZ,
+    find_sound,
+    read_wav,
+    resampled,
+    to_baseband,
+    to_sound,
+    wav_bytes,
+)
 from witt.radio.ofdm_frame import OfdmEstimates
 from witt.radio.sequence import qpsk_sequence
+
+
+def run(*args: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        cli.main([str(arg) for arg in args])
+    return int(stop.value.code or 0)
+
 
 COUNT = AUDIO.grid.data_per_slot + 100
 SYMBOLS = qpsk_sequence(COUNT, 3)
@@ -49,9 +69,8 @@ def test_a_room_noise_and_another_clock(ppm: float) -> None:
     """Echoes that fall by 60 dB in 0.3 s, the direct sound as strong as they are, 25 dB of SNR."""
     rng = np.random.default_rng(1)
     sound = to_sound(AUDIO.assemble(SYMBOLS))
-    taps = rng.standard_normal(RATE_HZ // 4) * 10 ** (
-        -3 * np.arange(RATE_HZ // 4) / (0.3 * RATE_HZ)
-    )
+    taps = rng.standard_normal(RATE_HZ // 4)
+    taps *= 10 ** (-3 * np.arange(RATE_HZ // 4) / (0.3 * RATE_HZ))
     taps /= np.sqrt((taps**2).sum())
     taps[0] += 1
     size = 2 ** int(np.ceil(np.log2(len(sound) + len(taps))))
@@ -62,8 +81,40 @@ def test_a_room_noise_and_another_clock(ppm: float) -> None:
     noise = rng.standard_normal(len(room)) * np.sqrt((room**2).mean()) * 10 ** (-25 / 20)
     actual, believed = heard_snr_db(find_sound(room + noise))
     assert actual > 13
-    assert believed == pytest.approx(actual, abs=1.5)
+    # Echoes from behind the prefix are in the noise that the pilots tell, and twice: they are no
+    # channel that could be estimated.
+    assert actual - 4 < believed < actual + 0.5
 
 
 def test_noise_is_no_frame() -> None:
     assert find_sound(np.random.default_rng(2).standard_normal(RATE_HZ)) is None
+
+
+def room_of(sound: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """An echo that falls by 60 dB in 0.2 s, 40 ppm and 30 dB of SNR, after half a second."""
+    taps = rng.standard_normal(9600) * 10 ** (-3 * np.arange(9600) / 9600) / 30
+    taps[0] = 1
+    heard = resampled(np.convolve(sound, taps), 1 + 40e-6)
+    heard = np.concatenate([np.zeros(24_000), heard, np.zeros(10_000)])
+    return 0.5 * heard / np.abs(heard).max() + 1e-3 * rng.standard_normal(len(heard))
+
+
+def test_a_picture_over_sound(
+    weights: Path, picture: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tx, rx, out = (tmp_path / name for name in ("tx.wav", "rx.wav", "out.png"))
+    assert run("send", picture, "-o", tx, "--weights", weights) == 0
+    rx.write_bytes(wav_bytes(room_of(read_wav(tx), np.random.default_rng(0))))
+    assert run("receive", rx, "-o", out, "--weights", weights) == 0
+    assert witt.read_image(out).pixels.shape == (40, 48, 3)
+    out.unlink()
+    noise = wav_bytes(0.1 * np.random.default_rng(1).standard_normal(48_000))
+    bad = ((noise, "no preamble"), (b"RIFF", "not a .wav"), (picture.read_bytes(), "not a .wav"))
+    for content, named in (*bad, (noise.replace(b"\x80\xbb", b"\x44\xac", 1), "are wanted")):
+        rx.write_bytes(content)
+        capsys.readouterr()
+        assert run("receive", rx, "-o", out, "--weights", weights) == 2
+        err = capsys.readouterr().err
+        assert named in err
+        assert len(err.splitlines()) == 1
+        assert not out.exists()
