@@ -23,6 +23,7 @@ from witt.errors import InputError
 from witt.files import ensure_writable_folder
 from witt.pictures.images import to_pixels
 from witt.pictures.writing import write_png
+from witt.radio.audio import is_sound
 from witt.radio.samples import PIPE, is_samples
 from witt.report import file_sha256
 from witt.store.weights import load_weights, resolve
@@ -95,7 +96,7 @@ def command(
         raise InputError(f"{output}: is a folder; --out is the picture")
     if output.exists() and str(file) != PIPE and file.exists() and output.samefile(file):
         raise InputError(f"{output}: would be replaced, but is the input; choose another --out")
-    if is_samples(file):
+    if is_samples(file) or is_sound(file):
         if channel is not None or fading or coherence or k_factor_db is not None:
             raise InputError("samples go over a channel by witt channel: leave --channel out")
         told = Told(synchronisation == "ideal", csi, snr_db, sample_rate_hz)

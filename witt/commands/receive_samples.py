@@ -1,4 +1,4 @@
-"""What `witt receive` does with samples."""
+"""What `witt receive` does with samples and with sound."""
 
 from __future__ import annotations
 
@@ -16,6 +16,7 @@ from witt.files import ensure_writable_folder
 from witt.link.framing import Lost, Weights, all_shipped, find_reception, receive_frame
 from witt.pictures.images import to_pixels
 from witt.pictures.writing import write_png
+from witt.radio.audio import BASE_HZ, find_sound, is_sound, read_wav
 from witt.radio.ofdm_frame import RADIO
 from witt.radio.reception import Reception, TrueGains
 from witt.radio.samples import PIPE, read_samples
@@ -56,19 +57,12 @@ def receive_samples(file: Path, output: Path, weights: str | None, told: Told) -
         raise InputError("--csi and --snr tell the truth: give --synchronisation ideal too")
     known = all_shipped() if weights is None else [Weights(resolve(weights), weights)]
     name = "standard input" if str(file) == PIPE else str(file)
-    recording = read_samples(file)
-    rate = recording.sample_rate_hz
-    if rate is not None and abs(rate / told.sample_rate_hz - 1) > RATE_TOLERANCE:
-        raise InputError(
-            f"{name}: has {rate:,.9g} samples a second, and {told.sample_rate_hz:,.9g} are "
-            "expected: resample it, or give --sample-rate"
-        )
-    reception = _reception(name, recording.samples, told)
+    reception, cut = _sound(file, told) if is_sound(file) else _samples(file, name, told)
     try:
         received = receive_frame(reception, known)
     except (Lost, InputError) as error:
-        cut = "; the file is not whole" if recording.cut else ""
-        raise InputError(f"{name}: no picture: {error}{cut}") from error
+        why = f"{error}; the file is not whole" if cut else str(error)
+        raise InputError(f"{name}: no picture: {why}") from error
     ensure_writable_folder(output.parent)
     write_png(output, to_pixels(received.image), result="received")
     if received.missing:
@@ -77,15 +71,35 @@ def receive_samples(file: Path, output: Path, weights: str | None, told: Told) -
             "are missing, and the picture is what the others tell",
             stacklevel=2,
         )
-    elif recording.cut:
+    elif cut:
         warnings.warn(f"{name}: is not whole, or was changed after its hash", stacklevel=2)
-    start = reception.start
+    start, rate_hz = reception.start, BASE_HZ if is_sound(file) else told.sample_rate_hz
     height, width = received.header.size
     click.echo(
         f"{click.format_filename(output)}: {width}x{height} pixels by {received.weights.name}; "
-        f"frame at sample {start.place:,}, {start.frequency * told.sample_rate_hz:+.1f} Hz off, "
+        f"frame at sample {start.place:,}, {start.frequency * rate_hz:+.1f} Hz off, "
         f"SNR {received.snr_db:.1f} dB"
     )
+
+
+def _sound(file: Path, told: Told) -> tuple[Reception, bool]:
+    if told.ideal:
+        raise InputError(f"{file}: --synchronisation ideal is for samples, not for sound")
+    found = find_sound(read_wav(file))
+    if found is None:
+        raise InputError(f"{file}: no frame of witt send: there is no preamble in the sound")
+    return found, False
+
+
+def _samples(file: Path, name: str, told: Told) -> tuple[Reception, bool]:
+    recording = read_samples(file)
+    rate = recording.sample_rate_hz
+    if rate is not None and abs(rate / told.sample_rate_hz - 1) > RATE_TOLERANCE:
+        raise InputError(
+            f"{name}: has {rate:,.9g} samples a second, and {told.sample_rate_hz:,.9g} are "
+            "expected: resample it, or give --sample-rate"
+        )
+    return _reception(name, recording.samples, told), recording.cut
 
 
 def _reception(name: str, samples: NDArray[np.complex64], told: Told) -> Reception:

@@ -20,7 +20,7 @@ from witt.commands.options import (
 from witt.contract import Encoded
 from witt.device import pick_device
 from witt.errors import InputError
-from witt.files import ensure_writable_folder
+from witt.files import ensure_writable_folder, write_bytes
 from witt.link.choice import AUTO, choose
 from witt.link.framing import WAVEFORMS, frame_symbols
 from witt.link.requests import check_request
@@ -28,6 +28,7 @@ from witt.link.transmission import memory_for
 from witt.link.values import Cbr
 from witt.pictures.images import read_image, to_tensor
 from witt.pictures.inputs import conversions, gather
+from witt.radio.audio import AUDIO, RATE_HZ, is_sound, to_sound, wav_bytes
 from witt.radio.samples import PIPE, Recording, check_output, is_samples, write_samples
 from witt.report import file_sha256
 from witt.side_information import Coding
@@ -59,7 +60,8 @@ from witt.store.weights import load_weights, resolve
 @fading_options
 @sample_rate_option("Samples a second, as the file says it.")
 @output_option(
-    "Samples (.sigmf, .sigmf-meta, or - for an archive to a pipe) or symbols (.npz).", "tx.npz"
+    "Samples (.sigmf, .sigmf-meta, or - for an archive to a pipe), sound (.wav) or symbols (.npz).",
+    "tx.npz",
 )
 def command(
     image: Path,
@@ -105,12 +107,21 @@ def command(
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
     pixels = to_tensor(read_image(image).pixels, model.device)
-    if is_samples(output):
+    if is_samples(output) or is_sound(output):
         coding = Coding.of(link.module(), file_sha256(path))
         with memory_for(pixels), torch.inference_mode():
             encoded = model.encode_with_side(pixels, snr_db, cbr.value, coding)
             row = frame_symbols(model, encoded, coding)
             side = coding.pack(model.side_codes(), encoded.header)
+        if is_sound(output):
+            sound = to_sound(AUDIO.assemble(row))
+            ensure_writable_folder(output.parent)
+            write_bytes(output, wav_bytes(sound))
+            click.echo(
+                f"{click.format_filename(output)}: {len(sound) / RATE_HZ:.1f} s of sound with "
+                f"{len(row):,} symbols (CBR {len(row) / pixels.numel():.4g}), by {model.name}"
+            )
+            return
         samples = WAVEFORMS[waveform](row)
         facts = {"snr_db": snr_db, "cbr": cbr.value, "codec": model.name, "waveform": waveform}
         facts |= {"header_bits": len(side.header), "side_symbols": side.uses}
