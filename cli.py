@@ -80,14 +80,17 @@ COMMANDS = (
         "Turn weights of the published code into a file of ours.",
     ),
     Entry(
-        "send", "witt.commands.send", "command", "Encode a picture to a file of channel symbols."
+        "send",
+        "witt.commands.send",
+        "command",
+        "Encode a picture to a file of samples or of channel symbols.",
     ),
     Entry("channel", "witt.commands.channel", "command", "Pass samples over a channel."),
     Entry(
         "receive",
         "witt.commands.receive",
         "command",
-        "Decode a file of channel symbols to a picture.",
+        "Decode a file of samples or of channel symbols to a picture.",
     ),
     Entry(
         "demo",

@@ -69,7 +69,7 @@ def means(
     left = total - weight
     alone = left < 0.5
     others = np.where(alone, 0, sums - weight * h) / np.where(alone, 1, left)
-    return sums / total, others, np.where(alone, 0, left)
+    return np.asarray(sums / total), np.asarray(others), np.where(alone, 0.0, left)
 
 
 def _before(values: NDArray[np.generic]) -> NDArray[np.generic]:
