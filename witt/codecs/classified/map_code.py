@@ -76,6 +76,11 @@ class ClassMapCode(SideCode):
         yield from pairs
 
     def _decoded(self, block: Bits, first: int, rows: int, columns: int) -> NDArray[np.int64]:
+        """The classes of a block.
+
+        Raises:
+            ValueError: no class map has these bits.
+        """
         padded = np.concatenate((block, np.zeros(-len(block) % WORD, np.uint8)))
         words = np.packbits(padded).view(">u4").astype(np.uint32)
         decoder = stream.queue.RangeDecoder(words)
@@ -83,9 +88,19 @@ class ClassMapCode(SideCode):
         for row in range(rows):
             left = self.classes
             for column in range(columns):
-                left = decoder.decode(self._models[left]) if row or column else first
+                try:
+                    left = decoder.decode(self._models[left]) if row or column else first
+                except AssertionError as error:  # how constriction says so
+                    raise ValueError(f"a class map of other bits ({error})") from error
                 labels[row, column] = left
         return labels
+
+    def _is_of(self, block: Bits, labels: NDArray[np.int64]) -> bool:
+        try:
+            decoded = self._decoded(block, int(labels[0, 0]), *labels.shape)
+        except ValueError:
+            return False
+        return bool((decoded == labels).all())
 
     def _shortest(self, words: NDArray[np.uint32], labels: NDArray[np.int64]) -> Bits:
         """The fewest bits of a code that still decode to the same: it ends on whole words.
@@ -94,12 +109,11 @@ class ClassMapCode(SideCode):
         long as few are.
         """
         bits = np.unpackbits(words.astype(">u4").view(np.uint8))
-        first, shape = int(labels[0, 0]), labels.shape
         fewest, most = max(1, len(bits) - TAIL), len(bits)  # none would be one class
         while fewest < most:
             middle = (fewest + most) // 2
             cut = _rounded_up(bits, middle)
-            if cut is not None and (self._decoded(cut, first, *shape) == labels).all():
+            if cut is not None and self._is_of(cut, labels):
                 most = middle
             else:
                 fewest = middle + 1

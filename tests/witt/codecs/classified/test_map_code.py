@@ -9,6 +9,7 @@ from torch import Tensor
 
 from witt.codecs.classified.map_code import ClassMapCode
 from witt.header import Header
+from witt.side_code import EntryBits
 
 CLASSES, BLOCK = 8, 16
 
@@ -115,3 +116,26 @@ def test_a_class_that_is_none() -> None:
     told = code(bits).pack(torch.full((2, 2), 2), header(torch.zeros(2, 2)))
     with pytest.raises(ValueError, match="there is no class 3"):
         code(bits).unpack(told._replace(fixed=np.ones(2, np.uint8)), header(torch.zeros(2, 2)))
+
+
+def test_bits_of_no_map_are_refused() -> None:
+    """All ones of 38 bits is beyond the last interval of the coder, at some probabilities."""
+    coder, refused = code(table()), 0
+    for length in range(1, 80):
+        block = np.ones(length, np.uint8)
+        try:
+            coder.unpack(
+                EntryBits(np.zeros(3, np.uint8), block), Header((64, 80), 1, torch.zeros(1))
+            )
+        except ValueError:
+            refused += 1
+    assert refused
+
+
+def test_every_small_map_is_coded() -> None:
+    """Shortening tries ends of which some are no code at all."""
+    bits = table()
+    for seed in range(300):
+        classes = drawn(2, 3, bits, seed)
+        told = code(bits).pack(classes, header(classes))
+        assert torch.equal(code(bits).unpack(told, header(classes)), classes)
