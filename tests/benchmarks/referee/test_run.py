@@ -1,5 +1,7 @@
 """Schemes before the referee: honest ones hold, each lie is marked, and nothing crosses."""
 
+import contextlib
+import io
 import json
 from collections.abc import Sequence
 from pathlib import Path
@@ -79,9 +81,17 @@ def in_this_process(monkeypatch: pytest.MonkeyPatch) -> None:
     """The program without an interpreter of its own, which takes seconds to start."""
 
     def run(scheme: Scheme, folder: Path, arguments: Sequence[str]) -> str:
-        assert arguments[0] == "benchmarks.referee.program"
-        if program.main(arguments[1], folder):
-            raise InputError(f"{scheme.name}: {arguments[1]} failed")
+        module, *rest = arguments
+        if module == "cli":
+            monkeypatch.chdir(folder)
+            with contextlib.redirect_stdout(io.StringIO()):
+                failed = cli._run(rest)
+            monkeypatch.undo()
+            monkeypatch.setattr(processes, "_run", run)
+        else:
+            failed = program.main(rest[0], folder)
+        if failed:
+            raise InputError(f"{scheme.name}: {rest[0]} failed")
         return ""
 
     monkeypatch.setattr(processes, "_run", run)
@@ -142,6 +152,26 @@ def test_nothing_crosses_but_the_samples(photos: Path, own: Path, tmp_path: Path
     (lost,) = [check for check in picture["checks"] if check["what"] == "lost"]
     assert not lost["holds"]
     assert not list(tmp_path.rglob("kept.npy"))
+
+
+@pytest.mark.usefixtures("in_this_process")
+def test_shipped_weights_go_by_the_commands(photos: Path, tmp_path: Path) -> None:
+    """What witt send and witt receive do is what witt benchmark says of the same picture."""
+    out = tmp_path / "referee.json"
+    done = referee(
+        photos, out, "witt_light", "--channel", "rayleigh", "--limit", "1", "--snr", "10"
+    )
+    assert done.exit_code == 0, done.exception
+    (picture,) = json.loads(out.read_text())["schemes"]["witt_light"]["pictures"]
+    measured = picture["measured"]
+    assert not measured["lost"], picture["receiver"]
+    assert measured["side_information_symbols"] > 100
+    assert measured["samples"] > 1.03 * measured["symbols"]
+    names = {check["what"]: check["holds"] for check in picture["checks"]}
+    assert names.pop("PSNR dB") in (True, False)  # of a small picture, noise decides
+    assert names == dict.fromkeys(
+        ("symbols", "mean power", "header bits", "symbols of side information"), True
+    )
 
 
 @pytest.mark.usefixtures("in_this_process")
