@@ -65,11 +65,12 @@ def means(
     """
     total = np.bincount(numbers, weight)[numbers]
     real, imaginary = (np.bincount(numbers, weight * part)[numbers] for part in (h.real, h.imag))
-    sums = real + 1j * imaginary
+    sums = np.asarray(real + 1j * imaginary, dtype=np.complex128)
     left = total - weight
     alone = left < 0.5
     others = np.where(alone, 0, sums - weight * h) / np.where(alone, 1, left)
-    return np.asarray(sums / total), np.asarray(others), np.where(alone, 0.0, left)
+    mean = np.asarray(sums / total, dtype=np.complex128)
+    return mean, np.asarray(others, dtype=np.complex128), np.where(alone, 0, left)
 
 
 def _before(values: NDArray[np.generic]) -> NDArray[np.generic]:
