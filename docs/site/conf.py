@@ -56,7 +56,6 @@ docs/tutorial
 docs/numbers
 docs/channels
 docs/comparing
-docs/channels
 docs/training
 docs/gpu
 docs/speed

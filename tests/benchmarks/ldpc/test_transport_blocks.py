@@ -132,9 +132,9 @@ def test_blocks_fit_and_are_not_of_a_higher_rate(uses: int, mode: object) -> Non
     assert blocks.count * blocks.length <= uses * bits
     assert found.block_bits <= blocks.length * rate
     assert found.block_bits <= LONGEST_BLOCK[found.base_graph]
-    # At most a byte a block, and the CRCs, are left.
+    # At most a byte a block, and the CRCs, are left; of one block more where all are full.
     most = uses * bits * rate
-    left = 24 + (24 + 8 + bits) * blocks.count + 8
+    left = 24 + (24 + 8 + bits) * (blocks.count + 1) + 8
     assert most - left <= blocks.bits <= most
 
 

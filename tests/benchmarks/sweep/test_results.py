@@ -66,9 +66,9 @@ def test_softcast_goes_on_where_its_old_name_stopped(tmp_path: Path) -> None:
     """Files that call it "linear" are read as if it had always been "softcast"."""
     text = (SHIPPED / "kodak-rayleigh-snr.json").read_text()
     old, new = tmp_path / "old.json", tmp_path / "new.json"
-    old.write_text(text)
-    assert text.count('"linear"') > text.count('"softcast"') == 0
-    new.write_text(text.replace('"linear"', '"softcast"'))
+    assert text.count('"softcast"') > text.count('"linear"') == 0
+    old.write_text(text.replace('"softcast"', '"linear"'))
+    new.write_text(text)
     one, other = read_results(old), read_results(new)
     assert one.cells == other.cells
     assert one.head == other.head

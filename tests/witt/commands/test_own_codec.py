@@ -121,8 +121,10 @@ def test_a_batch_in_training_is_its_images(codec: witt.Codec) -> None:
     for i in range(3):
         encoded = codec.encode(image[i : i + 1], snr[i : i + 1], 1 / 16)
         n = encoded.symbols.shape[1]
-        given = {"h": h[i : i + 1, :n], "noise": noise[i : i + 1, :n]}
-        alone = codec.carry(encoded, over[(i + 1) % 2], snr[i : i + 1], **given)
+        channel = over[(i + 1) % 2]
+        gain = h[i : i + 1, :n] if channel.fading else None
+        given = {"h": gain, "noise": noise[i : i + 1, :n]}
+        alone = codec.carry(encoded, channel, snr[i : i + 1], **given)
         torch.testing.assert_close(together[i : i + 1], alone.image)
 
 
