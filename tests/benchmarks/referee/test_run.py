@@ -155,12 +155,11 @@ def test_nothing_crosses_but_the_samples(photos: Path, own: Path, tmp_path: Path
 
 
 @pytest.mark.usefixtures("in_this_process")
-def test_shipped_weights_go_by_the_commands(photos: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("channel", ["awgn", "rayleigh"])
+def test_shipped_weights_go_by_the_commands(photos: Path, tmp_path: Path, channel: str) -> None:
     """What witt send and witt receive do is what witt benchmark says of the same picture."""
     out = tmp_path / "referee.json"
-    done = referee(
-        photos, out, "witt_light", "--channel", "rayleigh", "--limit", "1", "--snr", "10"
-    )
+    done = referee(photos, out, "witt_light", "--channel", channel, "--limit", "1", "--snr", "10")
     assert done.exit_code == 0, done.exception
     (picture,) = json.loads(out.read_text())["schemes"]["witt_light"]["pictures"]
     measured = picture["measured"]
