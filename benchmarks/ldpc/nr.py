@@ -19,6 +19,9 @@ from typing import ClassVar
 
 from benchmarks.ldpc.modes import Blocks, Code, Mode, rated_length
 from witt.errors import InputError
+from witt.radio import crc
+from witt.radio.ldpc import choose_base_graph
+from witt.radio.segments import segments
 
 # TS 38.214, tables 5.1.3.1-1 (to 64QAM) and 5.1.3.1-2 (to 256QAM): bits a symbol Qm and code rate
 # R times 1024, by MCS index.
@@ -101,13 +104,8 @@ def segment(payload_bits: int, rate: Fraction) -> Segments:
         payload_bits: A, without CRC.
         rate: R of the MCS.
     """
-    crc_bits = 24 if payload_bits > 3824 else 16
-    graph = base_graph(payload_bits + crc_bits, rate)
-    total, longest = payload_bits + crc_bits, LONGEST_BLOCK[graph]
-    if total <= longest:
-        return Segments(graph, crc_bits, 1, total)
-    count = -(-total // (longest - BLOCK_CRC))
-    return Segments(graph, crc_bits, count, -(-total // count) + BLOCK_CRC)
+    cut = segments(payload_bits, float(rate))
+    return Segments(cut.base_graph, crc.length(cut.crc), cut.parts, cut.size)
 
 
 def base_graph(bits: int, rate: Fraction) -> int:
@@ -117,9 +115,7 @@ def base_graph(bits: int, rate: Fraction) -> int:
         bits: of the transport block with its CRC; those of one of its code blocks tell the same.
         rate: R of the MCS.
     """
-    payload = bits - 16  # 3824 and 292 have the shorter CRC
-    small = payload <= 292 or (payload <= 3824 and rate <= Fraction(67, 100))
-    return 2 if small or rate <= Fraction(1, 4) else 1
+    return choose_base_graph(bits - 16, float(rate))  # 3824 and 292 have the shorter CRC
 
 
 def _blocks(found: Segments, length: int) -> Blocks | None:

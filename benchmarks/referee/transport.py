@@ -21,10 +21,10 @@ from witt.errors import InputError
 from witt.radio.crc import attach, check
 from witt.radio.ldpc import Ldpc
 from witt.radio.qam import llrs, map_bits
+from witt.radio.segments import SEGMENT_CRC
 from witt.radio.sequence import gold_bits, qpsk_sequence
 
 SCRAMBLING_SEED, FILLER_SEED = 0x53435242, 0x46494C4C
-BLOCK_CRC = "crc24b"
 CRC_OF_BITS = {16: "crc16", 24: "crc24a"}
 
 
@@ -82,7 +82,7 @@ def to_bits(x_hat: Tensor, noise_var: Tensor, mode: Mode) -> NDArray[np.uint8] |
     if not blocks.crc_bits:
         return words.ravel()
     if blocks.count > 1:
-        if not check(words, BLOCK_CRC).all():
+        if not check(words, SEGMENT_CRC).all():
             return None
         words = words[:, : blocks.information_bits]
     whole = words.ravel()
@@ -101,7 +101,7 @@ def _words(bits: NDArray[np.uint8], blocks: Blocks) -> NDArray[np.uint8]:
     if not blocks.crc_bits:
         return bits.reshape(blocks.count, -1)
     words = attach(bits, CRC_OF_BITS[blocks.crc_bits]).reshape(blocks.count, -1)
-    return attach(words, BLOCK_CRC) if blocks.count > 1 else words
+    return attach(words, SEGMENT_CRC) if blocks.count > 1 else words
 
 
 def _parts(uses: int, mode: Mode, blocks: Blocks) -> Iterator[_Part]:

@@ -171,7 +171,7 @@ def long_symbols(bits: Bits, mode: Mode, uses: int | None = None) -> Tensor:
         ValueError: There are no bits, or too many for so few uses.
     """
     blocks, k = bits.shape
-    cut = segments(k, mode)
+    cut = segments(k, mode.rate)
     padding = np.zeros((blocks, cut.padding), np.uint8)
     words = crc.attach(np.concatenate([bits, padding], axis=1), cut.crc)
     words = words.reshape(blocks, cut.parts, -1)
@@ -203,7 +203,7 @@ def long_bits(
     Raises:
         ValueError: There are no bits, or too many for so few uses.
     """
-    cut = segments(k, mode)
+    cut = segments(k, mode.rate)
     blocks = len(symbols)
     ratios = qam.llrs(symbols, noise_var, mode.bits_per_symbol)
     # The word of zeros is a right one, and silence decodes to it.

@@ -28,12 +28,12 @@ class Segments(NamedTuple):
     size: int
 
 
-def segments(k: int, mode: Mode) -> Segments:
+def segments(k: int, rate: float) -> Segments:
     """How a block of k bits is cut up.
 
     Args:
         k: Bits of the block, without CRC.
-        mode: How it is sent.
+        rate: Of the code.
 
     Raises:
         ValueError: There are no bits.
@@ -41,7 +41,7 @@ def segments(k: int, mode: Mode) -> Segments:
     if k < 1:
         raise ValueError(f"a block has at least one bit, got {k}")
     name = "crc24a" if k > 3824 else "crc16"
-    graph = choose_base_graph(k, mode.rate)
+    graph = choose_base_graph(k, rate)
     total, most = k + crc.length(name), BASE_GRAPHS[graph].most_bits
     if total <= most:
         return Segments(name, graph, 0, 1, total)
@@ -61,7 +61,7 @@ def uses_of(k: int, mode: Mode) -> int:
     Raises:
         ValueError: There are no bits.
     """
-    cut = segments(k, mode)
+    cut = segments(k, mode.rate)
     return ceil(cut.parts * cut.size / (mode.rate * mode.bits_per_symbol))
 
 

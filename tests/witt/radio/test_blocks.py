@@ -67,7 +67,7 @@ def test_long_block_comes_back(mode) -> None:  # type: ignore[no-untyped-def]
 def test_the_rate_is_that_of_the_mode(mode) -> None:  # type: ignore[no-untyped-def]
     """CRCs and the zeros that make segments alike are among the bits that are coded."""
     for k in LENGTHS:
-        cut = segments(k, mode)
+        cut = segments(k, mode.rate)
         width = crc.length(cut.crc) + (24 * cut.parts if cut.parts > 1 else 0)
         bits = k + cut.padding + width
         assert cut.parts * cut.size == bits
@@ -78,10 +78,10 @@ def test_the_rate_is_that_of_the_mode(mode) -> None:  # type: ignore[no-untyped-
 
 def test_segments_by_hand() -> None:
     """30,000 bits at rate 0.6: 24 of CRC24A, 4 parts with 24 each: TS 38.212, section 5.2.2."""
-    assert segments(30_000, MODES[8]) == ("crc24a", 1, 0, 4, 7530)
+    assert segments(30_000, MODES[8].rate) == ("crc24a", 1, 0, 4, 7530)
     # At rate 0.19 by base graph 2, which has 3,840 bits at most.
-    assert segments(30_000, MODES[1]) == ("crc24a", 2, 0, 8, 3777)
-    assert segments(3824, MODES[5]) == ("crc16", 2, 0, 1, 3840)
+    assert segments(30_000, MODES[1].rate) == ("crc24a", 2, 0, 8, 3777)
+    assert segments(3824, MODES[5].rate) == ("crc16", 2, 0, 1, 3840)
     assert groups(4, 1003) == [(0, 1, 250), (1, 4, 251)]
     assert groups(4, 1000) == [(0, 4, 250)]
 
