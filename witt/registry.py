@@ -1,4 +1,4 @@
-"""What a user may name: codecs, presets, channels, metrics, data sets, losses and schemes.
+"""What a user may name: codecs, blocks, presets, channels, metrics, data sets, losses, schemes.
 
 A name is one of ours (the tables below), one that an installed package offers as an entry point of
 the group, or a file and a name in it:
@@ -261,6 +261,17 @@ CODECS = Registry(
         "classified": "witt.codecs.classified.codec:ClassifiedCodec",
     },
 )
+_BLOCKS = ("swin", "mixer", "convnext", "resnet")
+BLOCKS = Registry(
+    "block", "witt.blocks", {name: f"witt.nn.blocks.{name}:{name}" for name in _BLOCKS}
+)
+
+
+def backbone_preset(frame: str, block: str) -> str:
+    """Name of the preset that is a frame with one kind of block; Swin is the frame's own."""
+    return frame if block == "swin" else f"{frame}_{block}"
+
+
 PRESETS = Registry(
     "preset",
     "witt.presets",
@@ -274,6 +285,11 @@ PRESETS = Registry(
             "witt_light",
             "witt_cifar_light",
             "deepjscc",
+            *(
+                backbone_preset(frame, block)
+                for frame in ("witt_narrow", "witt_cifar_narrow")
+                for block in _BLOCKS
+            ),
         )
     },
 )
@@ -295,4 +311,4 @@ LOSSES = Registry(
 )
 SCHEMES = Registry("scheme", "witt.schemes", {"softcast": "benchmarks.schemes.softcast:SoftCast"})
 
-REGISTRIES = (CHANNELS, CODECS, PRESETS, METRICS, DATASETS, LOSSES, SCHEMES)
+REGISTRIES = (CHANNELS, CODECS, BLOCKS, PRESETS, METRICS, DATASETS, LOSSES, SCHEMES)

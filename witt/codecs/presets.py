@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import fields, replace
 from fractions import Fraction
+from functools import cache
 from typing import Any
 
+from witt.codecs.backbones import backbone_configs
 from witt.codecs.classified.codec import ClassifiedCodec
 from witt.codecs.classified.config import ClassifiedConfig
 from witt.codecs.deepjscc import DeepJSCC, DeepJSCCConfig
@@ -50,6 +52,7 @@ CONFIGS: dict[str, FeatureConfig] = {
         **_LIGHT,  # type: ignore[arg-type]
     ),
     "deepjscc": DeepJSCCConfig("deepjscc", dims=(16, 32), depths=(1, 3), channels=6),
+    **backbone_configs(),
 }
 CODECS: dict[type[FeatureConfig], type[FeatureCodec]] = {
     WITTConfig: WITT,
@@ -105,6 +108,7 @@ def codec_of(config: FeatureConfig) -> FeatureCodec:
     return CODECS[type(config)](config)
 
 
+@cache
 def _factory(name: str) -> Callable[..., FeatureCodec]:
     def make(**overrides: Any) -> FeatureCodec:
         return codec_of(preset(name, **overrides))
@@ -114,9 +118,11 @@ def _factory(name: str) -> Callable[..., FeatureCodec]:
     return make
 
 
-witt_base, witt_small, witt_large, witt_cifar, witt_light, witt_cifar_light, deepjscc = map(
-    _factory, CONFIGS
-)
+def __getattr__(name: str) -> Callable[..., FeatureCodec]:
+    """The function that makes a codec of each preset, by its name."""
+    if name in CONFIGS:
+        return _factory(name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
 
 
 def _parse_cbr(cbr: Any) -> float:

@@ -257,6 +257,11 @@ def export_published(path: Path, model: Codec, size: tuple[int, int] = (256, 256
             "has the networks of witt_base and its kin"
         )
     config = model.config
+    if config.block != "swin":
+        raise InputError(
+            f"{config.name} has {config.block} blocks, which the published code does not have: it "
+            "has those of Swin"
+        )
     if config.rate_adaptive or not config.sends_scale:
         why = "is rate-adaptive" if config.rate_adaptive else "does not send its scale"
         raise InputError(

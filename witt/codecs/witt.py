@@ -1,17 +1,19 @@
-"""WITT, the network of the paper: Swin stages, a Channel ModNet and a head at each end.
+"""WITT, the network of the paper: stages of blocks, a Channel ModNet and a head at each end.
 
-    image ─► patches ─► stage 1 … S (merge, Swin blocks) ─► LN ─► ModNet ─► head ─► symbols ─┐
+    image ─► patches ─► stage 1 … S (merge, blocks)      ─► LN ─► ModNet ─► head ─► symbols ─┐
                                                                     ▲ SNR               channel
-    image ◄───────── stage S … 1 (Swin blocks, un-merge) ◄───── ModNet ◄─── head ◄───────────┘
+    image ◄───────── stage S … 1 (blocks, un-merge)      ◄───── ModNet ◄─── head ◄───────────┘
                                                                     ▲ SNR
 
 Source: Yang et al., WITT: A Wireless Image Transmission Transformer for Semantic Communications,
 arXiv 2211.00937, figure 1. With `rate_adaptive` the ModNets are told the rate too, and the first k
-features are sent, as in SwinJSCC, arXiv 2308.09361.
+features are sent, as in SwinJSCC, arXiv 2308.09361. The blocks are Swin's in the paper; others in
+their place are in `witt.nn.blocks`.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar, cast
@@ -22,7 +24,9 @@ from torch import Tensor, nn
 
 from witt.codecs.feature_config import FeatureConfig, check_heads, check_modnet
 from witt.codecs.features import FeatureCodec
+from witt.errors import InputError
 from witt.nn.layers import DecoderStage, EncoderStage, ModNet, PatchEmbed, init_steady
+from witt.registry import BLOCKS
 
 # Where training begins: with the published start, weights of 0.02 throughout, the networks are
 # 1.2 to 2.5 dB behind at equal steps.
@@ -40,6 +44,8 @@ class WITTConfig(FeatureConfig):
         modnet_layers: factors in the Channel ModNet (7 in the paper).
         modnet_ratio: hidden width of the ModNet over the feature width (1.5 in the paper).
         modulation: use the Channel ModNets; without, their weights are there and unused.
+        block: what the stages are made of, one of `witt.registry.BLOCKS`; Swin in the paper.
+        mlp_ratio: hidden width of a block's layers over each token, over its feature width.
     """
 
     EARLIER: ClassVar[dict[str, Any]] = {
@@ -54,12 +60,17 @@ class WITTConfig(FeatureConfig):
     modnet_layers: int = 7
     modnet_ratio: float = 1.5
     modulation: bool = True
+    block: str = "swin"
+    mlp_ratio: float = 4.0
 
     def _check(self) -> None:
         super()._check()
         check_heads(self.dims, self.heads)
         check_modnet(self.modnet_layers, self.modnet_ratio, min(self.dims))
         self._check_least("window")
+        if not 1 <= min(self.dims) * self.mlp_ratio < math.inf:
+            raise InputError(f"mlp_ratio {self.mlp_ratio} gives the blocks no hidden width")
+        BLOCKS.find(self.block)
 
 
 class Encoder(nn.Module):
@@ -71,7 +82,16 @@ class Encoder(nn.Module):
         self.modulation = config.modulation
         self.patch_embed = PatchEmbed(config.patch, dims[0])
         self.layers = nn.ModuleList(
-            EncoderStage(dims[i - 1] if i else None, dims[i], depth, heads, config.window)
+            EncoderStage(
+                dims[i - 1] if i else None,
+                dims[i],
+                depth,
+                heads,
+                config.window,
+                config.block,
+                config.mlp_ratio,
+                halvings=len(dims) - 1 - i,
+            )
             for i, (depth, heads) in enumerate(zip(config.depths, config.heads, strict=True))
         )
         self.norm = nn.LayerNorm(dims[-1])
@@ -111,6 +131,9 @@ class Decoder(nn.Module):
                 depth,
                 heads,
                 config.window,
+                config.block,
+                config.mlp_ratio,
+                halvings=i,
             )
             for i, (dim, depth, heads) in enumerate(
                 zip(dims, config.depths[::-1], config.heads[::-1], strict=True)

@@ -15,12 +15,13 @@ import click
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from witt.codecs.backbones import FRAMES, backbone_configs
 from witt.commands.options import HELP
 from witt.contract import Codec
 from witt.errors import InputError
 from witt.link.requests import trained_channels
 from witt.nn.meta import without_values
-from witt.registry import CODECS, PRESETS, REGISTRIES
+from witt.registry import CODECS, PRESETS, REGISTRIES, backbone_preset
 from witt.report import console, file_sha256, plain, table, to_json, version
 from witt.store.making import KEY, from_values, to_values
 from witt.store.weights import load_weights, resolve, shipped
@@ -34,8 +35,11 @@ PURPOSE = {
     "witt_cifar": "the paper's model for 32×32 pictures",
     "witt_light": "ours: trains and runs on a CPU, any CBR of its range",
     "witt_cifar_light": "ours for 32×32 pictures",
+    "witt_narrow": "narrow, for photographs: to compare blocks at equal arithmetic",
+    "witt_cifar_narrow": "the same for 32×32 pictures",
     "deepjscc": "the CNN of Bourtsoulatze et al. 2019, to compare with",
 }
+BACKBONES = backbone_configs()
 
 
 class Cost(NamedTuple):
@@ -49,26 +53,30 @@ class Cost(NamedTuple):
     flops_per_pixel: float
 
 
-def cost(codec: Codec) -> Cost:
-    """Count parameters, and operations on one 256×256 picture at the highest CBR served.
+def cost(codec: Codec, side: int = SIDE) -> Cost:
+    """Count parameters, and operations on one square picture at the highest CBR served.
 
     Matrix products, convolutions and attention are counted, two operations for each
     multiply-add; sums, norms and activations are not. Nothing is computed, on PyTorch's meta
     device, but for a codec that sends something else of each picture: a grey one.
+
+    Args:
+        codec: its values do not matter.
+        side: of the picture, in pixels.
     """
-    return _cost(to_json(to_values(codec), indent=None))
+    return _cost(to_json(to_values(codec), indent=None), side)
 
 
 @cache
-def _cost(values: str) -> Cost:
+def _cost(values: str, side: int) -> Cost:
     make = partial(from_values, json.loads(values))
     fixed = CODECS.find(json.loads(values)[KEY]).cost_is_fixed
     codec: Codec = without_values(make) if fixed else make().eval()
-    image = torch.full((1, 3, SIDE, SIDE), 0.5, device=codec.device)
+    image = torch.full((1, 3, side, side), 0.5, device=codec.device)
     with torch.no_grad(), FlopCounterMode(display=False) as counter:
         codec.pass_through(image)
     parameters = sum(p.numel() for p in codec.parameters())
-    return Cost(parameters, counter.get_total_flops() / SIDE**2)
+    return Cost(parameters, counter.get_total_flops() / side**2)
 
 
 def describe_codec(codec: Codec) -> dict[str, Any]:
@@ -203,6 +211,8 @@ def show_presets(presets: dict[str, dict[str, Any]]) -> None:
     )
     rows.columns[0].no_wrap = True
     for name, preset in presets.items():
+        if name in BACKBONES and name not in FRAMES:
+            continue
         rows.add_row(
             name,
             _list(preset.get("dims", ())),
@@ -220,6 +230,26 @@ def show_presets(presets: dict[str, dict[str, Any]]) -> None:
         f"kFLOP/pixel: encoder and decoder at {SIDE}×{SIDE}, 2 FLOP a multiply-add. "
         "Stride: pixels a token covers each way."
     )
+    show_backbones()
+
+
+def show_backbones() -> None:
+    """The table of the presets that differ from a frame in their blocks: a row for each kind."""
+    titles = [f"{frame}\n{figure}" for frame in FRAMES for figure in ("params M", "kFLOP/pixel")]
+    rows = table(
+        "The same with other blocks: FRAME_BLOCK, as in witt_narrow_mixer", "Block", *titles
+    )
+    kinds = dict.fromkeys(block for frame in FRAMES.values() for block in frame.mlp_ratio)
+    for block in kinds:
+        cells = []
+        for name, frame in FRAMES.items():
+            made = backbone_preset(name, block)
+            costs = cost(base_codec(made, {}, None), frame.side)
+            cells += [f"{costs.parameters / 1e6:.1f}", f"{costs.flops_per_pixel / 1e3:.0f}"]
+        rows.add_row(block, *cells)
+    console().print(rows)
+    sides = " and ".join(f"{frame.side}×{frame.side}" for frame in FRAMES.values())
+    click.echo(f"kFLOP/pixel of these: at {sides}, where they are equal within 2 %.")
 
 
 def show_shipped(files: dict[str, dict[str, Any]]) -> None:

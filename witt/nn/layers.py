@@ -1,7 +1,7 @@
-"""Building blocks of the Swin encoder and decoder, on timm's parts.
+"""Parts of the encoder and decoder around their blocks, on timm's parts.
 
 Swin Transformer: Liu et al., arXiv 2103.14030. Patch merging is timm's (Apache-2.0), the blocks
-are in `witt.nn.swin`. Feature maps are ``(B, H, W, C)``.
+are in `witt.nn.swin` and `witt.nn.blocks`. Feature maps are ``(B, H, W, C)``.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from witt.nn.swin import SwinBlock, SwinBlocks
+from witt.nn.blocks.stage import StageSize, blocks_of
 
 
 class Unmerge(nn.Module):
@@ -44,13 +44,6 @@ class PatchEmbed(nn.Module):
         return self.proj(image).permute(0, 2, 3, 1)
 
 
-def swin_blocks(dim: int, depth: int, heads: int, window: int) -> SwinBlocks:
-    """`depth` Swin blocks, every second one shifted by half a window."""
-    return SwinBlocks(
-        *(SwinBlock(dim, heads, window, window // 2 if i % 2 else 0) for i in range(depth))
-    )
-
-
 # Of the last layer of a network beside a linear path, which starts at 0 and ends at small numbers:
 # at the learning rate of the other layers an optimiser's step would be as large as what it holds.
 OUTPUT_SCALE = 0.1
@@ -60,35 +53,76 @@ def init_steady(network: nn.Module, branches: float) -> None:
     """Weights at which features keep their size whatever the width.
 
     The residual branches start small, by the factor `branches`, so that the signal comes through.
+    A block names the last layers of its branches as `branch_ends`; convolutions elsewhere stay.
     """
-    for name, module in network.named_modules():
-        if isinstance(module, nn.Linear):
-            factor = branches if name.endswith(("attn.proj", "mlp.fc2")) else 1.0
-            nn.init.normal_(module.weight, std=factor * module.in_features**-0.5)
-            if module.bias is not None:
-                nn.init.zeros_(module.bias)
+    ends: set[nn.Module] = set()
+    layers = {m for m in network.modules() if isinstance(m, nn.Linear)}
+    for block in network.modules():
+        names = cast("tuple[str, ...]", getattr(block, "branch_ends", ()))
+        ends |= {block.get_submodule(name) for name in names}
+        layers |= {m for m in block.modules() if names and isinstance(m, nn.Conv2d)}
+    for module in network.modules():
+        if module in layers:
+            weight, bias = cast(Tensor, module.weight), cast("Tensor | None", module.bias)
+            factor = branches if module in ends else 1.0
+            nn.init.normal_(weight, std=factor * weight[0].numel() ** -0.5)
+            if bias is not None:
+                nn.init.zeros_(bias)
 
 
 class EncoderStage(nn.Module):
-    """Patch merging (but for the first stage), then Swin blocks."""
+    """Patch merging (but for the first stage), then blocks.
 
-    def __init__(self, in_dim: int | None, dim: int, depth: int, heads: int, window: int) -> None:
+    Args:
+        in_dim: feature width before; None in the first stage.
+        dim, depth, heads, window, mlp_ratio, halvings: as of `StageSize`.
+        block: as of `blocks_of`.
+    """
+
+    def __init__(
+        self,
+        in_dim: int | None,
+        dim: int,
+        depth: int,
+        heads: int,
+        window: int,
+        block: str = "swin",
+        mlp_ratio: float = 4.0,
+        halvings: int = 0,
+    ) -> None:
         super().__init__()
         self.downsample = nn.Identity() if in_dim is None else PatchMerging(in_dim, dim)
-        self.blocks = swin_blocks(dim, depth, heads, window)
+        size = StageSize(dim, depth, heads, window, mlp_ratio, halvings)
+        self.blocks = blocks_of(block, size)
 
     def forward(self, x: Tensor) -> Tensor:
         return self.blocks(self.downsample(x).to(x.dtype))  # autocast: the sums stay in full
 
 
 class DecoderStage(nn.Module):
-    """Swin blocks, then un-merging to the next stage or to pixels."""
+    """Blocks, then un-merging to the next stage or to pixels.
+
+    Args:
+        out_dim, factor: as of `Unmerge`.
+        dim, depth, heads, window, mlp_ratio, halvings: as of `StageSize`.
+        block: as of `blocks_of`.
+    """
 
     def __init__(
-        self, dim: int, out_dim: int, factor: int, depth: int, heads: int, window: int
+        self,
+        dim: int,
+        out_dim: int,
+        factor: int,
+        depth: int,
+        heads: int,
+        window: int,
+        block: str = "swin",
+        mlp_ratio: float = 4.0,
+        halvings: int = 0,
     ) -> None:
         super().__init__()
-        self.blocks = swin_blocks(dim, depth, heads, window)
+        size = StageSize(dim, depth, heads, window, mlp_ratio, halvings)
+        self.blocks = blocks_of(block, size)
         self.upsample = Unmerge(dim, out_dim, factor)
 
     def forward(self, x: Tensor) -> Tensor:

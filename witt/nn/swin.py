@@ -154,18 +154,23 @@ class SwinBlock(SwinTransformerBlock):
         heads: attention heads.
         window: side of a window in tokens.
         shift: tokens by which the windows are shifted, each way.
+        mlp_ratio: hidden width of the MLP over `dim`.
     """
 
+    branch_ends = ("attn.proj", "mlp.fc2")  # see `witt.nn.layers.init_steady`
     masks: Tensor
     strip_is_compiled = False  # see `compile_blocks`
 
-    def __init__(self, dim: int, heads: int, window: int, shift: int) -> None:
+    def __init__(
+        self, dim: int, heads: int, window: int, shift: int, mlp_ratio: float = 4.0
+    ) -> None:
         super().__init__(
             dim,
             input_resolution=window,
             num_heads=heads,
             window_size=window,
             shift_size=shift,
+            mlp_ratio=mlp_ratio,
             always_partition=True,
             dynamic_mask=True,
         )
@@ -259,6 +264,14 @@ class SwinBlocks(nn.Sequential):
         for i, block in enumerate(self):
             x = block(x, in_place=i > 0)
         return x
+
+
+def swin_blocks(
+    dim: int, depth: int, heads: int, window: int, mlp_ratio: float = 4.0
+) -> SwinBlocks:
+    """`depth` Swin blocks, every second one shifted by half a window."""
+    shifts = [window // 2 if i % 2 else 0 for i in range(depth)]
+    return SwinBlocks(*(SwinBlock(dim, heads, window, shift, mlp_ratio) for shift in shifts))
 
 
 @cache

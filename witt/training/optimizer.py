@@ -65,7 +65,7 @@ class Muon(torch.optim.Optimizer):
     """Momentum, orthogonalised; the step is lr·√max(1, rows/columns).
 
     Args:
-        params: matrices.
+        params: matrices, or kernels of convolutions, taken as matrices (out, in·height·width).
         lr: learning rate.
         momentum: of the moving average of gradients; the update looks ahead (Nesterov).
         dtype: of `orthogonalise`.
@@ -89,16 +89,16 @@ class Muon(torch.optim.Optimizer):
             matrices = [p for p in group["params"] if p.grad is not None]
             if not matrices:
                 continue
-            gradients = [p.grad for p in matrices]
-            for p in matrices:
+            gradients = [p.grad.flatten(1) for p in matrices]
+            for p, gradient in zip(matrices, gradients, strict=True):
                 if not self.state[p]:
-                    self.state[p]["momentum"] = torch.zeros_like(p)
+                    self.state[p]["momentum"] = torch.zeros_like(gradient)
             momenta = [self.state[p]["momentum"] for p in matrices]
             torch._foreach_lerp_(momenta, gradients, 1 - group["momentum"])
             updates = torch._foreach_lerp(gradients, momenta, group["momentum"])  # Nesterov
             by_shape: dict[torch.Size, list[tuple[Tensor, Tensor]]] = defaultdict(list)
             for p, update in zip(matrices, updates, strict=True):
-                by_shape[p.shape].append((p, update))
+                by_shape[update.shape].append((p.flatten(1), update))
             for shape, pairs in by_shape.items():
                 alike, directions = zip(*pairs, strict=True)
                 length = group["lr"] * max(1.0, shape[0] / shape[1]) ** 0.5
@@ -117,7 +117,7 @@ def optimizers(
     device: torch.device | None = None,
     soap_lr: float = 0.0,
 ) -> list[torch.optim.Optimizer]:
-    """Muon for the weights of Swin blocks, merges and ModNets, AdamW for everything else.
+    """Muon for the weights of blocks, merges and ModNets, AdamW for everything else.
 
     With ``soap_lr`` SOAP takes those of Muon; with both 0 AdamW takes all. The entry ``peak`` of a
     parameter group is the learning rate that its schedule starts from.
@@ -133,7 +133,8 @@ def optimizers(
     rest: list[Tensor] = []
     for name, p in model.named_parameters():
         inner = ".blocks." in name or ".downsample." in name or "modnet." in name
-        square = p.ndim == 2 and min(p.shape) > 2 and "bias_table" not in name
+        matrix = p.ndim == 2 or (p.ndim == 4 and p.shape[1] > 1)  # no depthwise convolution
+        square = matrix and min(p.shape[:2]) > 2 and "bias_table" not in name
         if (muon_lr or soap_lr) and inner and square:
             matrices.append(p)
         else:

@@ -27,7 +27,7 @@ class Soap(torch.optim.Optimizer):
     can be part of a CUDA graph. As long as there are no axes, it changes no weights.
 
     Args:
-        params: matrices.
+        params: matrices, or kernels of convolutions, taken as matrices (out, in·height·width).
         lr: learning rate.
         betas: decays of the averages: of the gradients, and of squares and covariances.
     """
@@ -49,7 +49,7 @@ class Soap(torch.optim.Optimizer):
             for alike in _by_shape(group["params"]):
                 # A matrix that had no part in the step keeps its place in the stack.
                 gradients = torch.stack(
-                    [torch.zeros_like(p) if p.grad is None else p.grad for p in alike]
+                    [(torch.zeros_like(p) if p.grad is None else p.grad).flatten(1) for p in alike]
                 )
                 state = self._state(alike)
                 state["steps"] += 1
@@ -62,14 +62,14 @@ class Soap(torch.optim.Optimizer):
                 square = state["square"] / (1 - second ** state["steps"])
                 mean = _turned(state["mean"], state) / (1 - first ** state["steps"])
                 update = _back(mean / (square.sqrt() + LEAST), state) * group["lr"]
-                torch._foreach_sub_(alike, update.unbind())
+                torch._foreach_sub_([p.flatten(1) for p in alike], update.unbind())
         return loss
 
     def _state(self, alike: list[Tensor]) -> dict[str, Tensor]:
         """That of all matrices of a shape, in one place: of the first of them."""
         state: dict[str, Tensor] = self.state[alike[0]]
         if not state:
-            stack = torch.stack(alike)
+            stack = torch.stack([p.flatten(1) for p in alike])
             state["steps"] = torch.zeros((), device=stack.device)
             state["mean"], state["square"] = torch.zeros_like(stack), torch.zeros_like(stack)
             for side, axis in SIDES:

@@ -11,7 +11,8 @@ from timm.models.swin_transformer import PatchMerging
 from torch import Tensor, nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from witt.nn.layers import DecoderStage, EncoderStage, ModNet, Unmerge, swin_blocks
+from witt.nn.layers import DecoderStage, EncoderStage, ModNet, Unmerge
+from witt.nn.swin import swin_blocks
 
 Array = npt.NDArray[np.float64]
 

@@ -12,8 +12,7 @@ from timm.models.swin_transformer import SwinTransformerBlock
 from torch import Tensor
 
 import witt.nn.swin
-from witt.nn.layers import swin_blocks
-from witt.nn.swin import SwinBlock, border_masks, compile_blocks
+from witt.nn.swin import SwinBlock, border_masks, compile_blocks, swin_blocks
 
 WINDOW, DIM, HEADS = 4, 12, 3
 # Whole windows, several strips; odd ones, padded both ways; one window; less than a window.

@@ -24,8 +24,8 @@ from witt.nn.layers import (
     EncoderStage,
     PatchEmbed,
     init_steady,
-    swin_blocks,
 )
+from witt.nn.swin import swin_blocks
 
 GROUPS = 12  # of features whose mean error or power is an input of a network
 SKETCH_SCALE = 4.0  # brings pixels less 0.5 to about unit power

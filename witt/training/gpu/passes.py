@@ -134,7 +134,7 @@ class FastEncoder(_Passes):
                     .reshape(batch * h * w, -1)
                 )
                 x = self.lines.norm_linear(x, _of(merge.norm), merge.reduction.weight, None)
-            x = self._through(x, (batch, h, w), stage.blocks)
+            x = self._through(x, (batch, h, w), cast(SwinBlocks, stage.blocks))
         features = end.norm(x.float()).view(batch, h, w, -1)
         return end.head(end.modnet(features, condition) if end.modulation else features)
 
@@ -151,7 +151,7 @@ class FastDecoder(_Passes):
         x = end.head(features)
         x = (end.modnet(x, condition) if end.modulation else x).flatten(0, 2).to(self.dtype)
         for number, stage in enumerate(cast("list[DecoderStage]", list(end.layers)), start=1):
-            x = self._through(x, (batch, h, w), stage.blocks)
+            x = self._through(x, (batch, h, w), cast(SwinBlocks, stage.blocks))
             up = stage.upsample
             if number == len(end.layers):
                 x = x.float()  # pixels have more than 8 bits

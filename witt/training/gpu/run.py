@@ -46,7 +46,8 @@ def takes(config: TrainConfig, model: Codec, processes: Processes, pictures: Pic
         and not config.compile
         and config.profile == "ours"
         and config.loss == "mse"
-        and isinstance(model, WITT)  # whose passes are written out here
+        and isinstance(model, WITT)  # whose passes are written out here, with Swin blocks
+        and model.config.block == "swin"
         and config.batch % len(config.channel) == 0
         and not any(Link.of(name).module().draws_state for name in config.channel)
         and whole_windows(model.config, config.crop)
