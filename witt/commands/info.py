@@ -192,6 +192,7 @@ def show_names(kinds: dict[str, dict[str, str]]) -> None:
     for kind, origins in kinds.items():
         for origin in dict.fromkeys(origins.values()):
             mine = [name for name, place in origins.items() if place == origin]
+            mine = [name for name in mine if name in FRAMES or name not in BACKBONES]
             rows.add_row(kind, plain(", ".join(mine)), plain(origin))
     console().print(rows)
     click.echo("Your own go everywhere as file.py:Name; docs/extending.md shows how.")
@@ -236,9 +237,7 @@ def show_presets(presets: dict[str, dict[str, Any]]) -> None:
 def show_backbones() -> None:
     """The table of the presets that differ from a frame in their blocks: a row for each kind."""
     titles = [f"{frame}\n{figure}" for frame in FRAMES for figure in ("params M", "kFLOP/pixel")]
-    rows = table(
-        "The same with other blocks: FRAME_BLOCK, as in witt_narrow_mixer", "Block", *titles
-    )
+    rows = table("With other blocks, as witt_narrow_mixer", "Block", *titles)
     kinds = dict.fromkeys(block for frame in FRAMES.values() for block in frame.mlp_ratio)
     for block in kinds:
         cells = []

@@ -7,6 +7,7 @@ import pytest
 
 import cli
 import witt
+from witt.codecs.backbones import FRAMES, backbone_configs
 from witt.codecs.presets import CONFIGS
 from witt.commands.info import PURPOSE, _range, cost
 from witt.training.start import base_codec
@@ -46,13 +47,19 @@ def test_parameters_are_those_of_the_model() -> None:
 
 
 def test_every_preset_says_what_it_is_for() -> None:
-    assert set(PURPOSE) == set(CONFIGS)
+    assert set(PURPOSE) == set(CONFIGS) - set(backbone_configs()) | set(FRAMES)
 
 
 def test_everything(capsys: pytest.CaptureFixture[str]) -> None:
     code, out, err = run(capsys)
     assert (code, err) == (0, "")
-    for name in (*CONFIGS, *witt.shipped(), "1077", "Devices: cpu"):
+    for name in (
+        *PURPOSE,
+        *FRAMES["witt_narrow"].mlp_ratio,
+        *witt.shipped(),
+        "1077",
+        "Devices: cpu",
+    ):
         assert name in out
     code, out, _ = run(capsys, "--json")
     record = json.loads(out)
