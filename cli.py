@@ -44,6 +44,12 @@ COMMANDS = (
         "scaling", "witt.commands.scaling", "command", "Predict what more hours of training give."
     ),
     Entry(
+        "ablate",
+        "benchmarks.commands.ablate",
+        "command",
+        "Train presets alike, and compare them.",
+    ),
+    Entry(
         "benchmark",
         "benchmarks.commands.benchmark",
         "command",

@@ -111,6 +111,33 @@ def strips_of_a_gpu() -> Iterator[None]:
         swin.STRIP = strip
 
 
+def gradient_flops(config: TrainConfig) -> float:
+    """Operations of the forward and backward pass of a step, the update left aside.
+
+    Counted with batches of 1 and 2 images on the CPU: what a further image adds is the same for
+    each.
+    """
+    run, counts = _run_of(replace(config, batch=2)), []
+    with strips_of_a_gpu():
+        for batch in (1, 2):
+            image = torch.rand(batch, 3, config.crop, config.crop)
+            with FlopCounterMode(display=False) as products:
+                run.gradient(image, 0)
+            run.model.zero_grad(set_to_none=True)
+            counts.append(products.get_total_flops())
+    one, two = counts
+    return float(one + (config.batch - 1) * (two - one))
+
+
+def _run_of(config: TrainConfig) -> Any:
+    """A run on the CPU that has no folder and no pictures."""
+    once = replace(config, accumulate=1, device="cpu", compile=False)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(0)
+        model = initial_model(once)
+    return Run(once, Path(), model, Pictures([], np.zeros((1, TILE, TILE, 3), np.uint8)))
+
+
 @strips_of_a_gpu()
 def count_step(config: TrainConfig, crop: int | None = None) -> StepCost:
     """Carry out steps of a run's configuration on the CPU, and count what they do.
@@ -121,12 +148,8 @@ def count_step(config: TrainConfig, crop: int | None = None) -> StepCost:
             scaled to its area, which is exact where windows and strides divide both.
     """
     crop = crop or config.crop
-    once = replace(config, batch=2, crop=crop, accumulate=1, device="cpu", compile=False)
-    with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(0)
-        model = initial_model(once)
-    run: Any = Run(once, Path(), model, Pictures([], np.zeros((1, TILE, TILE, 3), np.uint8)))
-    gradient, gradients = run.gradient, []
+    run = _run_of(replace(config, batch=2, crop=crop))
+    model, gradient, gradients = run.model, run.gradient, []
     for batch in (1, 2):
         image = torch.rand(batch, 3, crop, crop)
         with FlopCounterMode(display=False) as products, _Bytes() as moved:

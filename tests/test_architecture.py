@@ -41,13 +41,13 @@ LAYERS = {
         {"commands"},
     ),
     "benchmarks": (
-        {"labels", "codecs", "ldpc", "__init__"},
+        {"labels", "codecs", "ldpc", "cost", "__init__"},
         {"schemes"},
         {"sweep"},
         {"referee"},
         {"figures"},
-        {"report", "demo"},
-        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation"},
+        {"report", "demo", "ablation"},
+        {"commands", "mismatch", "impairments", "speed", "synchronisation"},
     ),
 }
 

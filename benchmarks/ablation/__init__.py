@@ -1,0 +1,1 @@
+"""Presets trained alike and compared."""

@@ -1,0 +1,233 @@
+"""What an ablation trains: presets by seeds by budgets, with the settings of each run."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from click.core import ParameterSource
+
+from benchmarks.cost import gradient_flops
+from witt.commands.info import cost
+from witt.commands.train import new_config, train
+from witt.errors import InputError, one_line
+from witt.pictures.sheets import TILE
+from witt.registry import PRESETS, parse, short
+from witt.store.making import to_values
+from witt.training.config import FREE, TrainConfig
+from witt.training.pictures import Pictures
+from witt.training.start import initial_model
+
+PETA = 1e15
+# Won at equal time in docs/trials.md; what is given after -- goes first.
+SETTINGS = {"soap_lr": 0.003, "flat": 0.4}
+TILES = {"crop": TILE, "batch": 64}
+OURS = frozenset(
+    ("preset", "data", "val", "seed", "steps", "minutes", "val_minutes", "output", "resume",
+     "recipe", "init", "tensorboard")
+)  # fmt: skip
+NEVER = 1e9  # minutes between validations: only the weights of the last step are looked at
+# Of a run's settings those that are another preset's, seed's or budget's.
+OWN = frozenset(
+    ("preset", "overrides", "seed", "steps", "minutes", "data", "val", "val_minutes", "init",
+     "cbr", "lr", "muon_lr")
+) | FREE  # fmt: skip
+
+
+class Budget(NamedTuple):
+    """How long a run is.
+
+    kind: "minutes", "petaflops" (10^15 operations of forward and backward passes) or "steps".
+    amount: of these.
+    """
+
+    kind: str
+    amount: float
+
+    def __str__(self) -> str:
+        units = {"minutes": "min", "petaflops": "PFLOP", "steps": "steps"}
+        return f"{self.amount:g} {units[self.kind]}"
+
+
+class Preset(NamedTuple):
+    """A network to train, checked and counted.
+
+    name: what it is called in tables.
+    config: of its run, but for seed and budget.
+    parameters: number of them.
+    kflop_per_pixel: encoder and decoder, two operations for each multiply-add.
+    step_flops: operations of the forward and backward pass of a step.
+    made: what it is made from, as plain values: presets compare where it is the same.
+    """
+
+    name: str
+    config: TrainConfig
+    parameters: int
+    kflop_per_pixel: float
+    step_flops: float
+    made: dict[str, Any]
+
+    def record(self) -> dict[str, Any]:
+        """Plain values for the result file."""
+        return {
+            **self.made,
+            "parameters": self.parameters,
+            "kflop_per_pixel": self.kflop_per_pixel,
+            "step_gflop": round(self.step_flops / 1e9, 4),
+        }
+
+    def steps(self, budget: Budget) -> int | None:
+        """Steps that a budget pays for, at least 1; None for minutes, where the clock says."""
+        if budget.kind == "minutes":
+            return None
+        if budget.kind == "steps":
+            return int(budget.amount)
+        return max(1, round(budget.amount * PETA / self.step_flops))
+
+
+class Task(NamedTuple):
+    """A run: a preset, a seed, a budget."""
+
+    preset: Preset
+    seed: int
+    budget: Budget
+
+    @property
+    def key(self) -> dict[str, Any]:
+        """What tells it apart from other runs of its result file."""
+        return {"preset": self.preset.name, "seed": self.seed, "budget": self.budget._asdict()}
+
+    @property
+    def config(self) -> TrainConfig:
+        """Settings of the run."""
+        minutes = self.budget.amount if self.budget.kind == "minutes" else None
+        given = {"seed": self.seed, "steps": self.preset.steps(self.budget), "minutes": minutes}
+        return TrainConfig(**{**self.preset.config.to_dict(), **given})
+
+    @property
+    def folder(self) -> str:
+        """Name of its folder."""
+        return slug(f"{self.preset.name}-{self.budget}-seed{self.seed}")
+
+    def __str__(self) -> str:
+        return f"{self.preset.name}, seed {self.seed}, {self.budget}"
+
+
+def slug(text: str) -> str:
+    """Text as the name of a folder."""
+    return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
+
+
+def split_presets(text: str) -> list[str]:
+    """Names from a list with commas; those within brackets, as in ``a:depths=[1,2]``, stay."""
+    parts = re.split(r",(?![^\[\]]*\])", text)
+    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+
+
+def tasks(presets: Sequence[Preset], seeds: Sequence[int], budgets: Sequence[Budget]) -> list[Task]:
+    """All runs; a seed of all presets comes before the next one, so that a part compares too."""
+    made = [Task(p, seed, budget) for budget in budgets for seed in seeds for p in presets]
+    folders = [task.folder for task in made]
+    if twice := {name for name in folders if folders.count(name) > 1}:
+        raise InputError(f"--presets: two runs are called {min(twice)}; write other names, as a=…")
+    return made
+
+
+def read_presets(
+    names: Sequence[str],
+    given: Sequence[str],
+    data: Sequence[str],
+    val: Sequence[str],
+    pictures: Pictures,
+) -> Iterator[Preset]:
+    """Check and count each preset: its forward and backward pass is carried out.
+
+    Args:
+        names: presets, "file.py:make", each with settings after colons, and perhaps a name before
+            "=".
+        given: options of `witt train` for all of them.
+        data, val: folders of pictures.
+        pictures: those to train on.
+
+    Raises:
+        InputError: one cannot be trained so.
+    """
+    options = train_options(given, tiles=_are_tiles(pictures))
+    for text in names:
+        yield _read(text, {**options, "data": tuple(data), "val": tuple(val)})
+
+
+def train_options(given: Sequence[str], tiles: bool) -> dict[str, Any]:
+    """Options of `witt train` for all runs.
+
+    Args:
+        given: as on a command line.
+        tiles: all pictures are 32×32, so that crops are too.
+
+    Raises:
+        InputError: what an ablation decides itself was given, or is unknown.
+    """
+    defaults = {**SETTINGS, **(TILES if tiles else {})}
+    context = train.make_context("train", list(given), default_map=defaults)
+    beyond = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
+    for name in sorted(OURS):
+        if context.get_parameter_source(name) in beyond:
+            option = "--out" if name == "output" else f"--{name.replace('_', '-')}"
+            raise InputError(f"{option} after --: witt ablate sets it for each run; leave it out")
+    return dict(context.params)
+
+
+def _read(text: str, options: dict[str, Any]) -> Preset:
+    label, equals, rest = text.partition("=")
+    named = bool(equals) and ":" not in label
+    spec = parse(rest if named else text)
+    own = tuple(f"{key}={json.dumps(value)}" for key, value in spec.settings.items())
+    name = label.strip() if named else short(text)
+    try:
+        config = new_config(
+            {
+                **options,
+                "preset": spec.target,
+                "set": (*options["set"], *own),
+                "steps": 1,
+                "minutes": None,
+                "val_minutes": NEVER,
+            }
+        )
+        model = initial_model(config)
+        costs, step_flops = cost(model), gradient_flops(config)
+    except Exception as error:  # a network of one's own may raise anything
+        kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
+        raise InputError(f"preset {text}: {kind}{one_line(error)}") from error
+    made = {
+        "preset": short(spec.target),
+        "source": PRESETS.source(spec.target),
+        "model": to_values(model),
+        **{key: _plain(getattr(config, key)) for key in ("cbr", "lr", "muon_lr")},
+    }
+    return Preset(
+        name, config, costs.parameters, round(costs.flops_per_pixel / 1e3, 3), step_flops, made
+    )
+
+
+def shared_settings(config: TrainConfig) -> dict[str, Any]:
+    """The settings that all runs of an ablation have."""
+    names = [entry.name for entry in fields(TrainConfig) if entry.name not in OWN]
+    return {name: _plain(getattr(config, name)) for name in names}
+
+
+def _plain(value: Any) -> Any:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _are_tiles(pictures: Pictures) -> bool:
+    return not pictures.paths and pictures[0].shape[:2] == (TILE, TILE)
+
+
+def names_of(folders: Sequence[str]) -> list[str]:
+    """What data sets are called in a file that travels: without the folders above them."""
+    return [Path(folder).name or folder for folder in folders]
