@@ -258,6 +258,7 @@ CODECS = Registry(
     {
         "witt": "witt.codecs.witt:WITT",
         "deepjscc": "witt.codecs.deepjscc:DeepJSCC",
+        "dynamic": "witt.codecs.dynamic:DynamicWITT",
         "classified": "witt.codecs.classified.codec:ClassifiedCodec",
     },
 )
@@ -285,6 +286,8 @@ PRESETS = Registry(
             "witt_light",
             "witt_cifar_light",
             "deepjscc",
+            "witt_narrow_dynamic",
+            "witt_cifar_narrow_dynamic",
             *(
                 backbone_preset(frame, block)
                 for frame in ("witt_narrow", "witt_cifar_narrow")

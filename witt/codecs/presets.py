@@ -8,10 +8,11 @@ from fractions import Fraction
 from functools import cache
 from typing import Any
 
-from witt.codecs.backbones import backbone_configs
+from witt.codecs.backbones import FRAMES, backbone_configs
 from witt.codecs.classified.codec import ClassifiedCodec
 from witt.codecs.classified.config import ClassifiedConfig
 from witt.codecs.deepjscc import DeepJSCC, DeepJSCCConfig
+from witt.codecs.dynamic import DynamicConfig, DynamicWITT
 from witt.codecs.feature_config import FeatureConfig, channels_for_cbr
 from witt.codecs.features import FeatureCodec
 from witt.codecs.witt import WITT, WITTConfig
@@ -53,9 +54,14 @@ CONFIGS: dict[str, FeatureConfig] = {
     ),
     "deepjscc": DeepJSCCConfig("deepjscc", dims=(16, 32), depths=(1, 3), channels=6),
     **backbone_configs(),
+    **{
+        f"{frame}_dynamic": DynamicConfig(f"{frame}_dynamic", **FRAMES[frame].sizes)
+        for frame in FRAMES
+    },
 }
 CODECS: dict[type[FeatureConfig], type[FeatureCodec]] = {
     WITTConfig: WITT,
+    DynamicConfig: DynamicWITT,
     ClassifiedConfig: ClassifiedCodec,
     DeepJSCCConfig: DeepJSCC,
 }

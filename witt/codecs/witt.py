@@ -106,10 +106,17 @@ class Encoder(nn.Module):
             image: (B, 3, H, W) in [0, 1], sides multiples of the stride.
             condition: (B, n).
         """
+        return self.to_features(self.tokens(image), condition)
+
+    def tokens(self, image: Tensor) -> Tensor:
+        """What the last stage makes of pictures, (B, h, w, D), after its LayerNorm."""
         x = self.patch_embed(image).to(image.dtype)
         for stage in self.layers:
             x = stage(x)
-        x = self.norm(x)
+        return self.norm(x)
+
+    def to_features(self, x: Tensor, condition: Tensor) -> Tensor:
+        """Features of tokens, for a channel."""
         return self.head(self.modnet(x, condition) if self.modulation else x)
 
 
@@ -195,8 +202,12 @@ class WITT(FeatureCodec):
 
 def channel_modnet(dim: int, config: Any) -> ModNet:
     """The Channel ModNet of one end."""
-    told = 2 if config.rate_adaptive else 1  # the numbers of `condition_vector`
-    return ModNet(dim, config.modnet_layers, config.modnet_ratio, told)
+    return ModNet(dim, config.modnet_layers, config.modnet_ratio, told(config))
+
+
+def told(config: Any) -> int:
+    """How many numbers `condition_vector` has."""
+    return 2 if config.rate_adaptive else 1
 
 
 def condition_vector(config: Any, snr_db: Tensor, channels: Tensor) -> Tensor:

@@ -46,7 +46,7 @@ def takes(config: TrainConfig, model: Codec, processes: Processes, pictures: Pic
         and not config.compile
         and config.profile == "ours"
         and config.loss == "mse"
-        and isinstance(model, WITT)  # whose passes are written out here, with Swin blocks
+        and type(model) is WITT  # whose passes are written out here, with Swin blocks
         and model.config.block == "swin"
         and config.batch % len(config.channel) == 0
         and not any(Link.of(name).module().draws_state for name in config.channel)
