@@ -1,4 +1,4 @@
-"""Dynamic tokens: the network of the paper, in which a score of each token decides what it may send.
+"""Dynamic tokens: the paper's network, in which a score of each token decides what it may send.
 
     … ─► LN ─┬─► ModNet ─► head ─► features, cut to the token's level ─► symbols ─► channel ─► …
              └─► importance ─► ranks ─► level of each token ─ side information ─► decoder
@@ -15,7 +15,7 @@ straight-through estimate hands the score its gradient, without a draw.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -187,7 +187,7 @@ class DynamicWITT(WITT):
         seen = seen.view_as(self.pairs) / classes.numel()
         seen[LEVELS] = seen.sum(
             0
-        )  # where there is no left neighbour any level is as likely as ever
+        )  # where there is no left neighbour
         self.pairs.lerp_(seen.to(self.pairs.dtype) + 1e-4, 1 - MEMORY)
 
     def side_codes(self) -> dict[str, SideCode]:
