@@ -85,7 +85,7 @@ class Importance(nn.Module):
         half = dim // 2
         self.own, self.all = nn.Linear(dim, half), nn.Linear(dim, half)
         self.score = nn.Sequential(
-            nn.Linear(2 * half + conditions, half), nn.GELU(), nn.Linear(half, 1)
+            nn.Linear(2 * half + conditions, half), nn.GELU(), nn.Linear(half, 1, bias=False)
         )
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
@@ -185,9 +185,7 @@ class DynamicWITT(WITT):
         left = F.pad(classes[:, :, :-1], (1, 0), value=LEVELS)
         seen = torch.bincount((left * LEVELS + classes).flatten(), minlength=self.pairs.numel())
         seen = seen.view_as(self.pairs) / classes.numel()
-        seen[LEVELS] = seen.sum(
-            0
-        )  # where there is no left neighbour
+        seen[LEVELS] = seen.sum(0)  # where there is no left neighbour
         self.pairs.lerp_(seen.to(self.pairs.dtype) + 1e-4, 1 - MEMORY)
 
     def side_codes(self) -> dict[str, SideCode]:

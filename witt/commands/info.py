@@ -37,6 +37,8 @@ PURPOSE = {
     "witt_cifar_light": "ours for 32×32 pictures",
     "witt_narrow": "narrow, for photographs: to compare blocks at equal arithmetic",
     "witt_cifar_narrow": "the same for 32×32 pictures",
+    "witt_narrow_dynamic": "witt_narrow, where a token sends what it is worth",
+    "witt_cifar_narrow_dynamic": "the same for 32×32 pictures",
     "deepjscc": "the CNN of Bourtsoulatze et al. 2019, to compare with",
 }
 BACKBONES = backbone_configs()
