@@ -133,16 +133,13 @@ class DynamicWITT(WITT):
         features, score = self.encoder(image.to(self.dtype), self._condition(snr_db, k))
         grid = features.shape[1:3]
         x = features.to(image.dtype).flatten(1, 2).unflatten(2, (-1, 2))
-        classes, soft = levels_of(score.detach()), None
+        classes, ahead = levels_of(score.detach()), None
         sent = sends(classes, k, x.shape[2])
-        hard = sent.to(x.dtype)
-        ahead = None
         if torch.is_grad_enabled() and score.requires_grad:
-            soft = soft_sends(score, classes, k, x.shape[2]).to(x.dtype)
-            gate = soft - soft.detach()  # 0, with the gradient of a soft threshold
-            ahead = x.detach() * (gate * (1 - hard))[..., None]
-            hard = hard + gate * hard
-        symbols = gathered(x * hard[..., None], sent, length)
+            gate = straight_through(score, classes, k, x.shape[2]).to(x.dtype)[..., None]
+            ahead = x.detach() * gate * ~sent[..., None]
+            x = x * gate
+        symbols = gathered(x, sent, length)
         if self.training:
             self._count(classes.unflatten(1, grid))
         uses = x.shape[1] * k // 2
@@ -246,6 +243,12 @@ def soft_sends(score: Tensor, classes: Tensor, k: Tensor, most: int) -> Tensor:
     above = [_above(score, classes >= level) for level in (1, 2)]
     soft = torch.where(place < mean, above[0][..., None], above[1][..., None])
     return torch.where(place < low, torch.ones_like(soft), soft) * (place < high)
+
+
+def straight_through(score: Tensor, classes: Tensor, k: Tensor, most: int) -> Tensor:
+    """The values of `sends` with the gradient of `soft_sends`."""
+    soft = soft_sends(score, classes, k, most)
+    return sends(classes, k, most).to(soft.dtype) + (soft - soft.detach())
 
 
 def _above(score: Tensor, chosen: Tensor) -> Tensor:
