@@ -34,6 +34,9 @@ PURPOSE = {
     "witt_cifar": "the paper's model for 32×32 pictures",
     "witt_light": "ours: trains and runs on a CPU, any CBR of its range",
     "witt_cifar_light": "ours for 32×32 pictures",
+    "swinjscc_small": "SwinJSCC that adapts its rate too, small",
+    "swinjscc_base": "SwinJSCC that adapts its rate too, in the paper's size",
+    "swinjscc_large": "SwinJSCC that adapts its rate too, large",
     "deepjscc": "the CNN of Bourtsoulatze et al. 2019, to compare with",
 }
 
