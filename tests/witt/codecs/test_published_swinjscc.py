@@ -53,7 +53,7 @@ def picture(batch: int = 2, dtype: torch.dtype = torch.float32) -> Tensor:
 
 def from_file(path: Path, variant: str) -> tuple[State, Any]:
     """A random file of the published code, and what is imported of it."""
-    state = random_state(TINY, variant=variant)
+    state = random_state(TINY, 1, variant=variant)
     torch.save({"state_dict": state | extras(TINY, 64)}, path)
     return state, import_published(path, modulation=variant != NEITHER)
 
@@ -239,7 +239,7 @@ def test_command(
     variant: str, ending: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The file says which variant it is, and is that of every other command."""
-    state = random_state(TINY, variant=variant)
+    state = random_state(TINY, 1, variant=variant)
     source, out = tmp_path / "theirs.model", tmp_path / "mine.safetensors"
     torch.save(state, source)
     with pytest.raises(SystemExit) as stop:
