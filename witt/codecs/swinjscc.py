@@ -210,10 +210,11 @@ def kept_channels(gates: Tensor, k: Tensor) -> Tensor:
         k: (B,) channels that are kept.
     """
     sums = gates.detach().sum(dim=(1, 2), dtype=torch.float64)
-    order = sums.sort(dim=1, descending=True, stable=True).indices
     place = torch.arange(sums.shape[1], device=sums.device)
-    first = (place < k[:, None]).expand_as(order)
-    return torch.zeros_like(first).scatter(1, order, first)
+    own, other = sums[:, :, None], sums[:, None]
+    # No sort: a stable one is not in ONNX.
+    before = (other > own) | ((other == own) & (place < place[:, None]))
+    return before.sum(dim=2) < k[:, None]
 
 
 def _chosen(x: Tensor, places: Tensor) -> Tensor:
