@@ -13,6 +13,7 @@ from witt.codecs.classified.codec import ClassifiedCodec
 from witt.codecs.classified.config import ClassifiedConfig
 from witt.codecs.deepjscc import DeepJSCC, DeepJSCCConfig
 from witt.codecs.presets import create_model
+from witt.codecs.swinjscc import SwinJSCC, SwinJSCCConfig
 from witt.codecs.witt import WITT, WITTConfig
 from witt.contract import Codec, Encoded, Header, SideInformation, Transmission
 from witt.errors import InputError
@@ -40,6 +41,8 @@ __all__ = [
     "InputError",
     "Results",
     "SideInformation",
+    "SwinJSCC",
+    "SwinJSCCConfig",
     "Transmission",
     "WITTConfig",
     "create_model",

@@ -10,6 +10,7 @@ All that the receiver is told is in the header, each entry with what it costs:
 | what a codec adds (`SideInformation`), by name | | it says so: bits here or channel uses |
 | · "scale": the power scale, where the receiver undoes it | float16 | 16 |
 | · "class map": class of each token, of classified codes | among the symbols | 0 |
+| · "mask": which feature channels are sent, of SwinJSCC | bool | log2 of how many there could be |
 
 The transmitter rounds to what these hold before it works anything out from them, so that both ends
 work from the same values. `Codec.forward` takes the header as received without error; where it is

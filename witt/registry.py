@@ -257,6 +257,7 @@ CODECS = Registry(
     "witt.codecs",
     {
         "witt": "witt.codecs.witt:WITT",
+        "swinjscc": "witt.codecs.swinjscc:SwinJSCC",
         "deepjscc": "witt.codecs.deepjscc:DeepJSCC",
         "dynamic": "witt.codecs.dynamic:DynamicWITT",
         "classified": "witt.codecs.classified.codec:ClassifiedCodec",
@@ -285,6 +286,9 @@ PRESETS = Registry(
             "witt_cifar",
             "witt_light",
             "witt_cifar_light",
+            "swinjscc_small",
+            "swinjscc_base",
+            "swinjscc_large",
             "deepjscc",
             "witt_narrow_dynamic",
             "witt_cifar_narrow_dynamic",

@@ -14,6 +14,7 @@ from witt.codecs.classified.transform_code import ClassifiedTransformCode
 from witt.codecs.feature_config import FeatureConfig
 from witt.codecs.features import FeatureCodec
 from witt.codecs.presets import codec_of
+from witt.codecs.swinjscc import SwinJSCCConfig
 from witt.codecs.witt import WITTConfig
 
 DIMS, HEADS = (8, 12, 16, 20), (2, 3, 4, 5)
@@ -23,10 +24,14 @@ every_channel = pytest.mark.parametrize("channel", CHANNELS, ids=repr)
 
 
 def tiny_config(stages: int = 2, **entries: Any) -> Any:
-    """Of the paper's codec; of the classified one where there are classes."""
+    """Of the paper's codec, of the classified one where it has classes, of SwinJSCC if masked."""
     depths = (2,) * stages
     sizes: dict[str, Any] = {"window": 2, "channels": 8, "modnet_layers": 2, **entries}
-    kind = ClassifiedConfig if "classes" in entries else WITTConfig
+    kind: type[WITTConfig | ClassifiedConfig] = WITTConfig
+    if sizes.pop("masked", False):
+        kind = SwinJSCCConfig
+    elif "classes" in entries:
+        kind = ClassifiedConfig
     return kind("tiny", DIMS[:stages], depths, HEADS[:stages], **sizes)
 
 
@@ -68,7 +73,10 @@ def tiny(stages: int = 2, **entries: Any) -> Any:
 
 FULL = {"rate_adaptive": True, "classes": 3, "smooth_channels": 2, "sends_scale": True}
 RATES = {"rate_adaptive": True, "sends_scale": True}
-every_kind = pytest.mark.parametrize("entries", [{}, RATES, FULL], ids=["plain", "rates", "full"])
+MASKED = {"masked": True}
+every_kind = pytest.mark.parametrize(
+    "entries", [{}, RATES, FULL, MASKED], ids=["plain", "rates", "full", "masked"]
+)
 
 
 def picture(batch: int, height: int, width: int, seed: int = 0) -> Tensor:

@@ -37,6 +37,8 @@ class FeatureConfig:
     RENAMED: ClassVar[dict[str, str]] = {}
     # Whether a new model gets the feature channels of the highest CBR it is trained for.
     channels_follow_cbr: ClassVar[bool] = True
+    # Whether the published code has such a network that adapts its rate, and trains it.
+    published_rates: ClassVar[bool] = False
 
     name: str
     dims: tuple[int, ...]

@@ -233,6 +233,12 @@ class FeatureCodec(Codec):
         """As `transmit`, where coded side information may take some of the channel uses."""
         return self.transmit(image, snr_db, k, length)
 
+    def feature_channels_beside(
+        self, size: tuple[int, int], cbr: float | None, snr_db: Tensor, coding: Coding
+    ) -> int:
+        """As `feature_channels`, where coded side information is sent too, of SNRs (B,)."""
+        return self.feature_channels(size, cbr)
+
     def with_side_information(self, sending: UnscaledSymbols, header: Header) -> Header:
         """The header with what this codec tells of these pictures."""
         return header
@@ -262,8 +268,11 @@ class FeatureCodec(Codec):
         size = (image.shape[2], image.shape[3])
         check_size(size)
         image = image.to(torch.promote_types(image.dtype, torch.float32))
-        k = self.feature_channels(size, cbr)
         snr = nominal_snr(snr_db, image)
+        if coding is None:
+            k = self.feature_channels(size, cbr)
+        else:
+            k = self.feature_channels_beside(size, cbr, snr, coding)
         rates = torch.full((len(snr),), k, device=snr.device)
         stride = self.config.stride
         padding = (0, -size[1] % stride, 0, -size[0] % stride)

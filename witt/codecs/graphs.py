@@ -16,7 +16,7 @@ from witt.contract import Header, SideInformation, rounded_scale, rounded_snr
 from witt.store.onnx import Graph
 
 CHECK_SNR_DB = 7.0
-INPUTS = {"scale": "scale", "class map": "classes"}  # names of what the header holds
+INPUTS = {"scale": "scale", "class map": "classes", "mask": "mask"}  # of what the header holds
 
 
 def graphs(model: Any, size: tuple[int, int], cbr: float | None = None) -> list[Graph]:
@@ -69,8 +69,8 @@ class EncoderGraph(nn.Module):
     def forward(self, image: Tensor, snr_db: Tensor) -> tuple[Tensor, ...]:
         """`image` (1, 3, H, W), `snr_db` (1,) to symbols (1, N, 2) and what the header has of them.
 
-        That is the scale (1, 1), where the model sends it, and the classes (1, h, w), where it has
-        some.
+        That is the scale (1, 1), where the model sends it, and the classes (1, h, w) or the mask
+        (1, D), where it has some.
         """
         padded = F.pad(image, self.padding, mode="replicate")
         k = torch.full((1,), self.k)
@@ -103,16 +103,18 @@ class DecoderGraph(nn.Module):
         noise_var: Tensor | None = None,
         scale: Tensor | None = None,
         classes: Tensor | None = None,
+        mask: Tensor | None = None,
     ) -> Tensor:
         """What is received of a picture to the picture (1, 3, H, W).
 
-        `symbols` (1, N, 2), `snr_db` (1,), `noise_var` (1, N), `scale` (1, 1), `classes` (1, h, w).
-        `noise_var` is the error variance after the MMSE equaliser, which an AWGN channel has too;
-        it, `scale` and `classes` are inputs where the model looks at them.
+        `symbols` (1, N, 2), `snr_db` (1,), `noise_var` (1, N), `scale` (1, 1), `classes` (1, h, w),
+        `mask` (1, D). `noise_var` is the error variance after the MMSE equaliser, which an AWGN
+        channel has too; it, `scale`, `classes` and `mask` are inputs where the model looks at them.
         """
         k = torch.full((1,), self.k)
         snr_db = rounded_snr(snr_db)
-        side = {} if classes is None else {"class map": SideInformation(classes)}
+        told = {"class map": classes, "mask": mask}
+        side = {name: SideInformation(value) for name, value in told.items() if value is not None}
         allocation = self.model.allocate(Header(self.size, self.k // 2, snr_db, side), snr_db, k)
         error = symbols[..., 0] if noise_var is None else noise_var
         scale = torch.ones_like(snr_db)[:, None] if scale is None else scale

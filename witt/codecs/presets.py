@@ -15,11 +15,13 @@ from witt.codecs.deepjscc import DeepJSCC, DeepJSCCConfig
 from witt.codecs.dynamic import DynamicConfig, DynamicWITT
 from witt.codecs.feature_config import FeatureConfig, channels_for_cbr
 from witt.codecs.features import FeatureCodec
+from witt.codecs.swinjscc import SwinJSCC, SwinJSCCConfig
 from witt.codecs.witt import WITT, WITTConfig
 from witt.errors import InputError
 from witt.registry import PRESETS
 
 _PAPER = {"dims": (128, 192, 256, 320), "heads": (4, 6, 8, 10), "window": 8}
+_SIZES = {"small": (2, 2, 2, 2), "base": (2, 2, 6, 2), "large": (2, 2, 18, 2)}  # of SwinJSCC
 _LIGHT = {
     "depths": (1, 1, 2),
     "modnet_layers": 3,
@@ -52,6 +54,15 @@ CONFIGS: dict[str, FeatureConfig] = {
         cbr_range=(1 / 12, 1 / 2),
         **_LIGHT,  # type: ignore[arg-type]
     ),
+    **{
+        f"swinjscc_{size}": SwinJSCCConfig(
+            f"swinjscc_{size}",
+            depths=depths,
+            cbr_range=(1 / 48, 1 / 8),
+            **_PAPER,  # type: ignore[arg-type]
+        )
+        for size, depths in _SIZES.items()
+    },
     "deepjscc": DeepJSCCConfig("deepjscc", dims=(16, 32), depths=(1, 3), channels=6),
     **backbone_configs(),
     **{
@@ -62,6 +73,7 @@ CONFIGS: dict[str, FeatureConfig] = {
 CODECS: dict[type[FeatureConfig], type[FeatureCodec]] = {
     WITTConfig: WITT,
     DynamicConfig: DynamicWITT,
+    SwinJSCCConfig: SwinJSCC,
     ClassifiedConfig: ClassifiedCodec,
     DeepJSCCConfig: DeepJSCC,
 }

@@ -1,8 +1,9 @@
-"""`witt import-weights`: weights of the published WITT code as a weights file of ours.
+"""`witt import-weights`: weights of the published WITT and SwinJSCC codes as a file of ours.
 
-The names and shapes are those that the published network gives its parameters (WITT, arXiv
-2211.00937, and SwinJSCC's sizes of it); the arithmetic of the presets is the same, so that the
-imported model computes what the published one does. Nothing of a file is executed.
+The names and shapes are those that the published networks give their parameters (WITT, arXiv
+2211.00937, and the four variants of SwinJSCC, arXiv 2308.09361); the arithmetic of the presets is
+the same, so that the imported model computes what the published one does. Nothing of a file is
+executed.
 """
 
 from __future__ import annotations
@@ -20,15 +21,20 @@ import torch
 from timm.models.swin_transformer import get_relative_position_index
 from torch import Tensor
 
-from witt.codecs.presets import CONFIGS, preset
+from witt.codecs.presets import CONFIGS, codec_of, preset
+from witt.codecs.swinjscc import SwinJSCC, SwinJSCCConfig
 from witt.codecs.witt import WITT, WITTConfig
 from witt.contract import Codec
 from witt.errors import InputError, one_line
 from witt.files import write_bytes
 from witt.nn.meta import without_values
 
-IMPORTABLE = ("witt_base", "witt_cifar", "witt_small", "witt_large")
-CHANNELS_KEY = "encoder.head_list.weight"  # (C, D): the one size that a preset does not fix
+IMPORTABLE = (
+    *("witt_base", "witt_cifar", "witt_small", "witt_large"),
+    *("swinjscc_base", "swinjscc_small", "swinjscc_large"),
+)
+CHANNELS_KEY = "encoder.head_list.weight"  # (C, D); not there in a network that adapts its rate
+RATE_KEY = "encoder.sm_list.0.weight"
 # What a state dict is called in checkpoints that hold more.
 WRAPPERS = ("state_dict", "model", "model_state_dict", "net", "network", "weights")
 NAMED = 20
@@ -36,21 +42,17 @@ NAMED = 20
 # Recomputed for every picture size, or of the loss: no weights, whatever size they have.
 IGNORED = re.compile(r"(.*\.)?(attn_mask|relative_position_index)|distortion_loss\..*")
 BLOCK = re.compile(r"encoder\.layers\.(\d+)\.blocks\.(\d+)\.norm1\.weight")
-MODNET = re.compile(r"\.(sm|bm)_list\.")
+CHANNEL_MODNET = re.compile(r"(en|de)coder\.modnet\..*")  # of our names
 TOLD_APART = ("dims", "depths", "heads", "window", "patch")  # presets
-# Ours to theirs.
-RENAMED = (
-    (re.compile(r"\.head\."), ".head_list."),
-    (re.compile(r"\.modnet\.sm_list\."), ".sm_list."),
-    (re.compile(r"\.modnet\.bm_list\.(\d+)\."), r".bm_list.\1.fc."),
-)
 
 
-def published_name(name: str) -> str:
-    """What the published code calls a parameter of ours."""
-    for ours, theirs in RENAMED:
-        name = ours.sub(theirs, name)
-    return name
+def published_name(name: str, config: WITTConfig) -> str:
+    """What the published code calls a parameter of a model of ours."""
+    # Beside a Rate ModNet, which has the plain name, the encoder's Channel ModNet gets a number.
+    two = isinstance(config, SwinJSCCConfig) and name.startswith("encoder.modnet.")
+    name = name.replace(".head.", ".head_list.").replace("rate_modnet.", "encoder.modnet.")
+    name = re.sub(r"\.modnet\.(sm|bm)_list\.", r".\1_list1." if two else r".\1_list.", name)
+    return re.sub(r"(\.bm_list1?\.\d+)\.", r"\1.fc.", name)
 
 
 def unwrapped(loaded: Any) -> dict[str, Tensor]:
@@ -77,6 +79,11 @@ def unwrapped(loaded: Any) -> dict[str, Tensor]:
     return state
 
 
+def adapts_rate(state: Mapping[str, Tensor]) -> bool:
+    """Whether a bare published state dict is of a network with a Rate ModNet and without heads."""
+    return RATE_KEY in state and not any(".head_list." in key for key in state)
+
+
 def published_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     """Sizes of the network that a bare published state dict is of, as entries of its configuration.
 
@@ -86,6 +93,8 @@ def published_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
     Raises:
         InputError: it is not laid out like the published network.
     """
+    adapts = adapts_rate(state)
+    channel_modnet = "encoder.sm_list1." if adapts else "encoder.sm_list."
     try:
         first = state["encoder.patch_embed.proj.weight"]
         blocks: dict[int, int] = {}  # of each stage
@@ -101,10 +110,10 @@ def published_sizes(state: Mapping[str, Tensor]) -> dict[str, Any]:
             "heads": tuple(table.shape[1] for table in tables),
             "window": (math.isqrt(len(tables[0])) + 1) // 2,
             "patch": first.shape[-1],
-            "channels": len(state[CHANNELS_KEY]),
-            "modulation": any(key.startswith("encoder.sm_list.") for key in state),
+            "modulation": any(key.startswith(channel_modnet) for key in state),
         }
-        if sizes["modulation"]:
+        sizes["channels"] = sizes["dims"][-1] if adapts else len(state[CHANNELS_KEY])
+        if adapts or sizes["modulation"]:
             hidden = len(state["encoder.sm_list.0.weight"])
             sizes["modnet_layers"] = (
                 sum(key.startswith("encoder.sm_list.") for key in state) // 2 - 1
@@ -126,7 +135,8 @@ def imported_config(
     Args:
         state: from `unwrapped`.
         name: preset, one of `IMPORTABLE`; None is the one whose sizes the state dict has, or, for
-            other sizes, "witt" with those. The feature channels are those of the state dict.
+            other sizes, "witt" or "swinjscc" with those. The feature channels are those of the
+            state dict.
         modulation: whether the network uses its Channel ModNet; one without its weights does not.
 
     Raises:
@@ -134,22 +144,27 @@ def imported_config(
     """
     if name is not None and name not in IMPORTABLE:
         raise InputError(f"unknown preset {name!r}; choose one of {', '.join(IMPORTABLE)}")
-    sizes = published_sizes(state)
+    sizes, kind = published_sizes(state), SwinJSCCConfig if adapts_rate(state) else WITTConfig
+    candidates = [each for each in IMPORTABLE if type(CONFIGS[each]) is kind]
+    if name is not None and name not in candidates:
+        what = "a Rate ModNet and no head" if kind is SwinJSCCConfig else "a head and so one rate"
+        raise InputError(f"these weights have {what}: choose {', '.join(candidates)}, not {name}")
     sizes["modulation"] = modulation and sizes["modulation"]
     # The published receiver undoes the power normalisation, and these weights expect it.
     if name is not None:
         told = {key: sizes[key] for key in ("channels", "modulation")}
         return preset(name, **told, sends_scale=True)
-    for candidate in IMPORTABLE:
+    for candidate in candidates:
         if all(getattr(CONFIGS[candidate], key) == sizes[key] for key in TOLD_APART):
-            name = candidate
-            break
-    config: WITTConfig = preset(name or IMPORTABLE[0], **sizes, sends_scale=True)
-    return config if name is not None else replace(config, name="witt")
+            found: WITTConfig = preset(candidate, **sizes, sends_scale=True)
+            return found
+    other = candidates[0]
+    unlike: WITTConfig = preset(other, **sizes, sends_scale=True, cbr_range=None)
+    return replace(unlike, name=other.partition("_")[0])
 
 
 def convert(state: Mapping[str, Tensor], config: WITTConfig) -> dict[str, Tensor]:
-    """A bare published state dict as one of `WITT(config)`, in float32.
+    """A bare published state dict as one of `codec_of(config)`, in float32.
 
     Masks, relative position indices and the loss's tensors are left out.
 
@@ -163,10 +178,12 @@ def convert(state: Mapping[str, Tensor], config: WITTConfig) -> dict[str, Tensor
     """
     shapes = {
         name: tensor.shape
-        for name, tensor in without_values(lambda: WITT(config)).state_dict().items()
+        for name, tensor in without_values(lambda: codec_of(config)).state_dict().items()
     }
-    theirs = {published_name(name): name for name in shapes}
-    unused = {} if config.modulation else {k: n for k, n in theirs.items() if MODNET.search(k)}
+    theirs = {published_name(name, config): name for name in shapes}
+    unused = set()
+    if not config.modulation:
+        unused = {key for key, name in theirs.items() if CHANNEL_MODNET.fullmatch(name)}
     if not any(key in state for key in unused):
         theirs = {key: name for key, name in theirs.items() if key not in unused}
     ours = {key: tensor for key, tensor in state.items() if not IGNORED.fullmatch(key)}
@@ -212,7 +229,9 @@ def read_published(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: {error}") from error
 
 
-def import_published(path: Path, name: str | None = None, *, modulation: bool = True) -> WITT:
+def import_published(
+    path: Path, name: str | None = None, *, modulation: bool = True
+) -> WITT | SwinJSCC:
     """The model of a published weights file, in float32, on the CPU, in evaluation mode.
 
         model = import_published(Path("published.model"), "witt_base")
@@ -221,6 +240,7 @@ def import_published(path: Path, name: str | None = None, *, modulation: bool = 
         path: written by the published code.
         name: preset, one of `IMPORTABLE`; None tells it from the shapes.
         modulation: False for weights trained without the Channel ModNet, which hold it unused.
+            Of a network with a Rate ModNet the keys say it.
 
     Raises:
         InputError: as `read_published`, `imported_config` and `convert`.
@@ -231,7 +251,7 @@ def import_published(path: Path, name: str | None = None, *, modulation: bool = 
         weights = convert(state, config)
     except InputError as error:
         raise InputError(f"{path}: {error}") from error
-    model = WITT(config)
+    model = SwinJSCC(config) if isinstance(config, SwinJSCCConfig) else WITT(config)
     model.load_state_dict(weights)
     return model.eval()
 
@@ -244,17 +264,17 @@ def export_published(path: Path, model: Codec, size: tuple[int, int] = (256, 256
 
     Args:
         path: the file, by ``torch.save``.
-        model: of the published architecture: one CBR, the scale sent.
+        model: of a published architecture, the scale sent.
         size: (height, width) that the published network is made for: the masks that it keeps
             among its weights depend on it.
 
     Raises:
         InputError: the published code has no such network.
     """
-    if not isinstance(model, WITT):
+    if type(model) not in (WITT, SwinJSCC):
         raise InputError(
             f"{model.name} is a {type(model).__name__}, which the published code does not have: it "
-            "has the networks of witt_base and its kin"
+            "has the networks of witt_base, swinjscc_base and their kin"
         )
     config = model.config
     if config.block != "swin":
@@ -262,8 +282,9 @@ def export_published(path: Path, model: Codec, size: tuple[int, int] = (256, 256
             f"{config.name} has {config.block} blocks, which the published code does not have: it "
             "has those of Swin"
         )
-    if config.rate_adaptive or not config.sends_scale:
-        why = "is rate-adaptive" if config.rate_adaptive else "does not send its scale"
+    by_itself = config.rate_adaptive and isinstance(model, WITT)
+    if by_itself or not config.sends_scale:
+        why = "is rate-adaptive" if by_itself else "does not send its scale"
         raise InputError(
             f"{config.name} {why}, which the published network cannot do: train it with witt train "
             "--profile published"
@@ -274,7 +295,11 @@ def export_published(path: Path, model: Codec, size: tuple[int, int] = (256, 256
             f"{size[1]}x{size[0]}: the published {config.name} takes sides that are multiples of "
             f"{reach}"
         )
-    state = {published_name(name): t.detach().cpu() for name, t in model.state_dict().items()}
+    state = {
+        published_name(name, config): tensor.detach().cpu()
+        for name, tensor in model.state_dict().items()
+        if config.modulation or isinstance(model, WITT) or not CHANNEL_MODNET.fullmatch(name)
+    }
     last = len(config.depths) - 1
     for stage, depth in enumerate(config.depths):
         grid = (size[0] // (config.patch * 2**stage), size[1] // (config.patch * 2**stage))

@@ -97,7 +97,7 @@ class Encoder(nn.Module):
         self.norm = nn.LayerNorm(dims[-1])
         self.modnet = channel_modnet(dims[-1], config)
         self.head = nn.Linear(dims[-1], config.channels)
-        self.apply(_init_as_published)
+        self.apply(init_as_published)
 
     def forward(self, image: Tensor, condition: Tensor) -> Tensor:
         """Features (B, h, w, C) of pictures.
@@ -147,7 +147,7 @@ class Decoder(nn.Module):
             )
         ]
         self.layers = nn.ModuleList(stages)
-        self.apply(_init_as_published)
+        self.apply(init_as_published)
 
     def forward(self, features: Tensor, condition: Tensor) -> Tensor:
         """Picture (B, 3, H, W), not clamped.
@@ -192,12 +192,8 @@ class WITT(FeatureCodec):
         """Weights from which the network learns: features keep their size, gates are open."""
         for end in (self.encoder, self.decoder):
             init_steady(end, BRANCHES)
-            for factor in cast(ModNet, end.modnet).bm_list:
-                first, *_, last, _ = cast("Sequence[nn.Linear]", list(cast(nn.Sequential, factor)))
-                nn.init.constant_(last.bias, OPEN_GATES)
-                if not self.config.rate_adaptive:  # told the SNR in dB, not in tens of dB
-                    with torch.no_grad():
-                        first.weight.mul_(0.1)
+            # Where the rate is fixed they are told the SNR in dB, not in tens of dB.
+            open_gates(cast(ModNet, end.modnet), 1.0 if self.config.rate_adaptive else 0.1)
 
 
 def channel_modnet(dim: int, config: Any) -> ModNet:
@@ -218,7 +214,18 @@ def condition_vector(config: Any, snr_db: Tensor, channels: Tensor) -> Tensor:
     return torch.stack((snr_db / 10, rate), dim=1)
 
 
-def _init_as_published(module: nn.Module) -> None:
+def open_gates(modnet: ModNet, unit: float) -> None:
+    """Let a ModNet begin with its gates open; `unit` is what one of its numbers counts."""
+    for factor in modnet.bm_list:
+        first, *_, last, _ = cast("Sequence[nn.Linear]", list(cast(nn.Sequential, factor)))
+        nn.init.constant_(last.bias, OPEN_GATES)
+        if unit != 1:
+            with torch.no_grad():
+                first.weight.mul_(unit)
+
+
+def init_as_published(module: nn.Module) -> None:
+    """The weights that a layer of the published network starts from."""
     if isinstance(module, nn.Linear):
         trunc_normal_(module.weight, std=0.02)
         if module.bias is not None:

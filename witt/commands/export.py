@@ -54,7 +54,7 @@ class SizeType(click.ParamType):
     default="onnx",
     show_default=True,
     help="onnx: encoder.onnx and decoder.onnx; published: published.model, a state dict that the "
-    "published WITT code loads.",
+    "published WITT or SwinJSCC code loads.",
 )
 @weights_option()
 @click.option(
@@ -76,8 +76,8 @@ def command(kind: str, weights: str, size: tuple[int, int], cbr: Cbr | None, out
     ONNX files are checked against PyTorch in onnxruntime. A file takes one picture of one size at
     one CBR; the SNR is an input. I and Q are the last dimension of the symbols.
 
-    The published code takes weights of its own architecture only: one CBR, trained with the power
-    scale sent (witt train --profile published, or --set sends_scale=true).
+    The published codes take weights of their own architectures only: one CBR, or SwinJSCC, trained
+    with the power scale sent (witt train --profile published, or --set sends_scale=true).
     """
     path = resolve(weights)
     model = load_weights(path)[0]

@@ -1,4 +1,4 @@
-"""`witt import-weights`: weights of the published WITT code as a weights file of ours."""
+"""`witt import-weights`: weights of the published WITT and SwinJSCC codes as a file of ours."""
 
 from __future__ import annotations
 
@@ -48,7 +48,9 @@ from witt.store.weights import save_weights
 def command(
     file: Path, name: str | None, modulation: bool, snr: SnrSpec, output: Path | None
 ) -> None:
-    """Turn FILE, a state dict saved by the published WITT code, into a weights file of ours.
+    """Turn FILE, a state dict of the published WITT or SwinJSCC code, into a weights file of ours.
+
+    Whether a network of SwinJSCC adapts its rate is told from the names in FILE.
 
     Only tensors are unpickled. What the file holds beside the weights (attention masks for some
     picture size, tensors of the loss) is left out; a key that is missing, not known or of another
@@ -65,9 +67,10 @@ def command(
     model.config = replace(model.config, snr_range_db=model.snr_range_db)
     source = {"file": file.name, "sha256": file_sha256(file)}
     save_weights(output, model, {"imported": source}, dtype=torch.float32)
-    parameters = sum(p.numel() for p in model.parameters())
+    config, parameters = model.config, sum(p.numel() for p in model.parameters())
+    rates = " to ".join(f"{cbr:.4g}" for cbr in dict.fromkeys(config.served_cbr))
     click.echo(
-        f"{output}: {model.config.name}, {parameters / 1e6:.1f} M parameters, "
-        f"{model.config.channels} feature channels, CBR {model.config.max_cbr:.4g}"
-        + ("" if model.config.modulation else ", without ModNet")
+        f"{output}: {config.name}, {parameters / 1e6:.1f} M parameters, "
+        f"{config.channels} feature channels, CBR {rates}"
+        + ("" if config.modulation else ", without ModNet")
     )

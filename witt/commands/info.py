@@ -39,6 +39,9 @@ PURPOSE = {
     "witt_cifar_narrow": "the same for 32×32 pictures",
     "witt_narrow_dynamic": "witt_narrow, where a token sends what it is worth",
     "witt_cifar_narrow_dynamic": "the same for 32×32 pictures",
+    "swinjscc_small": "SwinJSCC that adapts its rate too, small",
+    "swinjscc_base": "SwinJSCC that adapts its rate too, in the paper's size",
+    "swinjscc_large": "SwinJSCC that adapts its rate too, large",
     "deepjscc": "the CNN of Bourtsoulatze et al. 2019, to compare with",
 }
 BACKBONES = backbone_configs()

@@ -1,6 +1,6 @@
 """One picture as a frame of samples, and back: everything that the receiver is told is in it.
 
-header | blocks of side information (class map) | picture  ─► frame ─► channel ─► …
+header | blocks of side information (class map, mask) | picture  ─► frame ─► channel ─► …
 … ─► reception ─► header? ─► which codec, how many symbols ─► blocks? ─► decode ─► picture
 """
 
@@ -118,7 +118,7 @@ def receive_frame(reception: Reception, known: Iterable[Weights]) -> Received:
         known: weights that it may be of.
 
     Raises:
-        Lost: no header, one of other weights, or no class map.
+        Lost: no header, one of other weights, or no class map or mask.
     """
     weights, told = _header(reception, known)
     model = weights.model
@@ -142,7 +142,8 @@ def receive_frame(reception: Reception, known: Iterable[Weights]) -> Received:
     x_hat, error = x_hat[:, order], error if error.shape[1] == 1 else error[:, order]
     blocks = read_blocks(*_unbiased(x_hat, error), told)
     if blocks is None:
-        raise Lost("its class map was lost to the noise")
+        names = " and ".join(name for name, *_ in told.blocks)
+        raise Lost(f"its {names} was lost to the noise")
     try:
         header = told.header(model.side_codes(), blocks)
     except ValueError as error_found:

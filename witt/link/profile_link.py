@@ -7,6 +7,7 @@ Any model can be sent that way; `ours` is `Codec.forward`.
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import partial
 
 import torch
@@ -37,9 +38,9 @@ def transmit_as(
 
     With `half_pairs` each feature meets the noise that it meets without, so that on AWGN, where
     nothing tells the symbols apart, the pairing changes nothing.
-    With `batch_power` the scale is exact and costs no header; symbols that a codec other than one
-    of features has made at unit power are sent as they are. Weights that do not expect the
-    power to be undone (`sends_scale`) are not given it by any profile.
+    With `batch_power` the scale is exact and costs no header, nor does a mask; symbols that a codec
+    other than one of features has made at unit power are sent as they are. Weights that do not
+    expect the power to be undone (`sends_scale`) are not given it by any profile.
 
     Args:
         profile: `batch_power`, `half_pairs` and `no_csi` matter here.
@@ -68,6 +69,9 @@ def transmit_as(
         unscaled, header = model.unscaled(draft), draft.header
         normalised = channels.normalise_power(unscaled.reshape(1, -1))
         symbols = normalised.x.reshape(unscaled.shape)
+        # What the receiver is told beside the symbols costs nothing in that code.
+        side = {name: entry._replace(bits=0) for name, entry in header.side.items()}
+        header = replace(header, side=side)
         if model.sends_scale:
             scale = normalised.scale.expand(len(image), 1)
             header = header.with_side("scale", SideInformation(scale))

@@ -8,9 +8,12 @@ entry             where      published; ours
 ================= ========== ======================================================================
 batch_power       both       power is normalised over the whole batch, and undone at the receiver
                              with the exact value, for free; ours: for each image, and what the
-                             receiver needs travels as a float16 in a header that is counted
+                             receiver needs travels as a float16 in a header that is counted. So
+                             with the mask of SwinJSCC (`witt.codecs.swinjscc`): free, or counted
 half_pairs        both       I and Q of a symbol are the two halves of the flattened batch, so that
-                             two images share a symbol; ours: adjacent features of a token
+                             two images share a symbol; ours: adjacent features of a token. Of
+                             SwinJSCC, which has 0 in the features that it does not send, the halves
+                             are here those of the others
 no_csi            both       a fading channel is a real gain abs(h) for each symbol, which the
                              receiver never learns: no equaliser, nothing for the decoder; ours:
                              complex h, perfect CSI, MMSE
@@ -20,7 +23,7 @@ four_scales       evaluation MS-SSIM with 4 scales, weights renormalised, window
 mean_mse          evaluation CIFAR-10: PSNR of the mean MSE of 1,024 images; ours: mean of the PSNRs
 centre_crop       evaluation photographs are cropped to multiples of 128; ours: any size is served
 clamped_loss      training   pictures are clamped to [0, 1] before the loss, which kills gradients
-one_snr           training   one integer SNR for a whole batch; ours: one for each image
+one_snr           training   one integer SNR, and one rate, for a whole batch; ours: for each image
 detached_modnet   training   no gradient from the gates to the features they look at
 batch_loss        training   the mean of the squared error, or 1 − the MS-SSIM of `four_scales`;
                              ours: mean in dB, standard MS-SSIM

@@ -177,15 +177,19 @@ class ModNet(nn.Module):
 
     def forward(self, x: Tensor, condition: Tensor) -> Tensor:
         """`x` (B, H, W, dim), `condition` (B, conditions)."""
-        t = x.detach() if self.detached else x
+        return x * self.gates(x.detach() if self.detached else x, condition)
+
+    def gates(self, x: Tensor, condition: Tensor) -> Tensor:
+        """What `forward` multiplies the features by, of their shape."""
         _, height, width, dim = x.shape
         if height * width > dim:
             affine = self._affine(condition)
-            t = t.flatten(1, 2) @ affine[:, :, :-1].mT + affine[:, None, :, -1]
-            return x * torch.sigmoid(t).view_as(x)
+            t = x.flatten(1, 2) @ affine[:, :, :-1].mT + affine[:, None, :, -1]
+            return torch.sigmoid(t).view_as(x)
+        t = x
         for linear, factor in zip(list(self.sm_list)[:-1], self.bm_list, strict=True):
             t = linear(t) * factor(condition)[:, None, None]
-        return x * torch.sigmoid(self.sm_list[-1](t))
+        return torch.sigmoid(self.sm_list[-1](t))
 
     def _affine(self, condition: Tensor) -> Tensor:
         """[A | c] of the chain A·x + c from features to gates, ``(B, dim, dim + 1)``."""

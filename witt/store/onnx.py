@@ -132,5 +132,8 @@ def _difference(data: bytes, inputs: dict[str, Tensor], expected: tuple[Tensor, 
 
     session = onnxruntime.InferenceSession(data, providers=["CPUExecutionProvider"])
     found = session.run(None, {name: tensor.numpy() for name, tensor in inputs.items()})
-    gaps = [np.abs(a - b.numpy()).max() for a, b in zip(found, expected, strict=True)]
+    gaps = [
+        np.abs(np.subtract(a, b.numpy(), dtype=np.float64)).max()  # masks too
+        for a, b in zip(found, expected, strict=True)
+    ]
     return float(max(gaps))

@@ -79,9 +79,13 @@ class Objective(nn.Module):
         return image_terms(self.loss, received, image), received.detach()
 
     def _published(self, image: Tensor, drawn: Draws) -> Tensor:
-        snr_db = float(drawn.snr_db[0])  # one for the batch
-        over, h, noise = self.over[0], drawn.h, drawn.noise
-        return transmit_as(self.profile, self.model, image, over, snr_db, h=h, noise=noise).image
+        snr_db, model, over = float(drawn.snr_db[0]), self.model, self.over[0]  # one for the batch
+        cbr, h, noise = None, drawn.h, drawn.noise
+        if isinstance(model, FeatureCodec) and model.config.rate_adaptive:
+            cbr = int(drawn.k[0]) / (6 * model.config.stride**2)
+            uses = model.channel_uses((image.shape[2], image.shape[3]), cbr)
+            h, noise = h[:, :uses], noise[:, :uses]
+        return transmit_as(self.profile, model, image, over, snr_db, cbr, h=h, noise=noise).image
 
 
 class Seen(NamedTuple):
@@ -203,12 +207,14 @@ class Gradient:
         first = step * config.batch + self.processes.rank * share
         numbers = range(first, first + share)
         snr_db, is_range = config.snr_at(self.progress)
+        rates = self.rates
         if self.profile != OURS:
             generator = torch.Generator().manual_seed(config.seed * 1_000_003 + step)
             snr_db, is_range = (draw_snr(snr_db, is_range, generator),), False
+            rates = [rates[int(torch.randint(len(rates), (), generator=generator))]]
         device = self.processes.device
         return draw_images(
-            numbers, self.symbols, self.over, snr_db, is_range, self.rates, config.seed, device
+            numbers, self.symbols, self.over, snr_db, is_range, rates, config.seed, device
         )
 
 

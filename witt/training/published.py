@@ -1,9 +1,9 @@
 """Training as the published code does it: `witt train --profile published`.
 
-One integer SNR for a batch, one power and shared symbols, the receiver without CSI, the picture
-clamped before the loss, the loss a plain mean, and gates that send no gradient back to what they
-look at; see `link/profiles.py`. In several processes or parts of a batch, what shares the power and
-the symbols is the part.
+One integer SNR and one CBR for a batch, one power and shared symbols, the receiver without CSI, the
+picture clamped before the loss, the loss a plain mean, and gates that send no gradient back to what
+they look at; see `link/profiles.py`. In several processes or parts of a batch, what shares power
+and symbols is the part.
 """
 
 from __future__ import annotations

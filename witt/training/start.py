@@ -167,7 +167,7 @@ def _serving(base: FeatureConfig, config: TrainConfig) -> FeatureConfig:
         ms_ssim_scales(config.crop)  # refuses crops that are too small
     trained = replace(base, snr_range_db=(min(config.snr), max(config.snr)))
     if config.profile == "published":
-        check_published(config, base.name, base.rate_adaptive)
+        check_published(config, base.name, base.rate_adaptive and not base.published_rates)
         trained = replace(trained, sends_scale=True)  # its receiver undoes the power
     if base.rate_adaptive:
         return replace(trained, cbr_range=(min(cbrs), max(cbrs)))

@@ -1,4 +1,4 @@
-"""The published network, written plainly from its equations, on a state dict of its names.
+"""The published networks, written plainly from their equations, on a state dict of their names.
 
 Nothing of `witt` or timm is used: windows are lists of places, attention and softmax are spelt
 out, and two tokens of a shifted window see each other where neither or both of them came around
@@ -26,11 +26,15 @@ class Sizes(NamedTuple):
     channels: int
 
 
+# The variants of SwinJSCC, as that code calls them.
+NEITHER, SNR, RATE, BOTH = "w/o_SAandRA", "w/_SA", "w/_RA", "w/_SAandRA"
+VARIANTS = (NEITHER, SNR, RATE, BOTH)
+WITH_RATE = (RATE, BOTH)
 BASE = Sizes((128, 192, 256, 320), (2, 2, 6, 2), (4, 6, 8, 10), 8, 96)
 CIFAR = Sizes((128, 256), (2, 4), (4, 8), 2, 32)
 
 
-def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
+def shapes(sizes: Sizes, variant: str = SNR) -> dict[str, tuple[int, ...]]:
     """Names and shapes of the parameters, as the published code registers them."""
     dims, last = sizes.dims, len(sizes.dims) - 1
     found: dict[str, tuple[int, ...]] = {}
@@ -55,14 +59,15 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
             linear(f"{block}.mlp.fc1", width, 4 * width)
             linear(f"{block}.mlp.fc2", 4 * width, width)
 
-    def modulation(end: str) -> None:
+    def modulation(end: str, number: str = "") -> None:
         width = dims[-1]
         hidden = int(1.5 * width)
         for k in range(7):
             for place, into in ((0, 1), (2, hidden), (4, hidden)):
-                linear(f"{end}.bm_list.{k}.fc.{place}", into, hidden)
+                linear(f"{end}.bm_list{number}.{k}.fc.{place}", into, hidden)
         for k in range(8):
-            linear(f"{end}.sm_list.{k}", hidden if k else width, width if k == 7 else hidden)
+            into, out = hidden if k else width, width if k == 7 else hidden
+            linear(f"{end}.sm_list{number}.{k}", into, out)
 
     found["encoder.patch_embed.proj.weight"] = (dims[0], 3, 2, 2)
     found["encoder.patch_embed.proj.bias"] = (dims[0],)
@@ -76,10 +81,14 @@ def shapes(sizes: Sizes) -> dict[str, tuple[int, ...]]:
         after = 4 * (dims[i - 1] if i else 3)
         linear(f"decoder.layers.{last - i}.upsample.increment", width, after, bias=False)
     norm("encoder.norm", dims[-1])
-    linear("encoder.head_list", dims[-1], sizes.channels)
-    linear("decoder.head_list", sizes.channels, dims[-1])
+    if variant not in WITH_RATE:
+        linear("encoder.head_list", dims[-1], sizes.channels)
+        linear("decoder.head_list", sizes.channels, dims[-1])
     modulation("encoder")
-    modulation("decoder")
+    if variant == BOTH:
+        modulation("encoder", "1")
+    if variant != RATE:
+        modulation("decoder")
     return found
 
 
@@ -100,14 +109,16 @@ def extras(sizes: Sizes, side: int) -> State:
     return found
 
 
-def random_state(sizes: Sizes, seed: int = 0, dtype: torch.dtype = torch.float32) -> State:
+def random_state(
+    sizes: Sizes, seed: int = 0, dtype: torch.dtype = torch.float32, variant: str = SNR
+) -> State:
     """Parameters at which features keep their size, and no term of an equation is without effect.
 
     The gates open about half way, biases and position biases are of the size of what they join.
     """
     generator = torch.Generator().manual_seed(seed)
     state = {}
-    for name, shape in shapes(sizes).items():
+    for name, shape in shapes(sizes, variant).items():
         noise = torch.randn(shape, generator=generator, dtype=torch.float32)
         if "norm" in name and name.endswith("weight"):
             value = 1 + 0.2 * noise
@@ -118,7 +129,8 @@ def random_state(sizes: Sizes, seed: int = 0, dtype: torch.dtype = torch.float32
         else:
             value = noise / math.sqrt(noise[0].numel())
         if name.endswith("fc.0.weight"):
-            value = 0.1 * noise  # of an SNR in dB
+            of_the_rate = variant in WITH_RATE and name.startswith("encoder.bm_list.")
+            value = (0.01 if of_the_rate else 0.1) * noise  # of C, or of an SNR in dB
         state[name] = value.to(dtype)
     return state
 
@@ -140,6 +152,54 @@ def encode(
     state: State, sizes: Sizes, image: Tensor, snr_db: float, *, modulation: bool = True
 ) -> Tensor:
     """Features (B, h, w, C), before the power is normalised."""
+    x = _down(state, sizes, image)
+    if modulation:
+        x = x * _gates(state, "encoder", x, snr_db)
+    return _linear(state, "encoder.head_list", x)
+
+
+def encode_rate(
+    state: State, sizes: Sizes, image: Tensor, snr_db: float, rate: int, variant: str
+) -> tuple[Tensor, Tensor]:
+    """Features (B, h, w, D) with 0 where they are not sent, and the mask of this shape."""
+    x = _down(state, sizes, image)
+    if variant == BOTH:
+        x = x * _gates(state, "encoder", x, snr_db, "1")
+    gates = _gates(state, "encoder", x, float(rate))
+    mask = torch.zeros_like(x)
+    for b, sums in enumerate(gates.double().flatten(1, 2).sum(dim=1).tolist()):
+        for channel in sorted(range(len(sums)), key=lambda c: -sums[c])[:rate]:
+            mask[b, :, :, channel] = 1
+    return x * gates * mask, mask
+
+
+def through(
+    state: State,
+    sizes: Sizes,
+    image: Tensor,
+    snr_db: float,
+    rate: int,
+    variant: str,
+    noise: Tensor | None = None,
+) -> Tensor:
+    """The pictures (B, 3, H, W) after encoder, AWGN channel and decoder, of one power.
+
+    Args:
+        noise: (B, h, w, D) of half a unit of variance; None is none.
+    """
+    features, mask = encode_rate(state, sizes, image, snr_db, rate, variant)
+    power = features.square().sum() / mask.sum()
+    received = features / (2 * power).sqrt()  # two of them make a symbol
+    if noise is not None:
+        received = received + 10 ** (-snr_db / 20) * noise
+    x = received * (2 * power).sqrt() * mask
+    if variant == BOTH:
+        x = x * _gates(state, "decoder", x, snr_db)
+    return _up(state, sizes, x)
+
+
+def _down(state: State, sizes: Sizes, image: Tensor) -> Tensor:
+    """The stages of the encoder and their LayerNorm."""
     x = _patches(state, image)
     for i, depth in enumerate(sizes.depths):
         if i:
@@ -151,10 +211,7 @@ def encode(
                 _norm(state, f"encoder.layers.{i}.downsample.norm", x),
             )
         x = _stage(state, sizes, f"encoder.layers.{i}", x, depth, sizes.heads[i])
-    x = _norm(state, "encoder.norm", x)
-    if modulation:
-        x = _modnet(state, "encoder", x, snr_db)
-    return _linear(state, "encoder.head_list", x)
+    return _norm(state, "encoder.norm", x)
 
 
 def decode(
@@ -163,7 +220,12 @@ def decode(
     """The picture (B, 3, H, W) from features (B, h, w, C)."""
     x = _linear(state, "decoder.head_list", features)
     if modulation:
-        x = _modnet(state, "decoder", x, snr_db)
+        x = x * _gates(state, "decoder", x, snr_db)
+    return _up(state, sizes, x)
+
+
+def _up(state: State, sizes: Sizes, x: Tensor) -> Tensor:
+    """The stages of the decoder."""
     for i, (depth, heads) in enumerate(zip(sizes.depths[::-1], sizes.heads[::-1], strict=True)):
         place = f"decoder.layers.{i}"
         x = _stage(state, sizes, place, x, depth, heads)
@@ -248,12 +310,12 @@ def _relative(window: int) -> Tensor:
     )
 
 
-def _modnet(state: State, end: str, x: Tensor, snr_db: float) -> Tensor:
+def _gates(state: State, end: str, x: Tensor, told: float, number: str = "") -> Tensor:
     t = x
     for k in range(7):
-        b = x.new_tensor([snr_db])
-        b = _linear(state, f"{end}.bm_list.{k}.fc.0", b).clamp_min(0)
-        b = _linear(state, f"{end}.bm_list.{k}.fc.2", b).clamp_min(0)
-        b = 1 / (1 + torch.exp(-_linear(state, f"{end}.bm_list.{k}.fc.4", b)))
-        t = _linear(state, f"{end}.sm_list.{k}", t) * b
-    return x / (1 + torch.exp(-_linear(state, f"{end}.sm_list.7", t)))
+        b, factor = x.new_tensor([told]), f"{end}.bm_list{number}.{k}.fc"
+        b = _linear(state, f"{factor}.0", b).clamp_min(0)
+        b = _linear(state, f"{factor}.2", b).clamp_min(0)
+        b = 1 / (1 + torch.exp(-_linear(state, f"{factor}.4", b)))
+        t = _linear(state, f"{end}.sm_list{number}.{k}", t) * b
+    return 1 / (1 + torch.exp(-_linear(state, f"{end}.sm_list{number}.7", t)))

@@ -10,7 +10,7 @@ from torch import Tensor
 
 import channels
 import witt
-from tests.witt.tiny import FULL, RATES, picture, seeded, tiny
+from tests.witt.tiny import FULL, MASKED, RATES, picture, seeded, tiny
 from witt.contract import SideCode
 from witt.errors import InputError
 from witt.link import side_link
@@ -138,7 +138,7 @@ class Erased(channels.AWGN):
         return out
 
 
-@pytest.mark.parametrize("entries", [RATES, FULL], ids=["on top", "inside"])
+@pytest.mark.parametrize("entries", [RATES, FULL, MASKED], ids=["on top", "inside", "masked"])
 def test_what_is_lost_is_grey_and_said(entries: dict[str, Any]) -> None:
     model, image = tiny(**entries), picture(2, SIZE, SIZE)
     _, ideal = sent(model, image, channels.AWGN(), 10.0)
@@ -224,7 +224,7 @@ def test_a_picture_too_small_for_its_header() -> None:
     assert found.symbols.shape[1] == encoded.symbols.shape[1] + found.on_top
 
 
-@pytest.mark.parametrize("entries", [RATES, FULL], ids=["on top", "inside"])
+@pytest.mark.parametrize("entries", [RATES, FULL, MASKED], ids=["on top", "inside", "masked"])
 def test_per_image_optimisation(entries: dict[str, Any]) -> None:
     """It moves the picture's symbols, at unit power, and what is told stays."""
     model, image = tiny(**entries), picture(1, SIZE, SIZE)
@@ -357,7 +357,7 @@ def test_side_symbols_are_spread(length: int, side: int) -> None:
     assert torch.equal(spread[0, places], frames[0])
 
 
-@pytest.mark.parametrize("entries", [RATES, FULL], ids=["on top", "inside"])
+@pytest.mark.parametrize("entries", [RATES, FULL, MASKED], ids=["on top", "inside", "masked"])
 def test_gains_that_last(entries: dict[str, Any]) -> None:
     """Its symbols meet all of them, so that what would be lost in one fade is not."""
     model, image, channel = tiny(**entries), picture(2, SIZE, SIZE), channels.Rayleigh(50)

@@ -33,11 +33,12 @@ def build(**entries: Any) -> Any:
             sizes = {"patch": 4, "channels": 8, **entries}
             model = witt.DeepJSCC(witt.DeepJSCCConfig("tiny", (8,), (2,), **sizes))
         else:
-            kind, made = (
-                (witt.ClassifiedConfig, witt.ClassifiedCodec)
-                if "classes" in entries
-                else (witt.WITTConfig, witt.WITT)
-            )
+            kind: Any = witt.WITTConfig
+            made: Any = witt.WITT
+            if entries.pop("masked", False):
+                kind, made = witt.SwinJSCCConfig, witt.SwinJSCC
+            elif "classes" in entries:
+                kind, made = witt.ClassifiedConfig, witt.ClassifiedCodec
             model = made(kind("tiny", (8,), (2,), (2,), **{**SIZES, **entries}))
     with torch.no_grad():
         for parameter in model.parameters():  # none at 0, so that every part counts
@@ -65,6 +66,39 @@ def test_graphs_do_what_the_model_does() -> None:
     torch.testing.assert_close(scaled, header.get("scale"), atol=0, rtol=2**-10)
     assert torch.equal(told, header.get("class map"))
     torch.testing.assert_close(received, expected, atol=1e-4, rtol=0)
+
+
+def test_the_mask_is_an_output_and_an_input() -> None:
+    model, size, cbr, snr_db = build(masked=True), (9, 14), 1 / 24, torch.tensor([3.0])
+    k = model.feature_channels(size, cbr)
+    assert k < model.config.channels
+    image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        symbols, header = model.encode(image, snr_db, cbr)
+        expected = model.decode(symbols, header)
+        sent, scaled, mask = EncoderGraph(model, size, k)(image, snr_db)
+        received = DecoderGraph(model, size, k)(sent, snr_db, scale=scaled, mask=mask)
+    # The codec scales by what the header holds of the scale, a float16.
+    torch.testing.assert_close(sent, torch.view_as_real(symbols), atol=1e-6, rtol=2**-10)
+    assert torch.equal(mask, header.get("mask"))
+    torch.testing.assert_close(received, expected, atol=1e-3, rtol=0)
+
+
+@pytest.mark.slow
+def test_files_with_a_mask(tmp_path: Path) -> None:
+    model, size, cbr = build(masked=True), (9, 14), 1 / 24
+    exported = export_onnx(model, tmp_path, size, cbr)
+    image = torch.rand((1, 3, *size), generator=torch.Generator().manual_seed(3))
+    with torch.no_grad():
+        symbols, header = model.encode(image, 3.0, cbr)
+        expected = model.decode(symbols, header)
+    sessions = [onnxruntime.InferenceSession(e.path) for e in exported]
+    snr = np.array([3.0], np.float32)
+    sent, scaled, mask = sessions[0].run(None, {"image": image.numpy(), "snr_db": snr})
+    assert np.array_equal(mask, header.get("mask"))
+    taken = {"symbols": sent, "snr_db": snr, "scale": scaled, "mask": mask}
+    (received,) = sessions[1].run(None, taken)
+    np.testing.assert_allclose(received, expected.numpy(), atol=1e-3)  # of the scale's rounding
 
 
 @pytest.mark.slow

@@ -26,6 +26,8 @@ def tiny(name: str, **changes: Any) -> WITT:
         "depths": (1, 2, 2, 1)[:stages],
         "channels": 24,
     }
+    if name.startswith("swinjscc"):
+        sizes["dims"] = (8, 12, 16, 32)
     if name == "deepjscc":
         sizes["kernel"] = 3
     else:
@@ -124,6 +126,8 @@ def injected(model: WITT, image: Tensor) -> tuple[Tensor, Tensor]:
         ("witt_cifar", {}),
         ("witt_base", {"rate_adaptive": True}),
         ("deepjscc", {}),
+        ("swinjscc_small", {}),
+        ("swinjscc_small", {"sends_scale": False, "modulation": False}),
     ],
 )
 def test_each_image_goes_as_by_forward(name: str, changes: dict[str, Any]) -> None:

@@ -162,5 +162,6 @@ def test_learning_rates_of_muon() -> None:
     assert rates == {
         "witt_base": 0.005, "witt_small": 0.005, "witt_large": 0.005, "witt_cifar": 0.005,
         "witt_light": 0.01, "witt_cifar_light": 0.01, "deepjscc": 0.01,
+        "swinjscc_small": 0.005, "swinjscc_base": 0.005, "swinjscc_large": 0.005,
     }  # fmt: skip
     assert default_muon_lr(base_codec("witt_base", {}, None), "published") == 0.01
