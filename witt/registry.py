@@ -263,7 +263,7 @@ CODECS = Registry(
         "classified": "witt.codecs.classified.codec:ClassifiedCodec",
     },
 )
-_BLOCKS = ("swin", "mixer", "convnext", "resnet")
+_BLOCKS = ("swin", "mixer", "focal", "mvit", "hpvit", "convnext", "resnet")
 BLOCKS = Registry(
     "block", "witt.blocks", {name: f"witt.nn.blocks.{name}:{name}" for name in _BLOCKS}
 )

@@ -36,7 +36,15 @@ FRAMES: dict[str, Frame] = {
             "sends_scale": True,
         },
         128,
-        {"swin": 4.0, "mixer": 6.5, "convnext": 6.75, "resnet": 0.8},
+        {
+            "swin": 4.0,
+            "mixer": 6.5,
+            "focal": 3.25,
+            "mvit": 3.75,
+            "hpvit": 4.75,
+            "convnext": 6.75,
+            "resnet": 0.8,
+        },
     ),
     "witt_cifar_narrow": Frame(
         {
@@ -48,7 +56,15 @@ FRAMES: dict[str, Frame] = {
             "sends_scale": True,
         },
         32,
-        {"swin": 4.0, "mixer": 5.5, "convnext": 5.84, "resnet": 0.7},
+        {
+            "swin": 4.0,
+            "mixer": 5.5,
+            "focal": 3.17,
+            "mvit": 3.17,
+            "hpvit": 3.5,
+            "convnext": 5.84,
+            "resnet": 0.7,
+        },
     ),
 }
 

@@ -134,7 +134,8 @@ def optimizers(
     for name, p in model.named_parameters():
         inner = ".blocks." in name or ".downsample." in name or "modnet." in name
         matrix = p.ndim == 2 or (p.ndim == 4 and p.shape[1] > 1)  # no depthwise convolution
-        square = matrix and min(p.shape[:2]) > 2 and "bias_table" not in name
+        places = "bias_table" in name or "rel_pos" in name  # of attention, by distance
+        square = matrix and min(p.shape[:2]) > 2 and not places
         if (muon_lr or soap_lr) and inner and square:
             matrices.append(p)
         else:

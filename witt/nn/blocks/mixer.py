@@ -11,10 +11,10 @@ from __future__ import annotations
 import torch
 from timm.models.mlp_mixer import MixerBlock
 from torch import Tensor, nn
-from torch.nn import functional as F
 
 from witt.nn.blocks.stage import StageSize
 from witt.nn.blocks.strips import add_by_token, rows_of_strip
+from witt.nn.blocks.windows import Grid
 
 TOKEN_RATIO = 0.5  # hidden width of the MLP over tokens, over the feature width, as in the paper
 
@@ -43,25 +43,17 @@ class WindowMixer(MixerBlock):
         return add_by_token(x, lambda part: self.mlp_channels(self.norm2(part)))
 
     def _over_tokens(self, x: Tensor) -> Tensor:
-        height, width = x.shape[1:3]
-        side, shift = self.side, self.shift
-        ends = (-(width + shift) % side, -(height + shift) % side)
-        normed = F.pad(self.norm1(x), (0, 0, shift, ends[0], shift, ends[1]))
+        grid = Grid((x.shape[1], x.shape[2]), (self.side, self.side), (self.shift, self.shift))
+        windows = grid.cut(self.norm1(x))
         if torch.is_grad_enabled() or torch.compiler.is_compiling():
-            mixed = self._windows(normed)
-        else:
-            strips = normed.split(rows_of_strip(normed, side), dim=1)
-            mixed = torch.cat([self._windows(strip) for strip in strips], dim=1)
-        return x + mixed[:, shift : shift + height, shift : shift + width]
+            return x + grid.join(self._mixed(windows))
+        strips = windows.split(rows_of_strip(x, self.side) // self.side, dim=1)
+        return x + grid.join(torch.cat([self._mixed(strip) for strip in strips], dim=1))
 
-    def _windows(self, x: Tensor) -> Tensor:
-        """The MLP over tokens on whole windows (B, r·side, c·side, C)."""
-        batch, height, width, dim = x.shape
-        side = self.side
-        x = x.view(batch, height // side, side, width // side, side, dim)
-        x = self.mlp_tokens(x.permute(0, 1, 3, 5, 2, 4).flatten(4))
-        x = x.unflatten(4, (side, side)).permute(0, 1, 4, 2, 5, 3)
-        return x.reshape(batch, height, width, dim)
+    def _mixed(self, windows: Tensor) -> Tensor:
+        """The MLP over the tokens of windows (B, r, c, side, side, C)."""
+        mixed = self.mlp_tokens(windows.flatten(3, 4).transpose(3, 4))
+        return mixed.transpose(3, 4).unflatten(3, (self.side, self.side))
 
 
 def mixer(size: StageSize) -> nn.Sequential:
