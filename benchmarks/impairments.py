@@ -42,6 +42,7 @@ from witt.metrics.quality import BEST_PSNR_DB, psnr
 from witt.pictures.images import to_tensor
 from witt.report import file_sha256, to_json
 from witt.store.weights import load_weights, resolve
+from witt.waiting import Advance, nobody_waits, waiting
 
 FORMAT = "witt-impairments-1"
 STYLES = ("-", "--", ":", "-.")
@@ -204,7 +205,13 @@ def sent_psnr(
 
 @torch.inference_mode()
 def measure(
-    name: str, dataset: Dataset, what: Sequence[str], snr_db: float, cbr: float, seed: int
+    name: str,
+    dataset: Dataset,
+    what: Sequence[str],
+    snr_db: float,
+    cbr: float,
+    seed: int,
+    advance: Advance = nobody_waits,
 ) -> dict[str, Any]:
     """The entry of one codec in the file.
 
@@ -213,6 +220,7 @@ def measure(
         dataset: pictures.
         what: sweeps by name.
         snr_db, cbr, seed: of the run.
+        advance: called after each line of a sweep.
     """
     path = resolve(name)
     model = load_weights(path)[0]
@@ -228,6 +236,7 @@ def measure(
             ]
             means = " ".join(f"{np.mean(value):6.2f}" for value in found[sweep][line])
             click.echo(f"{name:20} {sweep:12} {line:18} {means}")
+            advance()
     return {"weights_sha256": file_sha256(path), "psnr_db": found}
 
 
@@ -317,8 +326,8 @@ def _measured(
             raise InputError(f"unknown sweep {each!r}: choose from {', '.join(SWEEPS)}")
     if data is None:
         raise InputError("name what to measure: --data DIR")
-    dataset = open_dataset(data, limit)
-    return {
+    dataset, codecs = open_dataset(data, limit), weights.split(",")
+    document: dict[str, Any] = {
         "format": FORMAT,
         "run": run_record(
             command=shlex.join(["python", "-m", "benchmarks.impairments", *sys.argv[1:]])
@@ -331,11 +340,15 @@ def _measured(
             each: {"label": SWEEPS[each].label, "values": list(SWEEPS[each].values)}
             for each in named
         },
-        "codecs": {
-            name: measure(name, dataset, named, snr_db, cbr.value, seed)
-            for name in weights.split(",")
-        },
+        "codecs": {},
     }
+    lines = sum(len(SWEEPS[each].lines) for each in named)
+    with waiting("Sending", lines * len(codecs)) as advance:
+        for name in codecs:
+            document["codecs"][name] = measure(
+                name, dataset, named, snr_db, cbr.value, seed, advance
+            )
+    return document
 
 
 if __name__ == "__main__":

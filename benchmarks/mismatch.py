@@ -39,6 +39,7 @@ from witt.metrics.quality import BEST_PSNR_DB, psnr
 from witt.pictures.images import to_tensor
 from witt.report import file_sha256, to_json
 from witt.store.weights import load_weights, resolve
+from witt.waiting import Advance, nobody_waits, waiting
 
 FORMAT = "witt-mismatch-1"
 WAYS = {
@@ -57,6 +58,7 @@ def measure(
     true_db: Sequence[float],
     cbr: float,
     seed: int,
+    advance: Advance = nobody_waits,
 ) -> dict[str, Any]:
     """The entry of one codec in the file: PSNR (dB) of each picture, for each of `WAYS`.
 
@@ -68,6 +70,7 @@ def measure(
         true_db: SNRs of the channel, each with the same noise.
         cbr: requested.
         seed: of the channel.
+        advance: called after each picture.
     """
     path = resolve(name)
     model, channel = load_weights(path)[0], link.module()
@@ -91,6 +94,7 @@ def measure(
                         images[way] = model.decode(x_hat, header, error)
                 for way, received in images.items():
                     found[way][place].append(min(float(psnr(received, image)), BEST_PSNR_DB))
+        advance()
     return {"weights_sha256": file_sha256(path), "psnr_db": found}
 
 
@@ -162,6 +166,7 @@ def command(
         if data is None or weights is None:
             raise InputError("name what to measure: --data DIR --weights NAME[,NAME…]")
         dataset, link, points = open_dataset(data, limit), Link(channel[0]), snr.points()
+        names = weights.split(",")
         document: dict[str, Any] = {
             "format": FORMAT,
             "run": run_record(
@@ -173,11 +178,13 @@ def command(
             "told_db": told_db,
             "cbr": cbr.value,
             "true_db": list(points),
-            "codecs": {
-                name: measure(name, dataset, link, told_db, points, cbr.value, seed)
-                for name in weights.split(",")
-            },
+            "codecs": {},
         }
+        with waiting("Sending", len(names) * len(dataset)) as advance:
+            for name in names:
+                document["codecs"][name] = measure(
+                    name, dataset, link, told_db, points, cbr.value, seed, advance
+                )
         write_text(out, to_json(document) + "\n")
         for name, entry in document["codecs"].items():
             for way, values in entry["psnr_db"].items():

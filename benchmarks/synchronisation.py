@@ -15,6 +15,7 @@ alone and with the truth about start, gains and noise.
 
 from __future__ import annotations
 
+import itertools
 import shlex
 import sys
 from collections.abc import Sequence
@@ -44,6 +45,7 @@ from witt.radio.synchronisation import FREQUENCY_LIMIT, find_frame
 from witt.report import file_sha256, to_json
 from witt.side_information import Coding
 from witt.store.weights import resolve
+from witt.waiting import Advance, nobody_waits, waiting
 
 FORMAT = "witt-synchronisation-1"
 MOST_DELAY = 4000
@@ -69,7 +71,13 @@ def _frame(weights: Weights, image: torch.Tensor, snr_db: float, cbr: float) -> 
         return assemble(frame_symbols(model, encoded, coding))
 
 
-def starts(weights: Weights, snrs: Sequence[float], count: int, seed: int) -> dict[str, Any]:
+def starts(
+    weights: Weights,
+    snrs: Sequence[float],
+    count: int,
+    seed: int,
+    advance: Advance = nobody_waits,
+) -> dict[str, Any]:
     """Failures of `count` starts at each SNR; see the module.
 
     Args:
@@ -77,6 +85,7 @@ def starts(weights: Weights, snrs: Sequence[float], count: int, seed: int) -> di
         snrs: dB; the header is coded for each.
         count: starts.
         seed: of delays, phases, offsets and noise.
+        advance: called at each start.
     """
     grey = torch.full((1, 3, 64, 64), 0.5)
     found: dict[str, Any] = {
@@ -88,6 +97,7 @@ def starts(weights: Weights, snrs: Sequence[float], count: int, seed: int) -> di
         missed = misplaced = lost = 0
         errors = []
         for _ in range(count):
+            advance()
             delay = int(rng.integers(MOST_DELAY))
             frequency = rng.uniform(-FREQUENCY_LIMIT, FREQUENCY_LIMIT)
             turns = rng.uniform() + frequency * np.arange(len(frame))
@@ -199,18 +209,21 @@ def command(
         )
         result: dict[str, Any] = {"format": FORMAT, "run": run, "seed": seed, "weights": weights}
         if count:
-            result["starts"] = starts(mine, snr.points(), count, seed)
+            with waiting("Starts", count * len(snr.points())) as advance:
+                result["starts"] = starts(mine, snr.points(), count, seed, advance)
             result["false_alarms"] = false_alarms(count, MOST_DELAY + 5000, seed)
             click.echo(to_json([result["starts"], result["false_alarms"]]))
         if data is not None:
             result["pictures"] = []
             held = open_dataset(data, limit)
             images = [to_tensor(held.read(index)) for index in range(len(held))]
-            for channel, linewidth in CHANNELS:
-                for snr_db in snr.points():
+            cells = list(itertools.product(CHANNELS, snr.points()))
+            with waiting("Pictures", len(cells)) as advance:
+                for (channel, linewidth), snr_db in cells:
                     entry = pictures(mine, images, channel, snr_db, linewidth, seed)
                     result["pictures"].append(entry)
                     click.echo(to_json(entry, indent=None))
+                    advance()
         write_text(output, to_json(result) + "\n")
     except InputError as error:
         raise click.ClickException(str(error)) from error

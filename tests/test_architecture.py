@@ -28,6 +28,7 @@ LAYERS = {
     "witt": (
         {"errors"},
         {"registry", "report", "files", "lock", "device", "memory"},
+        {"waiting"},
         {"pictures", "metrics", "nn", "radio"},
         {"header", "store"},
         {"side_code", "fading_loss"},

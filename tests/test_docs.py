@@ -1,74 +1,27 @@
-"""README and docs: every link, path, name and command in them is there; README stays short."""
+"""README and docs: every link, path and name in them is there; README stays short."""
 
 import ast
 import importlib
 import importlib.util
 import re
-import shlex
-from collections.abc import Iterator
 from pathlib import Path
 
-import click
 import pytest
 
-import cli
+from tests.documented import FENCE, PAGES, README, ROOT, code_blocks, inline, text_of
 from witt import registry
 
-ROOT = Path(__file__).parents[1]
-README = ROOT / "README.md"
-PAGES = [
-    README,
-    *sorted((ROOT / "docs").glob("*.md")),
-    ROOT / "benchmarks" / "results" / "README.md",
-    *sorted((ROOT / "witt" / "weights").glob("*.md")),
-]
 HOUSE = ("witt", "channels", "benchmarks", "cli", "docs", "examples", "tests")
 every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
 
-INLINE = re.compile(r"`([^`]+)`")
 LINK = re.compile(r"\]\(([^)\s]+)\)")
-FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.MULTILINE | re.DOTALL)
-INDENTED = re.compile(r"(?:^(?: {4}.*)?\n)+", re.MULTILINE)
 NAME = re.compile(r"(witt|channels|benchmarks)(\.\w+)+")
 GROUPS = {each.group for each in vars(registry).values() if isinstance(each, registry.Registry)}
-COMMAND = re.compile(r"(?:\.venv/bin/)?witt (?=[a-z])|[\w./ -]+ -m (?=cli|benchmarks)")
-
-
-def text_of(page: Path) -> str:
-    return page.read_text(encoding="utf-8")
-
-
-def code_blocks(page: Path, language: str) -> list[str]:
-    return [body for kind, body in FENCE.findall(text_of(page)) if kind == language]
-
-
-def inline(page: Path) -> Iterator[str]:
-    """Code between backticks, each on one line."""
-    for found in INLINE.findall(FENCE.sub("", text_of(page))):
-        yield " ".join(found.split())
 
 
 def slug(heading: str) -> str:
     """The anchor that a heading is given."""
     return re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-")
-
-
-def commands(page: Path) -> Iterator[str]:
-    """Command lines of witt or of one of our modules: in blocks, scripts and between backticks."""
-    text = text_of(page)
-    blocks = [body for kind, body in FENCE.findall(text) if kind in ("sh", "")]
-    blocks += INDENTED.findall(FENCE.sub("", text))
-    lines = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
-    for line in (*lines, *inline(page)):
-        for part in re.split(r"&&|;", line):
-            if COMMAND.match(part.strip()):
-                yield re.sub(r"^\S*witt ", "", part.strip())
-
-
-def arguments(command: str) -> list[str]:
-    """Its words, without a comment and without … for what is left out."""
-    words = shlex.split(command.partition("|")[0].partition("2>")[0], comments=True)
-    return [word for word in words if word != "…"]
 
 
 def test_readme_is_short() -> None:
@@ -118,26 +71,6 @@ def test_names_can_be_imported(page: Path) -> None:
                 importlib.import_module(module)
             assert hasattr(thing, part), found
             thing = getattr(thing, part)
-
-
-@every_page
-def test_commands_parse(page: Path) -> None:
-    """Each command is there, and has the options that it is shown with."""
-    for line in commands(page):
-        words = arguments(line)
-        if "-m" in words:
-            words = words[words.index("-m") + 1 :]
-            module = words.pop(0)
-            assert importlib.util.find_spec(module) is not None, line
-            if module != "cli":
-                continue
-        name, *rest = words
-        command = cli.LazyGroup().get_command(click.Context(cli.cli), name)
-        assert command is not None, line
-        # With its settings: click keeps the names of the help option that it sees first.
-        context = click.Context(command, info_name=name, **command.context_settings)
-        _, left, _ = command.make_parser(context).parse_args(rest)
-        assert not left, line
 
 
 @every_page

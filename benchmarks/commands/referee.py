@@ -42,6 +42,7 @@ from witt.lock import sole_writer
 from witt.pictures.sheets import TILE
 from witt.registry import DATASETS, is_path, parse
 from witt.report import console, number, plain, table, to_json
+from witt.waiting import waiting
 
 FORMAT = "witt-referee-1"
 HOLDS, DIFFERS = "✓", "✗"
@@ -145,11 +146,13 @@ def command(
         "run": run_record(),
         "schemes": found,
     }
-    with sole_writer(output):
-        for name, scheme in made.items():
-            click.echo(f"{name} …", err=True)
+    # Of each picture: what is claimed, sent and received.
+    total = 3 * len(originals) * len(made)
+    with sole_writer(output), waiting("Looking", total) as advance:
+        for number, (name, scheme) in enumerate(made.items(), start=1):
+            click.echo(f"{name} ({number} of {len(made)}) …", err=True)
             mine = {key: source for key, source in given.items() if key in name}
-            looked = look_at(scheme, mine, originals, condition, metrics)
+            looked = look_at(scheme, mine, originals, condition, metrics, advance)
             found[name] = {"record": own_record(scheme), **looked}
             write_text(output, to_json(document) + "\n")  # what is finished stays
     title = f"{pictures.name} ({count_label(len(pictures))}), {link}, {snr_db:g} dB"

@@ -295,6 +295,7 @@ def draw_comparison(figure: Figure, visual: Visual, settings: Settings) -> list[
     from benchmarks.figures.visual import compare, draw_visual, record_text
     from witt.files import ensure_writable_folder, write_text
     from witt.pictures.images import read_image
+    from witt.waiting import waiting
 
     pixels = read_image(settings.folder(visual.dataset) / visual.picture).pixels
     schemes = visual_schemes(visual, settings)
@@ -303,7 +304,10 @@ def draw_comparison(figure: Figure, visual: Visual, settings: Settings) -> list[
     path = settings.out / f"{figure.name}.json"
     ensure_writable_folder(settings.out)
     with sole_writer(path):
-        record = compare(visual.picture, pixels, visual.crop, schemes, cells, settings.seed)
+        with waiting(figure.name, len(cells)) as advance:
+            record = compare(
+                visual.picture, pixels, visual.crop, schemes, cells, settings.seed, advance
+            )
         write_text(path, record_text(record))
         with paper_style():
             for written in save(draw_visual(record), settings.out, figure.name):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
@@ -17,11 +18,13 @@ from benchmarks.demo.pictures import Photograph
 from benchmarks.demo.received import Received, in_words
 from benchmarks.demo.settings import Settings
 from witt.errors import InputError, one_line
+from witt.memory import release_freed_memory
 
 NEURAL, DEEPJSCC, DIGITAL = PANELS = ("neural", "deepjscc", "digital")
 CURVE_SNRS_DB = (-5.0, -2.0, 1.0, 4.0, 7.0, 10.0, 13.0, 16.0, 19.0)
 DIGITAL_SNRS_DB = tuple(float(snr) for snr in range(-5, 21))
 KEPT_BYTES, KEPT_FIGURES = 64 * 2**20, 8192
+TIDY_SECONDS = 10.0
 
 Event = dict[str, Any]
 
@@ -40,6 +43,7 @@ class Show:
         self.received: Bounded[Received] = Bounded(KEPT_BYTES, lambda received: received.nbytes)
         self.figures: Bounded[Any] = Bounded(KEPT_FIGURES)
         self.closed = False
+        self._tidied = float("-inf")
         self._open: set[asyncio.Queue[Event | None]] = set()
 
     def close(self) -> None:
@@ -124,10 +128,20 @@ class Show:
         self._open.add(queue)
         try:
             while (event := await queue.get()) is not None:
+                self._tidy_soon()
                 yield event
         finally:
             self._open.discard(queue)
             task.cancel()
+
+    def _tidy_soon(self) -> None:
+        """Have memory that work left behind given back, a while after it: that costs time too."""
+        now = time.monotonic()
+        if now - self._tidied >= TIDY_SECONDS:
+            self._tidied = now
+            # In the lane in front, which no other work can hold up while it has the allocator.
+            tidy = partial(self.front.submit, CURVE, lambda: None, release_freed_memory)
+            asyncio.get_running_loop().call_later(TIDY_SECONDS, tidy)
 
     async def _panel(
         self,

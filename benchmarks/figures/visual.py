@@ -23,6 +23,7 @@ from witt.link.evaluation import image_seed
 from witt.metrics.metric import make_metrics
 from witt.pictures.images import Pixels
 from witt.report import number, to_json
+from witt.waiting import Advance, nobody_waits
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -53,8 +54,18 @@ def compare(
     schemes: Sequence[Scheme],
     cells: Sequence[Cell],
     seed: int,
+    advance: Advance = nobody_waits,
 ) -> dict[str, Any]:
     """Send one picture at every cell.
+
+    Args:
+        name: of the picture.
+        pixels: (H, W, 3) uint8.
+        crop: what is kept of it.
+        schemes: those of the cells.
+        cells: where it is sent.
+        seed: of the channel.
+        advance: called after each cell.
 
     Returns:
         A record for a JSON file: the crops as PNG, and the figures of the whole picture.
@@ -88,6 +99,7 @@ def compare(
         entries.append(
             {**cell.record(), **figures, "info": sent.info, "failed": failed, "png": received}
         )
+        advance()
     return {
         "format": FORMAT,
         "picture": name,

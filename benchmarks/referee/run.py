@@ -24,6 +24,7 @@ from witt.link.evaluation import image_seed
 from witt.metrics.metric import Metric
 from witt.pictures.images import Pixels
 from witt.radio.samples import Recording
+from witt.waiting import Advance, nobody_waits
 
 # Of what a scheme says of a picture, what the referee looks at.
 CLAIMED = (
@@ -73,6 +74,7 @@ def look_at(
     pictures: Sequence[Pixels],
     condition: Condition,
     metrics: Sequence[Metric],
+    advance: Advance = nobody_waits,
 ) -> dict[str, Any]:
     """Plain values of what a scheme claims and what it does, picture by picture.
 
@@ -82,6 +84,7 @@ def look_at(
         pictures: (H, W, 3) uint8 each.
         condition: channel and more.
         metrics: of the pictures.
+        advance: called with the pictures whose claim was computed, that were sent, or received.
 
     Returns:
         "pictures", a list; or "no_ends", why there is nothing to look at; or "failed".
@@ -94,16 +97,18 @@ def look_at(
     seeds = [image_seed(condition.seed, pixels) for pixels in pictures]
     link, snr_db, cbr = condition.link, condition.snr_db, condition.cbr
     try:
-        claims = [
-            send_checked(scheme, [pixels], link, snr_db, cbr, [seed])[0]
-            for pixels, seed in zip(pictures, seeds, strict=True)
-        ]
+        claims = []
+        for pixels, seed in zip(pictures, seeds, strict=True):
+            claims += send_checked(scheme, [pixels], link, snr_db, cbr, [seed])
+            advance()
         sent = processes.transmit(scheme, weights, pictures, link, snr_db, cbr)
+        advance(len(pictures))
         air = [
             None if each.samples is None else over(each.samples, condition, seed)
             for each, seed in zip(sent, seeds, strict=True)
         ]
         arrived = processes.receive(scheme, weights, air)
+        advance(len(pictures))
     except Exception as error:  # whatever a stranger's scheme raises
         return {"failed": what_failed(error)}
     rows = zip(pictures, claims, sent, arrived, strict=True)

@@ -25,6 +25,22 @@ def pages(size):
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 print(pages(2**24), pages(2**24), pages(2**26), pages(2**26))
 """
+# Every other block of 2 MiB is freed: pages that the process holds before and after.
+RELEASED = """
+from witt.memory import release_freed_memory
+def resident():
+    return int(open("/proc/self/statm").read().split()[1])
+before = resident()
+blocks = [libc.malloc(2**21) for _ in range(60)]
+for block in blocks:
+    ctypes.memset(block, 1, 2**21)
+for block in blocks[::2]:
+    libc.free(block)
+kept = resident() - before
+release_freed_memory()
+half = 30 * 2**21 // resource.getpagesize()
+print(kept - half, resident() - before - half, half)
+"""
 
 
 @pytest.mark.skipif(not sys.platform.startswith("linux"), reason="for glibc")
@@ -49,3 +65,15 @@ def test_the_command_keeps_it() -> None:
         "cli.cli(['info', '--help'], standalone_mode=False)\nassert calls == [1]"
     )
     subprocess.run([sys.executable, "-c", script], capture_output=True, check=True)
+
+
+@pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="for glibc")
+def test_what_was_kept_is_released() -> None:
+    """Freed blocks between blocks that stay: the pages go back, and come anew."""
+    script = SCRIPT.format(root=str(ROOT), keeps=True).rpartition("print")[0] + RELEASED
+    done = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    )
+    kept, released, whole = map(int, done.stdout.split())
+    assert kept > 0.9 * whole
+    assert released < 0.2 * whole

@@ -6,14 +6,13 @@ import itertools
 import shlex
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from pathlib import Path
 
 import click
 import torch
 from click.core import ParameterSource
-from rich.progress import Progress
 
 from witt.commands.evaluate_tables import show, show_both
 from witt.commands.evaluation_file import Evaluated
@@ -47,8 +46,9 @@ from witt.link.values import Cbr, SnrSpec
 from witt.lock import sole_writer
 from witt.metrics.metric import MS_SSIM, PSNR, Metric
 from witt.pictures.inputs import Input, conversions, gather_with_sheets, record_of
-from witt.report import console, file_sha256, to_json, version
+from witt.report import file_sha256, to_json, version
 from witt.store.weights import load_weights, resolve
+from witt.waiting import waiting
 
 
 @click.command(
@@ -158,7 +158,10 @@ def command(
         evaluated = Evaluated(head, conditions, len(pictures), output)
         if evaluated.continues:
             click.echo(f"Note: {output}: going on from what is finished in it", err=True)
-        with _interruptible(evaluated), _progress(len(pictures) * len(conditions)) as advance:
+        with (
+            _interruptible(evaluated),
+            waiting("Evaluating", len(pictures) * len(conditions)) as advance,
+        ):
             work = evaluate(
                 pictures,
                 model,
@@ -201,15 +204,6 @@ def way_of(side_information: str, profile: str) -> str:
             f"--side-information {side_information}: goes with --profile ours only, not {profile}"
         )
     return IDEAL
-
-
-@contextmanager
-def _progress(total: int) -> Iterator[Callable[[int], None]]:
-    """A bar on a terminal, and what moves it on."""
-    screen = console(err=True)
-    with Progress(console=screen, transient=True, disable=not screen.is_terminal) as progress:
-        task = progress.add_task("Evaluating", total=total)
-        yield lambda count: progress.advance(task, count)
 
 
 @contextmanager

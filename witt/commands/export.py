@@ -15,6 +15,7 @@ from witt.link.values import Cbr
 from witt.report import file_sha256
 from witt.store.onnx import export_onnx
 from witt.store.weights import load_weights, resolve
+from witt.waiting import waiting
 
 LARGEST_SIDE = 8192
 
@@ -89,7 +90,9 @@ def command(kind: str, weights: str, size: tuple[int, int], cbr: Cbr | None, out
     ensure_writable_folder(output)
     value = None if cbr is None else cbr.value
     notes = {"weights": weights, "weights_sha256": file_sha256(path)}
-    for exported in export_onnx(model, output, size, value, notes):
+    with waiting("Writing and checking the networks"):
+        written = export_onnx(model, output, size, value, notes)
+    for exported in written:
         shapes = ", ".join(f"{name} {shape}" for name, shape in exported.inputs.items())
         click.echo(
             f"{click.format_filename(exported.path)}: takes {shapes}; "

@@ -22,6 +22,7 @@ from witt.radio.reception import Reception, TrueGains
 from witt.radio.samples import PIPE, read_samples
 from witt.radio.synchronisation import find_frame
 from witt.store.weights import resolve
+from witt.waiting import waiting
 
 RATE_TOLERANCE = 1e-3
 
@@ -57,9 +58,11 @@ def receive_samples(file: Path, output: Path, weights: str | None, told: Told) -
         raise InputError("--csi and --snr tell the truth: give --synchronisation ideal too")
     known = all_shipped() if weights is None else [Weights(resolve(weights), weights)]
     name = "standard input" if str(file) == PIPE else str(file)
-    reception, cut = _sound(file, told) if is_sound(file) else _samples(file, name, told)
+    with waiting("Looking for a frame"):
+        reception, cut = _sound(file, told) if is_sound(file) else _samples(file, name, told)
     try:
-        received = receive_frame(reception, known)
+        with waiting("Decoding"):
+            received = receive_frame(reception, known)
     except (Lost, InputError) as error:
         why = f"{error}; the file is not whole" if cut else str(error)
         raise InputError(f"{name}: no picture: {why}") from error

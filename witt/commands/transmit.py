@@ -9,7 +9,6 @@ from typing import Any, NamedTuple
 
 import click
 import numpy as np
-from rich.progress import track
 
 from witt.commands.fading import fading_options, make_links
 from witt.commands.options import (
@@ -46,8 +45,9 @@ from witt.pictures.figure import comparison_png
 from witt.pictures.images import Pixels, read_image
 from witt.pictures.inputs import Input, conversions, gather
 from witt.pictures.writing import mark_png, write_png
-from witt.report import console, file_sha256, to_json
+from witt.report import file_sha256, to_json
 from witt.store.weights import load_weights, resolve
+from witt.waiting import Advance, waiting
 
 LONGEST_NAME = 255
 
@@ -170,19 +170,13 @@ def command(
     targets = output_files(pictures, output)
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
-    progress = track(
-        list(zip(pictures, targets, strict=True)),
-        "Transmitting",
-        console=console(err=True),
-        transient=True,
-        disable=not console(err=True).is_terminal or len(pictures) * repeats == 1,
-    )
     records, taken = [], set[int]()
-    for picture, target in progress:
-        pixels = read_image(picture.path).pixels
-        own = own_seed(seed, pixels, taken)
-        taken.add(own)
-        records.append(process(picture, pixels, target, model, request, own))
+    with waiting("Transmitting", len(pictures) * (adapt + repeats)) as advance:
+        for picture, target in zip(pictures, targets, strict=True):
+            pixels = read_image(picture.path).pixels
+            own = own_seed(seed, pixels, taken)
+            taken.add(own)
+            records.append(process(picture, pixels, target, model, request, own, advance))
     title = f"{link}, SNR {snr_db:g} dB, CBR {cbr} asked, seed {seed}, {request.weights}"
     title += ", ideal side information" if side_information == IDEAL else ""
     show(records, [metric.quantity for metric in metrics], title, repeats, err=as_json)
@@ -236,7 +230,13 @@ def own_seed(seed: int, pixels: Pixels, taken: Set[int]) -> int:
 
 
 def process(
-    picture: Input, pixels: Pixels, target: Target, model: Codec, request: Request, seed: int
+    picture: Input,
+    pixels: Pixels,
+    target: Target,
+    model: Codec,
+    request: Request,
+    seed: int,
+    advance: Advance,
 ) -> dict[str, Any]:
     """Send one picture, write its files and return its entry of the JSON list."""
     notes = [*picture.notes, *request.notes]
@@ -253,6 +253,7 @@ def process(
         metrics=request.metrics,
         side_information=request.side_information,
         weights_sha256=request.weights_sha256,
+        advance=advance,
     )
     lost = sum(any(draw.sent.lost) for draw in draws)
     if lost:

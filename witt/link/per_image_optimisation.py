@@ -23,7 +23,7 @@ import math
 import warnings
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -35,6 +35,7 @@ from witt.contract import Codec, Encoded
 from witt.errors import InputError
 from witt.metrics.quality import WINDOW
 from witt.side_information import Coding
+from witt.waiting import Advance, nobody_waits
 
 SEED = 0x5EED_0F_ADA97  # of the transmitter's own noise; not one that a channel is given
 STEP = 0.03  # of an Adam step at the start, in amplitudes of what is sent; by trials on valid/
@@ -48,6 +49,7 @@ class PerImageOptimisation:
         steps: of gradient descent, at least 1.
         channel: whose statistics the transmitter knows; it draws from them.
         loss: as of `witt train`; pictures too small for MS-SSIM take "mse".
+        advance: called after each step.
 
     Raises:
         InputError: fewer than one step.
@@ -56,6 +58,7 @@ class PerImageOptimisation:
     steps: int
     channel: channels.Channel
     loss: str = "mse"
+    advance: Advance = field(default=nobody_waits, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         if self.steps < 1:
@@ -138,6 +141,7 @@ class PerImageOptimisation:
             loss = losses(changed(change), generator).sum()
             (change.grad,) = torch.autograd.grad(loss, change)
             optimizer.step()
+            self.advance()
         with torch.no_grad():  # over the same noise, which neither has seen
             after = changed(change)
             before, now = (

@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -19,6 +20,7 @@ from witt.link.side_link import CODED, IDEAL, carry_coded, check_way, encode_cod
 from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics, measure
 from witt.pictures.images import Pixels, to_pixels, to_tensor
 from witt.side_information import Coding
+from witt.waiting import Advance, nobody_waits
 
 
 class Draw(NamedTuple):
@@ -66,6 +68,7 @@ def transmit(
     optimisation: PerImageOptimisation | None = None,
     side_information: str = IDEAL,
     weights_sha256: str = "",
+    advance: Advance = nobody_waits,
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -86,6 +89,7 @@ def transmit(
         optimisation: how the transmitter improves what it sends, if at all.
         side_information: "coded", sent with the picture, or "ideal", taken as received.
         weights_sha256: of the file of the model, which a coded header names.
+        advance: called after each step of `optimisation` and after each draw.
 
     Returns:
         A `Draw` for each; its `seconds` are from pixels to pixels, without the metrics, though the
@@ -104,6 +108,8 @@ def transmit(
     with memory_for(image), torch.inference_mode():
         encode: Callable[..., Any] = model.encode
         if optimisation is not None:
+            optimisation = replace(optimisation, advance=advance)
+        if optimisation is not None:
             encode = partial(optimisation.encode, model)
         carry: Callable[..., Transmission] = model.carry
         if side_information == CODED:
@@ -121,4 +127,5 @@ def transmit(
         seconds = encoding + time.perf_counter() - started
         (figures,) = measure(metrics, sent.image, image)
         draws.append(Draw(sent, received, figures, seconds))
+        advance()
     return draws
