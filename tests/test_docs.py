@@ -133,6 +133,8 @@ def test_commands_parse(page: Path) -> None:
                 continue
         name, *rest = words
         command = cli.LazyGroup().get_command(click.Context(cli.cli), name)
+        while isinstance(command, click.Group):
+            command, rest = command.get_command(click.Context(command), rest[0]), rest[1:]
         assert command is not None, line
         # With its settings: click keeps the names of the help option that it sees first.
         context = click.Context(command, info_name=name, **command.context_settings)
