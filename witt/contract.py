@@ -362,8 +362,8 @@ class Codec(HubModel):
             InputError: the codec does not tell which symbols are whose.
         """
         raise InputError(
-            f"{self.name} does not tell which symbols its latent channels are sent by: that takes a "
-            "method latent_power"
+            f"{self.name} does not tell which symbols its latent channels are sent by: that takes "
+            "a method latent_power"
         )
 
     def initialise(self) -> None:

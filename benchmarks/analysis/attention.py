@@ -8,8 +8,9 @@ Source: Raghu et al., Do Vision Transformers See Like Convolutional Neural Netwo
 2108.08810, figure 3; Dosovitskiy et al., arXiv 2010.11929, figure 7.
 
 {"format": …, "run": {command, commit, machine, …}, "dataset": {…}, "multiple": …, "channel": {…},
- "cbr": …, "seed": 0, "snr_db": […], "model": {"name", "weights_sha256"}, "channel_at": blocks before
- the channel, "blocks": [{"name", "heads", "window", "shift", "stride_px", "uniform_px"}, …],
+ "cbr": …, "seed": 0, "snr_db": […], "model": {"name", "weights_sha256"},
+ "channel_at": blocks before the channel,
+ "blocks": [{"name", "heads", "window", "shift", "stride_px", "uniform_px"}, …],
  "distance_px": [for each SNR [for each block [for each head]]]}
 
 "uniform_px" is what a block would have that looks at all that it may see alike.
@@ -26,7 +27,7 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 
-from benchmarks.analysis.examples import batches_of_pictures, seeds_of, tensor_of
+from benchmarks.analysis.examples import batches_of_pictures, noise_pictures, seeds_of, tensor_of
 from benchmarks.analysis.layers import SENT
 from benchmarks.analysis.sending import Named, send
 from benchmarks.sweep.dataset import Dataset
@@ -69,7 +70,9 @@ class Block(NamedTuple):
 
 def token_distances(window: int) -> Tensor:
     """(N, N) distance between the tokens of a window of N, in tokens."""
-    rows, columns = (x.flatten() for x in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij"))
+    rows, columns = (
+        x.flatten() for x in torch.meshgrid(*[torch.arange(window)] * 2, indexing="ij")
+    )
     place = torch.stack((rows, columns), 1).double()
     return torch.cdist(place, place)
 
@@ -155,8 +158,7 @@ def blocks_of(model: Codec) -> tuple[list[Block], int]:
         if isinstance(module, SwinBlock)
     ]
     try:
-        grey = torch.full((1, 3, PROBE, PROBE), 0.5)
-        send(model, grey, Link().module(), 10.0, None, [0], look)
+        send(model, noise_pictures(1, PROBE, model.dtype), Link().module(), 10.0, None, [0], look)
     finally:
         for handle in handles:
             handle.remove()

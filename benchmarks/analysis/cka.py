@@ -66,9 +66,7 @@ class Alikeness:
             for side in (grams, others)
         ]
         self.between = self.between + both[0] @ both[1].T
-        self.own = [
-            sums + side.square().sum(1) for sums, side in zip(self.own, both, strict=True)
-        ]
+        self.own = [sums + side.square().sum(1) for sums, side in zip(self.own, both, strict=True)]
 
     def cka(self) -> Tensor:
         """(layers of the first, layers of the second), at most 1; NaN where a layer is constant."""

@@ -62,8 +62,8 @@ def crops_of(dataset: Dataset, side: int | None, most: int, seed: int) -> Crops:
         if own < side:
             height, width = dataset.sizes[index]
             raise InputError(
-                f"{_title(dataset, index)} has {width}x{height} pixels, less than a crop of {side}: choose --crop "
-                f"{min(sides)} or less"
+                f"{_title(dataset, index)} has {width}x{height} pixels, less than a crop of "
+                f"{side}: choose --crop {min(sides)} or less"
             )
     places = [
         (index, top, left)
@@ -132,9 +132,18 @@ def tensor_of(pixels: Sequence[Pixels]) -> Tensor:
     return torch.cat([to_tensor(each) for each in pixels])
 
 
-def seeds_of(pixels: Sequence[Pixels], seed: int, stream: int = 0) -> list[int]:
-    """Seeds of the channel for each picture, as of every command; other streams are independent."""
-    return [image_seed(seed, each) + (stream << 32) for each in pixels]
+def noise_pictures(count: int, side: int, dtype: torch.dtype) -> Tensor:
+    """(count, 3, side, side), of which no two are alike, to see what a codec does with any."""
+    generator = torch.Generator().manual_seed(0)
+    return torch.rand((count, 3, side, side), generator=generator).to(dtype)
+
+
+def seeds_of(pixels: Sequence[Pixels], seed: int, repeat: int = 0) -> list[int]:
+    """Seeds of the channel for each picture: what `witt evaluate` has for it at a repeat."""
+    seeds = [seed] * len(pixels)
+    for _ in range(repeat + 1):
+        seeds = [image_seed(own, each) for own, each in zip(seeds, pixels, strict=True)]
+    return seeds
 
 
 def _title(dataset: Dataset, index: int) -> str:

@@ -13,7 +13,6 @@ from benchmarks.figures.plot import FAINT, GREY, INK, LOOKS, MORE
 from benchmarks.labels import cbr_label, count_label
 
 if TYPE_CHECKING:
-    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
 CELL, NAMES = 0.085, 1.75  # inches of a layer in a heat map, and for the names of layers
@@ -83,8 +82,8 @@ def attention_figure(document: dict[str, Any]) -> Figure:
     if 0 < document["channel_at"] < len(blocks):
         axes.axvline(document["channel_at"] - 0.5, color=INK, lw=0.8)
         axes.annotate(
-            "channel", (document["channel_at"] - 0.5, 1), (2, -2), xycoords=("data", "axes fraction"),
-            textcoords="offset points", size=6, va="top",
+            "channel", (document["channel_at"] - 0.5, 1), (2, -2), size=6, va="top",
+            xycoords=("data", "axes fraction"), textcoords="offset points",
         )  # fmt: skip
     names = [
         f"{_short(block['name'])}  {'shifted, ' if block['shift'] else ''}{block['stride_px']} px"
@@ -129,7 +128,9 @@ def latents_figure(document: dict[str, Any]) -> Figure:
     carriers = 100 * np.array(document["channels_of_90_percent"]) / channels
     right.plot(snrs, carriers, look.line, marker=look.marker, color=look.colour, ms=4)
     right.axhline(90, color=FAINT, lw=1.2, ls="--")
-    right.annotate("all alike", (snrs[0], 90), (0, 2), textcoords="offset points", size=6, color=GREY)
+    right.annotate(
+        "all alike", (snrs[0], 90), (0, 2), textcoords="offset points", size=6, color=GREY
+    )
     right.set_ylim(0, 100)
     right.set_xlabel("SNR, Es/N0 (dB)", size=8)
     right.set_ylabel("channels with 90 % of the power (%)", size=8)

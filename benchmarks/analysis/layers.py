@@ -16,6 +16,7 @@ import torch
 from torch import Tensor, nn
 
 from benchmarks.analysis.cka import gram
+from benchmarks.analysis.examples import noise_pictures
 from witt.contract import Codec
 from witt.errors import InputError
 from witt.nn.layers import ModNet
@@ -100,7 +101,7 @@ _Call = tuple[tuple[int, ...], Tensor, float]  # shape, Gram matrix, sum of squa
 
 
 def _probe(model: Codec, send: Send, side: int, count: int) -> dict[str, list[_Call]]:
-    """Each call of each module, for pictures of noise: no two of them are alike."""
+    """Each call of each module, for pictures of noise."""
     calls: dict[str, list[_Call]] = {}
 
     def look(name: str, output: Any) -> None:
@@ -111,9 +112,8 @@ def _probe(model: Codec, send: Send, side: int, count: int) -> dict[str, list[_C
                 entry = (tuple(output.shape[1:]), gram(real), float(real.double().square().sum()))
         calls.setdefault(name, []).append(entry)
 
-    generator = torch.Generator().manual_seed(0)
     with watched(model, look):
-        send(torch.rand((count, 3, side, side), generator=generator), look)
+        send(noise_pictures(count, side, model.dtype), look)
     return calls
 
 

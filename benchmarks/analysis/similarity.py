@@ -51,7 +51,7 @@ def similarity(
     """
     same = codecs[0].record["weights_sha256"] == codecs[1].record["weights_sha256"]
     batches = batches_of_crops(crops, LEAST)
-    streams = (0, 0 if same else 1)
+    repeats = (0, 0 if same else 1)
 
     def through(codec: Named, snr_db: float, seeds: Sequence[int]) -> Send:
         def sent(pictures: Tensor, look: Look) -> None:
@@ -59,7 +59,9 @@ def similarity(
 
         return sent
 
-    layers = [layers_of(each.model, through(each, snrs_db[0], range(3)), crops.side) for each in codecs]
+    layers = [
+        layers_of(each.model, through(each, snrs_db[0], range(3)), crops.side) for each in codecs
+    ]
     for codec, found in zip(codecs, layers, strict=True):
         if not found:
             raise InputError(f"{codec.name}: no layer of it differs from picture to picture")
@@ -68,7 +70,7 @@ def similarity(
         alike = Alikeness()
         for pixels in batches:
             pictures = tensor_of(pixels)
-            seeds = [seeds_of(pixels, seed, stream) for stream in streams]
+            seeds = [seeds_of(pixels, seed, repeat) for repeat in repeats]
             found = [
                 grams_of(codec.model, through(codec, snr_db, own), pictures, named)
                 for codec, own, named in zip(codecs, seeds, layers, strict=True)

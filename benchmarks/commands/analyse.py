@@ -74,7 +74,10 @@ def shared_options(snr: str, snr_help: str, output: str) -> Callable[[F], F]:
             ),
             click.option("--snr", type=SnrType(), default=snr, show_default=True, help=snr_help),
             click.option(
-                "--limit", type=click.IntRange(min=1), metavar="N", help="Only the first N pictures."
+                "--limit",
+                type=click.IntRange(min=1),
+                metavar="N",
+                help="Only the first N pictures.",
             ),
             click.option(
                 "--data",
@@ -82,8 +85,8 @@ def shared_options(snr: str, snr_help: str, output: str) -> Callable[[F], F]:
                 registry=DATASETS,
                 metavar="DIR|NAME",
                 type=click.Path(path_type=Path),
-                help="A folder of pictures, or a data set by name. Without it the sample that comes "
-                "with witt is taken.",
+                help="A folder of pictures, or a data set by name. Without it the sample that "
+                "comes with witt is taken.",
             ),
         ):
             function = option(function)

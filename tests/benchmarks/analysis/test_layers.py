@@ -19,7 +19,7 @@ SIDE = 16
 def sender(model: witt.Codec, snr_db: float = 7.0) -> Callable[[Tensor, Look], None]:
     def sent(pictures: Tensor, look: Look) -> None:
         seeds: Sequence[int] = range(len(pictures))
-        send(model, pictures.to(model.dtype), channels.AWGN(), snr_db, None, seeds, look)
+        send(model, pictures, channels.AWGN(), snr_db, None, seeds, look)
 
     return sent
 
@@ -97,7 +97,9 @@ def test_blocks_in_one_map_are_seen_apart() -> None:
     model = tiny()
     pictures = picture(5, SIDE, SIDE)
     layers = layers_of(model, sender(model), SIDE)
-    found = dict(zip([e.name for e in layers], grams_of(model, sender(model), pictures, layers)))
+    grams = grams_of(model, sender(model), pictures, layers)
+    found = {layer.name: matrix for layer, matrix in zip(layers, grams, strict=True)}
+
     kept: dict[str, Tensor] = {}
 
     def keep(name: str) -> Callable[..., None]:
@@ -119,7 +121,9 @@ def test_nothing_stays(entries: dict[str, object]) -> None:
 
     def received() -> Tensor:
         with torch.inference_mode():
-            return model(pictures, channels.AWGN(), 7.0, generator=torch.Generator().manual_seed(1)).image
+            return model(
+                pictures, channels.AWGN(), 7.0, generator=torch.Generator().manual_seed(1)
+            ).image
 
     before = received()
     grams_of(model, sender(model), pictures, layers_of(model, sender(model), SIDE))
