@@ -43,7 +43,7 @@ Look = Callable[[Tensor, Tensor], None]  # at qkv and bias of `witt.nn.swin.atte
 
 
 class Block(NamedTuple):
-    """A block with attention in windows.
+    """A Swin block.
 
     window, shift: in tokens.
     stride: pixels between tokens.
@@ -131,7 +131,7 @@ def watched(looks: Sequence[tuple[SwinBlock, Look]]) -> Iterator[None]:
 
 
 def blocks_of(model: Codec) -> tuple[list[Block], int]:
-    """The blocks with attention in windows in the order of their work, and how many send.
+    """The Swin blocks in the order of their work, and how many of them are before the channel.
 
     Raises:
         InputError: there are none, or their strides are none of pixels.
@@ -163,7 +163,7 @@ def blocks_of(model: Codec) -> tuple[list[Block], int]:
         for handle in handles:
             handle.remove()
     if not found:
-        raise InputError(f"{model.name} has no attention in windows to look at")
+        raise InputError(f"{model.name} has no Swin blocks, whose attention this looks at")
     return found, before
 
 

@@ -191,7 +191,8 @@ def attention(
 
     It is the mean distance between a token and those that it attends to, by the weight that it
     gives them. Masks and position biases count as the block has them. A dashed line is where a head
-    would be that looks at all of its window alike. Pictures are cut to whole windows.
+    would be that looks at all of its window alike. Pictures are cut to whole windows. This is for
+    Swin blocks, as the paper's network has them; others are left out.
     """
     from benchmarks.analysis import attention as work
     from benchmarks.analysis.examples import pictures_of

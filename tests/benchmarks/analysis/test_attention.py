@@ -171,5 +171,7 @@ def test_nothing_stays(entries: dict[str, object]) -> None:
 
 
 def test_none_to_look_at() -> None:
-    with pytest.raises(witt.InputError, match="deepjscc has no attention in windows to look at"):
+    with pytest.raises(
+        witt.InputError, match="deepjscc has no Swin blocks, whose attention this looks at"
+    ):
         blocks_of(witt.create_model("deepjscc"))

@@ -12,6 +12,7 @@ from benchmarks.analysis.cka import gram
 from benchmarks.analysis.layers import OUT, PICTURE, RECEIVED, SENT, Look, grams_of, layers_of
 from benchmarks.analysis.sending import send
 from tests.witt.tiny import FULL, RATES, picture, tiny
+from witt.registry import BLOCKS
 
 SIDE = 16
 
@@ -81,6 +82,15 @@ def test_layers_of_the_network_of_the_paper() -> None:
         "decoder.layers.1.blocks.0", "decoder.layers.1.blocks.1",
         "decoder.layers.1.upsample.norm", "decoder.layers.1.upsample.increment",
     ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", BLOCKS.names())
+def test_a_block_of_any_kind_is_one_layer(name: str) -> None:
+    """Also where its inside is called as a whole, because the pictures are small."""
+    found = names(tiny(block=name))
+    inside = [each for each in found if ".blocks." in each]
+    ends = [("encoder", 0), ("encoder", 1), ("decoder", 0), ("decoder", 1)]
+    assert inside == [f"{end}.layers.{s}.blocks.{b}" for end, s in ends for b in (0, 1)]
 
 
 @pytest.mark.parametrize("entries", [RATES, FULL], ids=["rates", "full"])

@@ -123,7 +123,7 @@ def test_latents(deepjscc: Path, photo: Path, tmp_path: Path) -> None:
         (("latents", "a", "b"), "name one model, A: there are 2"),
         (("latents", "nothing"), "nothing: no such weights file, nor shipped weights"),
         (("latents", "witt_light", "--cbr", "1/2"), "CBR 0.5 is not served by witt_light"),
-        (("attention", "deepjscc"), "deepjscc has no attention in windows to look at"),
+        (("attention", "deepjscc"), "deepjscc has no Swin blocks, whose attention this looks at"),
         (("latents", "--from", "README.md"), "README.md: cannot be read"),
     ],
 )
