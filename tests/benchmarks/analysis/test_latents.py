@@ -8,6 +8,8 @@ import witt
 from benchmarks.analysis.latents import carriers
 from tests.witt.tiny import FULL, RATES, picture, tiny
 from witt.codecs.classified.bandwidth_expansion import expand
+from witt.codecs.classified.codec import CLASS_MAP
+from witt.codecs.dynamic import DynamicConfig, DynamicWITT
 from witt.codecs.features import FeatureCodec
 
 AMPLITUDES = torch.tensor([3.0, 1.0, 0.0, 2.0, 0.5, 0.5, 0.1, 4.0], dtype=torch.float64)
@@ -50,6 +52,28 @@ def test_of_the_classified_code(snr_db: float) -> None:
     # The class map takes the rest, at the mean power of the other symbols.
     uses, own = allocation.map_uses, allocation.uses
     assert share.sum(1).tolist() == pytest.approx((own.double() / (own + uses)).tolist(), abs=1e-10)
+
+
+@pytest.mark.parametrize("rate_adaptive", [False, True])
+def test_of_dynamic_tokens(rate_adaptive: bool) -> None:
+    """Token by token, the first of its features."""
+    sizes = {"window": 2, "channels": 8, "modnet_layers": 2, "rate_adaptive": rate_adaptive}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = DynamicWITT(DynamicConfig("tiny", (8, 12), (1, 1), (2, 3), **sizes)).double().eval()
+    image = picture(2, 16, 24)
+    cbr = 1 / 16 if rate_adaptive else None  # 6 features a token
+    encoded = model.encode(image, 7.0, cbr)
+    k = 2 * encoded.header.rate
+    features = model.features(image, torch.full((2,), 7.0), torch.full((2,), k)).flatten(1, 2)
+    mean = k // 2
+    uses = (mean - mean // 2, mean, mean + 2 * (mean // 2))
+    energy = torch.zeros(2, 2 * 8, dtype=torch.float64)
+    for n, classes in enumerate(encoded.header.side[CLASS_MAP].value.flatten(1).tolist()):
+        for token, level in zip(features[n].detach(), classes, strict=True):
+            energy[n, : 2 * uses[level]] += token[: 2 * uses[level]].square()
+    expected = energy / energy.sum(1, keepdim=True)
+    torch.testing.assert_close(model.latent_power(encoded).detach(), expected, rtol=0, atol=1e-12)
 
 
 class Other(FeatureCodec):
