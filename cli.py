@@ -74,6 +74,12 @@ COMMANDS = (
         "Measure what schemes really use, from their samples alone.",
     ),
     Entry(
+        "analyse",
+        "benchmarks.commands.analyse",
+        "command",
+        "Show what codecs have learnt: layers, attention, latents.",
+    ),
+    Entry(
         "reproduce",
         "benchmarks.commands.reproduce",
         "command",

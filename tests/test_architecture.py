@@ -47,7 +47,7 @@ LAYERS = {
         {"sweep"},
         {"referee"},
         {"figures"},
-        {"report", "demo", "ablation"},
+        {"report", "demo", "ablation", "analysis"},
         {"commands", "mismatch", "impairments", "speed", "synchronisation"},
     ),
 }

@@ -350,6 +350,22 @@ class Codec(HubModel):
         symbols, header = self.encode(image, 10.0)
         return self.decode(symbols, header, symbols.real.new_full((1, 1), 0.1))
 
+    def latent_power(self, encoded: Encoded) -> Tensor:
+        """(B, C) what each latent channel takes of the transmit power, summed over the tokens.
+
+        In shares of the power of a picture: what is left to 1 sends no latents.
+
+        Args:
+            encoded: as `encode` gave it.
+
+        Raises:
+            InputError: the codec does not tell which symbols are whose.
+        """
+        raise InputError(
+            f"{self.name} does not tell which symbols its latent channels are sent by: that takes "
+            "a method latent_power"
+        )
+
     def initialise(self) -> None:
         """Set the weights that training begins with, where they are not the constructor's."""
 

@@ -25,7 +25,7 @@ from witt.codecs.classified.codec import CLASS_MAP
 from witt.codecs.classified.map_code import ClassMapCode
 from witt.codecs.features import UnscaledSymbols
 from witt.codecs.witt import WITT, Decoder, Encoder, WITTConfig, told
-from witt.contract import Header, SideInformation
+from witt.contract import Encoded, Header, SideInformation
 from witt.errors import InputError
 from witt.side_code import SideCode
 
@@ -168,6 +168,15 @@ class DynamicWITT(WITT):
 
     def features(self, image: Tensor, snr_db: Tensor, k: Tensor) -> Tensor:
         return self.encoder(image.to(self.dtype), self._condition(snr_db, k))[0]
+
+    def latent_power(self, encoded: Encoded) -> Tensor:
+        """As of `Codec`; of the last half of the channels most tokens send none."""
+        symbols, header = encoded
+        pairs = torch.view_as_real(symbols)
+        k = torch.full((len(pairs),), 2 * header.rate, device=pairs.device)
+        classes = header.side[CLASS_MAP].value.flatten(1)
+        energy = scattered(pairs, sends(classes, k, self.config.channels)).square()
+        return energy.flatten(2).sum(1) / pairs.square().sum(dim=(1, 2))[:, None]
 
     # The map of levels
 

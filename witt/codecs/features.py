@@ -392,6 +392,14 @@ class FeatureCodec(Codec):
         error, scale = sent.symbols[..., 0], snr[:, None]
         return self.receive(sent.symbols, error, scale, snr, k, self.grid(size), sent.allocation)
 
+    def latent_power(self, encoded: Encoded) -> Tensor:
+        if type(self).transmit is not FeatureCodec.transmit:  # whose order of symbols this is
+            return super().latent_power(encoded)
+        symbols, header = encoded
+        energy = torch.view_as_real(symbols).square()
+        features = energy.reshape(len(energy), self.tokens(header.size), -1)
+        return features.sum(1) / energy.sum(dim=(1, 2))[:, None]
+
     def graphs(self, size: tuple[int, int], cbr: float | None = None) -> list[Any]:
         from witt.codecs.graphs import graphs
 

@@ -160,6 +160,7 @@ class SwinBlock(SwinTransformerBlock):
     branch_ends = ("attn.proj", "mlp.fc2")  # see `witt.nn.layers.init_steady`
     masks: Tensor
     strip_is_compiled = False  # see `compile_blocks`
+    attend = staticmethod(attend)  # of a block itself, so that it can be looked at
 
     def __init__(
         self, dim: int, heads: int, window: int, shift: int, mlp_ratio: float = 4.0
@@ -252,8 +253,8 @@ class SwinBlock(SwinTransformerBlock):
             counts = (len(x) - column, column)
             biases = [bias + mask for mask in self.masks[int(last)].to(bias.dtype)]
             groups = zip(qkv.split(counts), biases, strict=True)
-            return torch.cat([attend(part, b) for part, b in groups if len(part)])
-        return attend(qkv, bias)
+            return torch.cat([self.attend(part, b) for part, b in groups if len(part)])
+        return self.attend(qkv, bias)
 
 
 class SwinBlocks(nn.Sequential):

@@ -32,7 +32,15 @@ from witt.codecs.classified.symbol_mapping import from_symbols
 from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
 from witt.codecs.features import Draft, FeatureCodec, UnscaledSymbols
 from witt.codecs.witt import condition_vector
-from witt.contract import SCALE_BITS, Encoded, Header, Preparation, SideInformation, rounded_scale
+from witt.contract import (
+    SCALE_BITS,
+    Encoded,
+    Header,
+    Preparation,
+    SideInformation,
+    nominal_snr,
+    rounded_scale,
+)
 from witt.errors import InputError
 from witt.side_code import SideCode
 from witt.side_information import Coding
@@ -241,6 +249,25 @@ class ClassifiedCodec(FeatureCodec):
             return symbols, noise_var
         n0 = 10 ** (-snr_db[:, None] / 10)
         return channels.mmse(symbols, torch.ones_like(symbols[:, :1]), n0)
+
+    def latent_power(self, encoded: Encoded) -> Tensor:
+        """As of `Codec`; a feature with bandwidth expansion has the power of all its symbols.
+
+        The features of a token are those of its class.
+        """
+        symbols, header = encoded
+        snr = nominal_snr(header.snr_db, symbols)
+        k = torch.full((len(snr),), 2 * header.rate, device=snr.device)
+        allocation = self.allocate(header, snr, k)
+        if allocation is None:
+            raise InputError(f"{self.name} needs the class map")
+        pairs = torch.view_as_real(symbols.contiguous())
+        sent = from_symbols(pairs, torch.zeros_like(pairs[..., 0]), allocation)
+        energy = sent.features.square().flatten(1)
+        extra = sent.extra.square().sum(-1)
+        energy = F.pad(energy, (0, 1)).scatter_add(1, allocation.expanded, extra)[:, :-1]
+        each = energy.reshape(allocation.sent.shape).sum(dim=(1, 2))
+        return each / pairs.square().sum(dim=(1, 2))[:, None]
 
     # Training
 
