@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import fields
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -28,13 +28,13 @@ SETTINGS = {"soap_lr": 0.003, "flat": 0.4}
 TILES = {"crop": TILE, "batch": 64}
 OURS = frozenset(
     ("preset", "data", "val", "seed", "steps", "minutes", "val_minutes", "output", "resume",
-     "recipe", "init", "tensorboard")
+     "recipe", "init", "tensorboard", "data_share")
 )  # fmt: skip
 NEVER = 1e9  # minutes between validations: only the weights of the last step are looked at
 # Of a run's settings those that are another preset's, seed's or budget's.
 OWN = frozenset(
     ("preset", "overrides", "seed", "steps", "minutes", "data", "val", "val_minutes", "init",
-     "cbr", "lr", "muon_lr")
+     "cbr", "lr", "muon_lr", "data_share")
 ) | FREE  # fmt: skip
 
 
@@ -90,31 +90,44 @@ class Preset(NamedTuple):
 
 
 class Task(NamedTuple):
-    """A run: a preset, a seed, a budget."""
+    """A run: a preset, a seed, a budget, and the share of the training pictures."""
 
     preset: Preset
     seed: int
     budget: Budget
+    share: float = 1.0
 
     @property
     def key(self) -> dict[str, Any]:
         """What tells it apart from other runs of its result file."""
-        return {"preset": self.preset.name, "seed": self.seed, "budget": self.budget._asdict()}
+        return {
+            "preset": self.preset.name,
+            "seed": self.seed,
+            "budget": self.budget._asdict(),
+            "share": self.share,
+        }
 
     @property
     def config(self) -> TrainConfig:
         """Settings of the run."""
         minutes = self.budget.amount if self.budget.kind == "minutes" else None
-        given = {"seed": self.seed, "steps": self.preset.steps(self.budget), "minutes": minutes}
-        return TrainConfig(**{**self.preset.config.to_dict(), **given})
+        return replace(
+            self.preset.config,
+            seed=self.seed,
+            steps=self.preset.steps(self.budget),
+            minutes=minutes,
+            data_share=self.share,
+        )
 
     @property
     def folder(self) -> str:
         """Name of its folder."""
-        return slug(f"{self.preset.name}-{self.budget}-seed{self.seed}")
+        part = "" if self.share == 1 else f"-share{self.share:g}"
+        return slug(f"{self.preset.name}-{self.budget}{part}-seed{self.seed}")
 
     def __str__(self) -> str:
-        return f"{self.preset.name}, seed {self.seed}, {self.budget}"
+        part = "" if self.share == 1 else f", {self.share:g} of the pictures"
+        return f"{self.preset.name}, seed {self.seed}, {self.budget}{part}"
 
 
 def slug(text: str) -> str:
@@ -128,9 +141,20 @@ def split_presets(text: str) -> list[str]:
     return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
 
 
-def tasks(presets: Sequence[Preset], seeds: Sequence[int], budgets: Sequence[Budget]) -> list[Task]:
+def tasks(
+    presets: Sequence[Preset],
+    seeds: Sequence[int],
+    budgets: Sequence[Budget],
+    shares: Sequence[float] = (1.0,),
+) -> list[Task]:
     """All runs; a seed of all presets comes before the next one, so that a part compares too."""
-    made = [Task(p, seed, budget) for budget in budgets for seed in seeds for p in presets]
+    made = [
+        Task(preset, seed, budget, share)
+        for budget in budgets
+        for share in shares
+        for seed in seeds
+        for preset in presets
+    ]
     folders = [task.folder for task in made]
     if twice := {name for name in folders if folders.count(name) > 1}:
         raise InputError(f"--presets: two runs are called {min(twice)}; write other names, as a=…")

@@ -2,8 +2,8 @@
 
 {"format": …, "version": …, "data": {…}, "validation": {…}, "settings": {…}, "presets": {…},
  "runs": [{command, commit, machine, …}],
- "rows": [{"preset", "seed", "budget", "run": 0, "steps", "pictures", "seconds", "petaflop",
-           "psnr_db": [{"channel", "snr_db", "cbr", "psnr_db"}], …}]}
+ "rows": [{"preset", "seed", "budget", "share": 1.0, "run": 0, "steps", "pictures", "seconds",
+           "petaflop", "psnr_db": [{"channel", "snr_db", "cbr", "psnr_db"}], …}]}
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ FORMAT = "witt-ablation-1"
 NAME = "results.json"
 # Counted or rounded anew with each version of PyTorch: they do not tell presets apart.
 COUNTED = ("step_gflop", "kflop_per_pixel")
-KEY = ("preset", "seed", "budget")
+KEY = ("preset", "seed", "budget", "share")
 
 Row = dict[str, Any]
 
@@ -129,6 +129,7 @@ def read_ablation(path: Path) -> Ablation:
     rows = document.pop("rows", None)
     try:
         for row in rows:
+            row.setdefault("share", 1.0)
             for key in (*KEY, "steps", "pictures", "seconds", "petaflop"):
                 row[key]
             if not row["psnr_db"] or row["preset"] not in document["presets"]:

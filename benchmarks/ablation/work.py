@@ -25,29 +25,52 @@ from witt.training.validation import Point, centre_crops, points, validate
 ROUNDS = 3  # of which the fastest tells how long a picture takes
 
 
+class Job(NamedTuple):
+    """A run as plain values, which another process or machine can be told.
+
+    key: what tells it apart in the result file.
+    config: its settings, as of `TrainConfig.to_dict`.
+    step_flops: operations of a step.
+    folder: where it is trained.
+    again: the command that goes on with it, for where it is interrupted.
+    threads: of PyTorch; None leaves them.
+    """
+
+    key: dict[str, Any]
+    config: dict[str, Any]
+    step_flops: float
+    folder: str
+    again: str
+    threads: int | None = None
+
+
 class Outcome(NamedTuple):
     """What came of a run.
 
     code: 0, or 128 and the number of the signal that ended it.
     row: for the result file, None where it is not finished.
+    failed: why it cannot be finished, None where nothing is wrong.
     """
 
     code: int
     row: dict[str, Any] | None
+    failed: str | None = None
 
 
-def carry_out(task: Task, folder: Path, again: str) -> Outcome:
-    """Train in a folder, from its checkpoint where there is one, and measure.
+def job_of(task: Task, folder: Path, again: str, threads: int | None = None) -> Job:
+    """A task as a job in a folder."""
+    settings = task.config.to_dict()
+    return Job(task.key, settings, task.preset.step_flops, str(folder), again, threads)
 
-    Args:
-        task: what to train.
-        folder: of the run.
-        again: the command that goes on with it, for where it is interrupted.
+
+def carry_out(job: Job) -> Outcome:
+    """Train in the folder, from its checkpoint where there is one, and measure.
 
     Raises:
         InputError: training diverged, or the folder holds another run.
     """
-    config, resume = task.config, (folder / NAME).is_file()
+    config, folder = TrainConfig.from_dict(job.config), Path(job.folder)
+    resume = (folder / NAME).is_file()
     if resume:
         stored = TrainConfig.from_dict(read_checkpoint(folder)["config"])
         if (stored.steps, stored.minutes) != (config.steps, config.minutes):
@@ -58,19 +81,19 @@ def carry_out(task: Task, folder: Path, again: str) -> Outcome:
         for name in (CONFIG, LOG):  # of a run that was killed before its first checkpoint
             (folder / name).unlink(missing_ok=True)
     if not resume or limit_reached(config, read_checkpoint(folder)) is None:
-        code = train(config, folder, resume, tensorboard=False, again=again)
+        code = train(config, folder, resume, tensorboard=False, again=job.again)
         if code:
             return Outcome(code, None)
-    return Outcome(0, {**task.key, **measured(task, folder)})
+    return Outcome(0, {**job.key, **measured(config, folder, job.step_flops)})
 
 
-def measured(task: Task, folder: Path) -> dict[str, Any]:
+def measured(config: TrainConfig, folder: Path, step_flops: float) -> dict[str, Any]:
     """What the averaged weights of the last step do, and what they took, as plain values.
 
     Raises:
         InputError: there is no checkpoint, or no validation picture.
     """
-    state, config = read_checkpoint(folder), task.config
+    state = read_checkpoint(folder)
     device = pick_device(config.device)
     model: Codec = from_values(state["model_config"])
     model.load_state_dict(state["average"])
@@ -88,7 +111,7 @@ def measured(task: Task, folder: Path) -> dict[str, Any]:
         "steps": state["step"],
         "pictures": state["step"] * config.batch,
         "seconds": round(state["seconds"], 1),
-        "petaflop": float(f"{state['step'] * task.preset.step_flops / PETA:.6g}"),
+        "petaflop": float(f"{state['step'] * step_flops / PETA:.6g}"),
         "psnr_db": [{**p._asdict(), "psnr_db": scores.psnr[str(p)]} for p in at],
         "picture_ms": float(f"{1e3 * seconds:.4g}"),
         "picture_size": list(crops.batches[0].shape[2:]),

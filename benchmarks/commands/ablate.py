@@ -7,6 +7,7 @@ from pathlib import Path
 
 import click
 
+from benchmarks.commands.benchmark import worker_options
 from witt.commands.options import HELP, output_option
 from witt.errors import InputError
 from witt.files import write_text
@@ -83,6 +84,14 @@ class NumbersType(click.ParamType):
     metavar="DIR",
     help="Validation pictures, on which the weights are measured; may be repeated.",
 )
+@click.option(
+    "--shares",
+    type=NumbersType(),
+    default="1",
+    show_default=True,
+    help="Shares of the training pictures, each with runs of its own, as 0.25,0.5,1.",
+)
+@worker_options
 @output_option("Folder of the results and of the runs.", "runs/ablation")
 @click.argument("options", nargs=-1, metavar="[-- OPTIONS OF WITT TRAIN]")
 @click.pass_context
@@ -95,6 +104,9 @@ def command(
     seeds: Sequence[int],
     data: Sequence[str],
     val: Sequence[str],
+    shares: Sequence[float],
+    jobs: int,
+    scheduler: str | None,
     output: Path,
     options: Sequence[str],
 ) -> None:
@@ -104,12 +116,13 @@ def command(
     last step, averaged, are measured on the validation pictures. Of CIFAR-10 sheets these are the
     last 1,024 training pictures, which are then not trained on.
 
-    The folder gets results.json, table.md, and the runs. Ctrl-C saves; the same command goes on
-    from there, and more presets, seeds and lengths add to what is there.
+    The folder gets results.json, table.md, figures, and the runs. Ctrl-C saves; the same command
+    goes on from there, and more presets, seeds and lengths add to what is there.
 
     Options of witt train for all runs follow after --. Without any, SOAP at 0.003 with a flat
     start (--flat 0.4), and for 32×32 pictures crops of 32 in batches of 64.
     """
+    from benchmarks.ablation.figure import draw
     from benchmarks.ablation.plan import (
         Budget,
         names_of,
@@ -119,7 +132,7 @@ def command(
         tasks,
     )
     from benchmarks.ablation.results import NAME, open_ablation
-    from benchmarks.ablation.run import run_here
+    from benchmarks.ablation.run import run
     from benchmarks.ablation.table import markdown
     from benchmarks.sweep.provenance import run_record
     from witt.files import ensure_writable_folder
@@ -145,7 +158,7 @@ def command(
             f"{preset.kflop_per_pixel:.1f} kFLOP/pixel, {preset.step_flops / 1e9:.2f} GFLOP a step"
         )
         read.append(preset)
-    wanted = tasks(read, seeds, lengths)
+    wanted = tasks(read, seeds, lengths, shares)
     ensure_writable_folder(output)
     with sole_writer(output):
         ablation = open_ablation(
@@ -164,10 +177,16 @@ def command(
         )
         for preset in read:
             ablation.declare(preset.name, preset.record())
-        code, failed = run_here(wanted, ablation, run_record()["command"])
+        again = run_record()["command"]
+        code, failed = run(wanted, ablation, again, jobs, scheduler)
+        if code:
+            click.echo(f"stopped; go on with: {again}")
         if ablation.rows:
-            write_text(output / "table.md", markdown(ablation))
-            click.echo(markdown(ablation))
+            text = markdown(ablation)
+            write_text(output / "table.md", text)
+            click.echo(text, nl=False)
+            for path in draw(ablation, output, "ablation"):
+                click.echo(path)
     if failed:
         raise InputError("; ".join(failed))
     ctx.exit(code)

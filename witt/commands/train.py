@@ -73,6 +73,12 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
     metavar="DIR",
     help="Training pictures: a folder, or a data set by name; may be repeated.",
 )
+@click.option(
+    "--data-share",
+    type=float,
+    default=1.0,
+    help="Share of the training pictures to use, as 0.25; always the same ones.",
+)
 @click.option("--val", multiple=True, metavar="DIR", help="Validation pictures; may be repeated.")
 @click.option("--preset", default="witt_light", help="Model; `witt info` lists them.")
 @click.option("--set", multiple=True, metavar="KEY=VALUE", help="Replace an entry of the preset.")

@@ -66,6 +66,7 @@ class TrainConfig:
         compile: compile the Swin blocks.
         init: weights to start from.
         overrides: arguments of the preset, from --set.
+        data_share: share of the training pictures that is trained on, above 0.
 
     Raises:
         InputError: a value is out of range; the message names it.
@@ -102,6 +103,7 @@ class TrainConfig:
     compile: bool = False
     init: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
+    data_share: float = 1.0
 
     def __post_init__(self) -> None:
         # Plain strings: checkpoints hold no other classes, and options give subclasses of str.
@@ -132,6 +134,7 @@ class TrainConfig:
             ("ema", 0, 0.9999999),
             ("seed", 0, 2**40),
             ("workers", 0, 1024),
+            ("data_share", 1e-9, 1),
             ("val_minutes", 1e-6, math.inf),
             ("save_minutes", 1e-6, math.inf),
         ):

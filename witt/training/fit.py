@@ -125,7 +125,7 @@ def fit(
     except TypeError as error:
         raise InputError(f"fit: {error}") from error
     set_trained(codec, config)
-    sets = open_sets(config.data, config.val)
+    sets = open_sets(config.data, config.val, config.data_share)
     prepare(codec, config, sets.train, print, new=False)
     codec.to(pick_device(config.device))
     crops = centre_crops(sets.val, config.loss == "ms-ssim") if sets.val is not None else None

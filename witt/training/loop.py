@@ -83,7 +83,7 @@ def _begin(config: TrainConfig, out: Path, resume: bool, processes: Processes) -
         if limit is not None:
             raise InputError(f"{out}: the run is done; raise {limit} to go on")
         model = from_values(state["model_config"])
-    sets = open_sets(config.data, config.val)
+    sets = open_sets(config.data, config.val, config.data_share)
     if state is None:
         prepare(model, config, sets.train, click.echo if processes.first else (lambda _: None))
     model.to(processes.device)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from witt.errors import InputError
 from witt.pictures.finding import find_images
@@ -141,11 +142,16 @@ class Pictures(Sequence[Pixels]):
         return {**self.__dict__, "_cache": []}
 
 
-def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
+def open_sets(data: Sequence[str | Path], val: Sequence[str | Path], share: float = 1.0) -> Sets:
     """Training and validation pictures of some folders, or data sets by name.
 
     A folder of CIFAR-10 sheets gives its training pictures; as validation folder the last 1,024
     of them, which are then not trained on. Its test set is for reporting and is never touched.
+
+    Args:
+        data, val: the folders.
+        share: of the training pictures to keep, of files and sheets alike; those of a smaller
+            share are among those of a larger one.
 
     Raises:
         InputError: a folder is missing or holds no readable picture.
@@ -178,7 +184,7 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path]) -> Sets:
                 f"{folder}: the last {_held_out(sheets)} CIFAR-10 training pictures are held out "
                 "for validation; the test set is not touched"
             )
-    train = _pictures(train_paths, train_tiles, train_given)
+    train = _pictures(train_paths, train_tiles, train_given, share)
     if not val:
         return Sets(train, None, tuple(notes))
     validation = _pictures(val_paths, val_tiles, val_given)
@@ -195,10 +201,23 @@ def _held_out(sheets: Pixels) -> int:
 
 
 def _pictures(
-    folders: Sequence[str | Path], tiles: Sequence[Pixels], given: Sequence[Pixels]
+    folders: Sequence[str | Path],
+    tiles: Sequence[Pixels],
+    given: Sequence[Pixels],
+    share: float = 1.0,
 ) -> Pictures:
     paths = [found.path for found in find_images(folders)] if folders else []
-    return Pictures(paths, np.concatenate(tiles) if tiles else None, given)
+    together = np.concatenate(tiles) if tiles else None
+    if share < 1:
+        paths, given = ([each[i] for i in _chosen(len(each), share)] for each in (paths, given))
+        together = None if together is None else together[_chosen(len(together), share)]
+    return Pictures(paths, together, given)
+
+
+def _chosen(count: int, share: float) -> NDArray[np.int64]:
+    """Which pictures of `count` a share is, at least one where there is one."""
+    kept = min(count, max(1, round(share * count)))
+    return np.sort(np.random.default_rng(0).permutation(count)[:kept])
 
 
 def _training_sheets(folder: Path) -> Pixels | None:
