@@ -40,9 +40,7 @@ COMMANDS = (
         "train",
         "Train a model on folders of pictures (or CIFAR-10 sheets).",
     ),
-    Entry(
-        "scaling", "witt.commands.scaling", "command", "Predict what more hours of training give."
-    ),
+    Entry("scaling", "witt.commands.scaling", "command", "Predict what more training gives."),
     Entry(
         "ablate",
         "benchmarks.commands.ablate",

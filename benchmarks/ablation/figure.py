@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from benchmarks.ablation.groups import Conditions, Group, gain, groups
-from benchmarks.ablation.plan import slug
+from benchmarks.ablation.plan import Budget, slug
 from benchmarks.ablation.results import Ablation
 from benchmarks.figures.plot import GREY, MORE, OURS, PAPER, Look, paper_style, save
 
@@ -19,7 +19,7 @@ COLOURS = ("#0b2f78", "#2f86c9", "#1b7f5c", "#b8860b", "#d1520f")  # low to high
 
 
 def draw(ablation: Ablation, folder: Path, name: str) -> list[Path]:
-    """A figure for each channel, length and share of the pictures, as PNG and SVG.
+    """A figure for each channel and share of the pictures at the greatest length, PNG and SVG.
 
     Where the arithmetic of the presets differs, PSNR over kFLOP/pixel, a line for each SNR; and
     where there are several presets what each has above the first one, over the SNR. Bars and bands
@@ -28,7 +28,7 @@ def draw(ablation: Ablation, folder: Path, name: str) -> list[Path]:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    written, found = [], groups(ablation)
+    written, found = [], longest(groups(ablation))
     for at, mine in found.items():
         costs = [ablation.head["presets"][group.preset]["kflop_per_pixel"] for group in mine]
         over = max(costs) > ALIKE * min(costs) or len(mine) == 1
@@ -43,18 +43,24 @@ def draw(ablation: Ablation, folder: Path, name: str) -> list[Path]:
                 _against_first(axes[-1], mine)
             validation = ", ".join(ablation.head["validation"]["names"])
             figure.suptitle(f"{validation}, {at}", size=9, x=0.01, ha="left")
-            own = name if len(found) == 1 else f"{name}-{_part(at, found)}"
+            own = name if len(found) == 1 else f"{name}-{_part(at, list(found))}"
             written += save(figure, folder, own)
     return written
 
 
-def _part(at: Conditions, all_of_them: Sequence[Conditions] | dict[Conditions, Any]) -> str:
+def longest(found: dict[Conditions, list[Group]]) -> dict[Conditions, list[Group]]:
+    """Those of the greatest length of each kind; `witt scaling` draws what lengths give."""
+    most: dict[str, Budget] = {}
+    for at in found:
+        most[at.budget.kind] = max(at.budget, most.get(at.budget.kind, at.budget))
+    return {at: mine for at, mine in found.items() if at.budget == most[at.budget.kind]}
+
+
+def _part(at: Conditions, others: Iterable[Conditions]) -> str:
     """What tells this figure's file from the others'."""
     parts = {"channel": at.channel, "budget": str(at.budget), "share": f"share{at.share:g}"}
     differing = [
-        text
-        for field, text in parts.items()
-        if len({getattr(other, field) for other in all_of_them}) > 1
+        text for field, text in parts.items() if len({getattr(o, field) for o in others}) > 1
     ]
     return slug("-".join(differing))
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from scipy.special import stdtrit
 
 from benchmarks.ablation.plan import Budget
 from benchmarks.ablation.results import Ablation, Row
@@ -100,3 +102,21 @@ def gain(group: Group, reference: Group) -> Array:
         np.array([g.psnr_db[g.seeds.index(seed)] for seed in shared]) for g in (group, reference)
     )
     return np.asarray(mine - theirs)
+
+
+def known_to_db(mine: Sequence[Group]) -> float:
+    """Half of the 95 % interval of the difference of two presets, in dB; NaN if nothing tells it.
+
+    By the mean PSNR y over the SNRs. With P presets and S seeds that all of them have (a seed is a
+    block, which all presets see alike), y = preset + seed + rest. The variance of the rest has
+    (P - 1)(S - 1) degrees of freedom, and a difference of two means twice that variance over S
+    (Fisher, The Design of Experiments, randomised blocks).
+    """
+    seeds = [seed for seed in mine[0].seeds if all(seed in group.seeds for group in mine)]
+    freedom = (len(mine) - 1) * (len(seeds) - 1)
+    if freedom < 1:
+        return math.nan
+    y = np.array([[g.psnr_db[g.seeds.index(seed)].mean() for seed in seeds] for g in mine])
+    rest = y - y.mean(1, keepdims=True) - y.mean(0, keepdims=True) + y.mean()
+    variance = float((rest**2).sum()) / freedom
+    return float(stdtrit(freedom, 0.975)) * math.sqrt(2 * variance / len(seeds))

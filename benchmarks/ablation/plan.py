@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import fields, replace
@@ -59,7 +60,8 @@ class Preset(NamedTuple):
     name: what it is called in tables.
     config: of its run, but for seed and budget.
     parameters: number of them.
-    kflop_per_pixel: encoder and decoder, two operations for each multiply-add.
+    kflop_per_pixel: encoder and decoder, two operations for each multiply-add, at the size of the
+        training crops: the ModNets take as much for a picture of any size.
     step_flops: operations of the forward and backward pass of a step.
     made: what it is made from, as plain values: presets compare where it is the same.
     """
@@ -135,10 +137,36 @@ def slug(text: str) -> str:
     return re.sub(r"[^A-Za-z0-9_.]+", "-", text).strip("-")
 
 
-def split_presets(text: str) -> list[str]:
-    """Names from a list with commas; those within brackets, as in ``a:depths=[1,2]``, stay."""
-    parts = re.split(r",(?![^\[\]]*\])", text)
-    return list(dict.fromkeys(part.strip() for part in parts if part.strip()))
+def split_presets(texts: Sequence[str]) -> list[str]:
+    """Names from lists with commas; those within brackets, as in ``a:depths=[1,2]``, stay.
+
+    Raises:
+        InputError: there is none.
+    """
+    parts = [part.strip() for text in texts for part in re.split(r",(?![^\[\]]*\])", text)]
+    names = list(dict.fromkeys(filter(None, parts)))
+    if not names:
+        raise InputError("--presets is empty: name one or more, as witt_cifar,deepjscc")
+    return names
+
+
+def budgets_of(
+    minutes: Sequence[float] | None,
+    petaflops: Sequence[float] | None,
+    steps: Sequence[float] | None,
+) -> list[Budget]:
+    """The lengths that were asked for, of one kind.
+
+    Raises:
+        InputError: none, or of several kinds, or one is not above 0.
+    """
+    given = {"minutes": minutes, "petaflops": petaflops, "steps": steps}
+    lengths = [Budget(kind, amount) for kind, them in given.items() for amount in them or ()]
+    if len({budget.kind for budget in lengths}) != 1:
+        raise InputError("say how long to train: one of --minutes, --petaflops, --steps")
+    if not all(0 < budget.amount < math.inf for budget in lengths):
+        raise InputError(f"--{lengths[0].kind}: give numbers above 0")
+    return lengths
 
 
 def tasks(
@@ -155,6 +183,8 @@ def tasks(
         for seed in seeds
         for preset in presets
     ]
+    for task in made:
+        _ = task.config  # refuses a seed or share out of range before anything is trained
     folders = [task.folder for task in made]
     if twice := {name for name in folders if folders.count(name) > 1}:
         raise InputError(f"--presets: two runs are called {min(twice)}; write other names, as a=…")
@@ -219,11 +249,12 @@ def _read(text: str, options: dict[str, Any]) -> Preset:
                 "set": (*options["set"], *own),
                 "steps": 1,
                 "minutes": None,
+                "init": None,
                 "val_minutes": NEVER,
             }
         )
         model = initial_model(config)
-        costs, step_flops = cost(model), gradient_flops(config)
+        costs, step_flops = cost(model, config.crop), gradient_flops(config)
     except Exception as error:  # a network of one's own may raise anything
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         raise InputError(f"preset {text}: {kind}{one_line(error)}") from error

@@ -16,9 +16,8 @@ from typing import Any
 from witt.errors import InputError
 from witt.files import ensure_writable_folder, write_text
 from witt.report import to_json, version
+from witt.training.compute import FORMAT
 
-FORMAT = "witt-ablation-1"
-NAME = "results.json"
 # Counted or rounded anew with each version of PyTorch: they do not tell presets apart.
 COUNTED = ("step_gflop", "kflop_per_pixel")
 KEY = ("preset", "seed", "budget", "share")
@@ -54,7 +53,7 @@ class Ablation:
             InputError: the file has rows of another preset of this name.
         """
         record = json.loads(to_json(record))
-        known = self.head["presets"].setdefault(name, record)
+        known = self.head["presets"].setdefault(name, dict(record))
         compared = [key for key in {**known, **record} if key not in COUNTED]
         differ = [key for key in compared if not same(known.get(key), record.get(key))]
         if differ:
@@ -63,6 +62,7 @@ class Ablation:
                 f"{self.path}: holds another {name} ({what}); name it otherwise, as NAME=…, or "
                 "choose another --out"
             )
+        known |= {key: record[key] for key in COUNTED if key in record}
 
     def save(self) -> None:
         """Write the file, whole or not at all; a line for each row."""
@@ -150,6 +150,19 @@ def same(one: Any, other: Any) -> bool:
     if isinstance(one, dict) and isinstance(other, dict):
         return all(one[key] == other[key] for key in set(one) & set(other))
     return bool(one == other)
+
+
+def find_ablation(path: Path) -> Ablation | None:
+    """The result file of an ablation; None where the file is something else.
+
+    Raises:
+        InputError: it is one, but damaged.
+    """
+    try:
+        document = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None  # whoever reads results says what is wrong
+    return read_ablation(path) if is_ablation(document) else None
 
 
 def is_ablation(document: Any) -> bool:

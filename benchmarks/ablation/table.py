@@ -2,10 +2,19 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from benchmarks.ablation.groups import Array, Conditions, Group, gain, groups, half_range
+from benchmarks.ablation.groups import (
+    Array,
+    Conditions,
+    Group,
+    gain,
+    groups,
+    half_range,
+    known_to_db,
+)
 from benchmarks.ablation.results import Ablation
 
 
@@ -71,15 +80,11 @@ def notes(mine: Sequence[Group], presets: dict[str, Any]) -> Iterator[str]:
 
 
 def verdict(mine: Sequence[Group]) -> str:
-    """The best preset by the mean over the SNRs, and whether the seeds agree on it."""
+    """The best preset by the mean over the SNRs, and whether the seeds bear that out."""
     best, second = sorted(mine, key=lambda group: -float(group.psnr_db.mean()))[:2]
-    each = gain(best, second).mean(1)
-    above = float(best.psnr_db.mean() - second.psnr_db.mean())
+    above, known = float(best.psnr_db.mean() - second.psnr_db.mean()), known_to_db(mine)
     said = f"Best: {best.preset}, {above:.2f} dB above {second.preset}"
-    if not len(each):
-        return f"{said}; they have no seed in common."
-    if len(each) == 1:
-        return f"{said}; of one seed, so that chance is not known."
-    low, high = float(each.min()), float(each.max())
-    agreed = "all of them agree" if low > 0 else "they do not agree which is better"
-    return f"{said}; seed by seed {low:+.2f} to {high:+.2f} dB: {agreed}."
+    if math.isnan(known):
+        return f"{said}; without several seeds of all presets, chance is not known."
+    clear = "more than chance" if above > known else "too close to call"
+    return f"{said}: {clear}, since the seeds tell a difference to ± {known:.2f} dB (95 %)."

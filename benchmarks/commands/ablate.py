@@ -124,35 +124,31 @@ def command(
     """
     from benchmarks.ablation.figure import draw
     from benchmarks.ablation.plan import (
-        Budget,
+        budgets_of,
         names_of,
         read_presets,
         shared_settings,
         split_presets,
         tasks,
     )
-    from benchmarks.ablation.results import NAME, open_ablation
+    from benchmarks.ablation.results import open_ablation
     from benchmarks.ablation.run import run
     from benchmarks.ablation.table import markdown
     from benchmarks.sweep.provenance import run_record
     from witt.files import ensure_writable_folder
     from witt.lock import sole_writer
+    from witt.training.compute import RESULTS
     from witt.training.pictures import open_sets
     from witt.training.validation import centre_crops
 
-    given = {"minutes": minutes, "petaflops": petaflops, "steps": steps}
-    lengths = [Budget(kind, amount) for kind, them in given.items() for amount in them or ()]
-    if len({budget.kind for budget in lengths}) != 1:
-        raise InputError("say how long to train: one of --minutes, --petaflops, --steps")
-    if min(budget.amount for budget in lengths) <= 0:
-        raise InputError(f"--{lengths[0].kind}: give numbers above 0")
+    lengths = budgets_of(minutes, petaflops, steps)
+    names = split_presets(presets)
     sets = open_sets(data, val)
-    if sets.val is None:  # --val is required
+    if sets.val is None:  # which click has seen to
         raise InputError("say what to measure on: --val DIR")
     crops = centre_crops(sets.val, with_ms_ssim=False)
     read = []
-    for name in (name for text in presets for name in split_presets(text)):
-        preset = next(iter(read_presets([name], options, data, val, sets.train)))
+    for preset in read_presets(names, options, data, val, sets.train):
         click.echo(
             f"{preset.name}: {preset.parameters / 1e6:.2f} M parameters, "
             f"{preset.kflop_per_pixel:.1f} kFLOP/pixel, {preset.step_flops / 1e9:.2f} GFLOP a step"
@@ -162,7 +158,7 @@ def command(
     ensure_writable_folder(output)
     with sole_writer(output):
         ablation = open_ablation(
-            output / NAME,
+            output / RESULTS,
             {
                 "names": names_of(data),
                 "pictures": len(sets.train),

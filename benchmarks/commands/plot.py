@@ -37,22 +37,29 @@ def command(results: Sequence[Path], published: bool, reference: str | None, out
     """Draw each metric over SNR and over CBR.
 
     FILE is a result file of witt benchmark, witt reproduce or witt evaluate, or of Results.save;
-    the curves of several files of the same pictures go into one figure. Nothing is computed anew.
+    the curves of several files of the same pictures go into one figure. Of the results.json of
+    witt ablate the table is printed and its figures are drawn. Nothing is computed anew.
     """
+    from benchmarks.ablation.figure import draw as draw_ablation
+    from benchmarks.ablation.results import find_ablation
+    from benchmarks.ablation.table import markdown
     from benchmarks.figures.bd import show_deltas
     from benchmarks.figures.curves import charts
     from benchmarks.figures.plot import draw, paper_style, save
     from benchmarks.figures.visual import draw_visual, read_visual
     from benchmarks.sweep.evaluated import read_any
     from witt.files import ensure_writable_folder
+    from witt.training.compute import RESULTS
 
-    visuals, files = [], []
+    visuals, files, ablations = [], [], []
     for path in {path.resolve(): path for path in results}.values():  # each once
-        visual = read_visual(path)
-        if visual is None:
-            files.append(read_any(path))
-        else:
+        visual, ablation = read_visual(path), find_ablation(path)
+        if visual is not None:
             visuals.append((path.stem, visual))
+        elif ablation is not None:
+            ablations.append((path.parent.name if path.name == RESULTS else path.stem, ablation))
+        else:
+            files.append(read_any(path))
     drawn = charts(files, published=published) if files else []
     ensure_writable_folder(output)
     if reference is not None:  # before anything is written: it may be refused
@@ -63,3 +70,7 @@ def command(results: Sequence[Path], published: bool, reference: str | None, out
         for name, figure in figures:
             for path in save(figure, output, name):
                 click.echo(path)
+    for name, ablation in ablations:
+        click.echo(markdown(ablation), nl=False)
+        for path in draw_ablation(ablation, output, name):
+            click.echo(path)

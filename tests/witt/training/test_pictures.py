@@ -124,3 +124,24 @@ def test_validating_on_training_pictures_is_said(photos: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         assert open_sets([photos / "nested"], []).notes == ()
+
+
+def test_shares_lie_within_each_other(photos: Path, sheets: tuple[Path, np.ndarray]) -> None:
+    """A quarter is among the half, the same every time, of files and sheets alike."""
+    folder, tiles = sheets
+
+    def of(share: float) -> set[bytes]:
+        sets = open_sets([photos, folder], [folder], share)
+        assert sets.val is not None
+        assert len(sets.val) == 10  # whatever the share
+        return {sets.train[i].tobytes() for i in range(len(sets.train))}
+
+    quarter, half, whole = map(of, (0.25, 0.5, 1.0))
+    assert quarter < half < whole
+    assert of(0.25) == quarter
+    held = {tile.tobytes() for tile in tiles[30:]}
+    assert not held & whole
+    tile_bytes = {tile.tobytes() for tile in tiles}
+    assert [len(each & tile_bytes) for each in (quarter, half, whole)] == [8, 15, 30]
+    assert [len(each - tile_bytes) for each in (quarter, half, whole)] == [1, 2, 5]
+    assert len(of(1e-9)) == 2  # at least one of each kind
