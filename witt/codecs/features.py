@@ -3,9 +3,10 @@
     image ─► pad ─► features (B, h, w, C) ─► the first k ─► symbols ─► power norm ─► …
     … ─► symbols, 0 where nothing was sent ─► features ─► picture ─► crop
 
-I and Q of a symbol are the features 2j and 2j + 1 of one token. Sending the first k features for
-several rates follows SwinJSCC, arXiv 2308.09361. A codec of this kind has a config with the entries
-of `FeatureConfig`, an encoder and a decoder, and the two methods `features` and `picture`.
+I and Q of a symbol are the features 2j and 2j + 1 of one token. For several rates the first k
+features are sent, or those of a mask (`witt.codecs.swinjscc`). A codec of this kind has a config
+with the entries of `FeatureConfig`, an encoder and a decoder, and the two methods `features` and
+`picture`, or `transmit` and `receive` of its own.
 
 Training sends each picture of a batch at its own rate; for that it takes `transmit` and `receive`
 of such a codec in the place of `encode` and `decode`.

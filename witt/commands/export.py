@@ -83,7 +83,7 @@ def command(kind: str, weights: str, size: tuple[int, int], cbr: Cbr | None, out
     path = resolve(weights)
     model = load_weights(path)[0]
     if kind == "published":
-        file = output / "published.model"
+        file = ensure_writable_folder(output) / "published.model"
         export_published(file, model, size)
         click.echo(f"{click.format_filename(file)}: for pictures of {size[1]}x{size[0]}")
         return

@@ -54,8 +54,7 @@ from witt.store.weights import load_weights, resolve
 )
 @channel_option(
     many=False,
-    help="Samples: the channel that the transmitter expects, by which header and class map are "
-    "coded.",
+    help="Samples: the channel that the transmitter expects, by which side information is coded.",
 )
 @fading_options
 @sample_rate_option("Samples a second, as the file says it.")
@@ -128,7 +127,7 @@ def command(
         write_samples(output, Recording(samples, sample_rate_hz, facts))
         click.echo(
             f"{click.format_filename(output)}: {len(samples):,} samples with {len(row):,} "
-            f"symbols of picture, header and class map (CBR {len(row) / pixels.numel():.4g}), by "
+            f"symbols of picture and side information (CBR {len(row) / pixels.numel():.4g}), by "
             f"{model.name}",
             err=str(output) == PIPE,
         )

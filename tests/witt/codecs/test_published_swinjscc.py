@@ -33,7 +33,7 @@ from witt.errors import InputError
 from witt.link.profile_link import transmit_as
 from witt.link.profiles import OURS, PUBLISHED
 from witt.nn.meta import without_values
-from witt.store.weights import load_weights
+from witt.store.weights import load_weights, save_weights
 
 TINY = Sizes((8, 24), (2, 3), (2, 3), 4, 10)
 SIZES = {
@@ -254,3 +254,18 @@ def test_command(
     expected = through(state, TINY, picture(), 7.0, 10, variant)
     error = noiseless(model, picture(), 7.0, cbr_of(10)) - expected
     assert error.abs().max() < 2e-6 * expected.abs().max()
+
+
+def test_out_and_back_again(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """`witt export` makes its folder; what it writes is imported as the same weights."""
+    _, model = from_file(tmp_path / "theirs.model", BOTH)
+    weights, out = tmp_path / "mine.safetensors", tmp_path / "new" / "folder"
+    save_weights(weights, model, {}, dtype=torch.float32)
+    options = ["--format", "published", "--weights", str(weights), "--size", "64x64"]
+    with pytest.raises(SystemExit) as stop:
+        cli.main(["export", *options, "-o", str(out)])
+    said = capsys.readouterr()
+    assert (stop.value.code or 0, said.err) == (0, "")
+    assert "published.model: for pictures of 64x64" in said.out
+    back = import_published(out / "published.model").state_dict()
+    assert all(torch.equal(back[name], value) for name, value in model.state_dict().items())
