@@ -47,7 +47,7 @@ LAYERS = {
         {"referee"},
         {"figures"},
         {"report", "demo"},
-        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation"},
+        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation", "semantic"},
     ),
 }
 
