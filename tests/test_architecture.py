@@ -48,7 +48,7 @@ LAYERS = {
         {"referee"},
         {"figures"},
         {"report", "demo", "ablation", "analysis"},
-        {"commands", "mismatch", "impairments", "speed", "synchronisation"},
+        {"commands", "mismatch", "impairments", "speed", "synchronisation", "semantic"},
     ),
 }
 

@@ -308,6 +308,8 @@ METRICS = Registry(
         "ms-ssim": "witt.metrics.quality:ms_ssim_db",
         "ssim": "witt.metrics.perceptual:Ssim",
         "lpips": "witt.metrics.perceptual:Lpips",
+        "accuracy": "witt.metrics.semantic.accuracy:Accuracy",
+        "feature-distance": "witt.metrics.semantic.feature_distance:FeatureDistance",
     },
 )
 DATASETS = Registry("data set", "witt.datasets", {})

@@ -38,6 +38,7 @@ from witt.link.given import split_label
 from witt.link.side_link import CODED
 from witt.link.summary import failures, lost_line
 from witt.link.values import Cbr, SnrSpec
+from witt.metrics.metric import check_labels
 from witt.pictures.sheets import TILE
 from witt.registry import DATASETS
 from witt.report import console, number, plain, table
@@ -162,13 +163,15 @@ def command(
     loses nothing that is finished, and the same command goes on from there. witt plot draws them.
     """
     links = make_links(channel, fading, coherence, k_factor_db)
-    metrics = tuple(each.quantity.name for each in chosen_metrics(metric, with_ms_ssim))
+    chosen = chosen_metrics(metric, with_ms_ssim)
+    metrics = tuple(each.quantity.name for each in chosen)
     names, sources = split_sources(
         split_names(schemes or ",".join(name for name, _ in weights) or "witt")
     )
     check_weights([name for name, _ in weights], names)
     given = {**dict(weights), **sources}
     pictures = open_dataset(the_folder(folder, dataset), limit)
+    check_labels(chosen, None if pictures.labels is not None else pictures.name)
     for line in pictures.notes:
         click.echo(f"Note: {line}", err=True)
     names, renamed = name_weights(names, given, tiles=set(pictures.sizes) == {(TILE, TILE)})

@@ -39,6 +39,7 @@ from witt.files import ensure_writable_folder, write_text
 from witt.link.side_link import CODED
 from witt.link.values import Cbr
 from witt.lock import sole_writer
+from witt.metrics.metric import check_labels
 from witt.pictures.sheets import TILE
 from witt.registry import DATASETS, is_path, parse
 from witt.report import console, number, plain, table, to_json
@@ -120,6 +121,7 @@ def command(
     """
     (link,) = make_links([channel], fading, coherence, k_factor_db)
     metrics = chosen_metrics(metric, with_ms_ssim)
+    check_labels(metrics, "what the referee sees")
     names, sources = split_sources(split_names(schemes))
     check_weights([name for name, _ in weights], names)
     given = {name: _absolute(source) for name, source in {**dict(weights), **sources}.items()}

@@ -24,6 +24,7 @@ DPI = 200
 # Inches: a panel and the space around it, lines of the legend and of the notes.
 PANEL, ABOVE, LEFT, RIGHT, BELOW = (3.95, 2.6), 0.38, 0.55, 0.2, 0.58
 MODES, TITLE, ENTRY, NOTE = 0.45, 0.2, 0.16, 0.125
+DECIMALS = 0.15  # more on the left where ticks are not in decibels: 0.75, not 30
 FIXED, FAINT, INK, GREY = "#8b8f96", "#d9dce1", "#1f2430", "#5c6270"
 MOST_TICKS = 8
 
@@ -101,14 +102,15 @@ def draw(chart: Chart) -> Figure:
     columns, notes = 2 * len(chart.panels), _wrapped(chart)
     entries = math.ceil(len({legend_label(curve) for curve in curves}) / columns)
     below = BELOW + entries * ENTRY + len(notes) * NOTE + 0.16
-    width = len(chart.panels) * (LEFT + PANEL[0] + right)
+    before = LEFT + DECIMALS * ("(dB)" not in chart.panels[0].ylabel)
+    width = len(chart.panels) * (before + PANEL[0] + right)
     height = above + PANEL[1] + below
     figure = Figure(figsize=(width, height), dpi=DPI)
     FigureCanvasAgg(figure)
     looks, limits = looks_of(chart), limits_of(chart)
     named: dict[str, Artist] = {}
     for index, panel in enumerate(chart.panels):
-        left = LEFT + index * (LEFT + PANEL[0] + right)
+        left = before + index * (before + PANEL[0] + right)
         axes = figure.add_axes((left / width, below / height, PANEL[0] / width, PANEL[1] / height))
         axes.set_ylim(limits)
         _panel(axes, panel, chart, looks)

@@ -11,7 +11,7 @@ from typing import Any
 from witt.pictures.images import Pixels, read_image
 from witt.pictures.inputs import conversions, gather, pixels_sha256, set_record, set_sha256
 from witt.pictures.sets import is_set, read_set
-from witt.pictures.sheets import TILE, read_sheets
+from witt.pictures.sheets import TILE, read_labels, read_sheets
 from witt.registry import short
 
 SMALL, CHUNK = 64, 256
@@ -27,6 +27,7 @@ class Dataset:
     paths: of the files; empty for tiles.
     tiles: (n, 32, 32, 3) uint8, or the pictures of a data set by name; or None.
     notes: conversions that were needed, a line each.
+    labels: the class of each, where all have one.
     """
 
     name: str
@@ -35,6 +36,7 @@ class Dataset:
     paths: tuple[Path, ...] = ()
     tiles: Sequence[Pixels] | Pixels | None = None
     notes: tuple[str, ...] = ()
+    labels: tuple[int, ...] | None = None
 
     def __len__(self) -> int:
         return len(self.sizes)
@@ -91,12 +93,15 @@ def open_dataset(folder: Path | str, limit: int | None = None) -> Dataset:
             tuple(picture.name for picture in pictures),
             tuple(picture.size for picture in pictures),
             tiles=[picture.pixels for picture in pictures],
+            labels=_all_of([picture.label for picture in pictures]),
         )
     folder = Path(folder)
     name = folder.resolve().name
     tiles = read_sheets(folder, "test", limit)
     if tiles is not None:
-        return Dataset(name, None, ((TILE, TILE),) * len(tiles), tiles=tiles)
+        sizes, labels = ((TILE, TILE),) * len(tiles), read_labels(folder, "test", limit)
+        own = None if labels is None else tuple(labels.tolist())
+        return Dataset(name, None, sizes, tiles=tiles, labels=own)
     files = gather([folder], limit=limit)
     return Dataset(
         name,
@@ -105,6 +110,11 @@ def open_dataset(folder: Path | str, limit: int | None = None) -> Dataset:
         tuple(file.path for file in files),
         notes=tuple(conversions(files)),
     )
+
+
+def _all_of(labels: Sequence[int | None]) -> tuple[int, ...] | None:
+    known = tuple(label for label in labels if label is not None)
+    return known if len(known) == len(labels) else None
 
 
 def read_chunk(dataset: Dataset, chunk: Sequence[int]) -> list[Pixels]:

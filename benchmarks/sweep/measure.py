@@ -42,15 +42,17 @@ def columns(quantities: Sequence[Quantity]) -> tuple[str, ...]:
     return (*keys, "channel_uses", "cbr")
 
 
-def measure(original: Pixels, sent: Sent, metrics: Sequence[Metric]) -> Measured:
-    """Compare a received picture with the original."""
+def measure(
+    original: Pixels, sent: Sent, metrics: Sequence[Metric], label: int | None = None
+) -> Measured:
+    """Compare a received picture with the original, whose class is the label where it has one."""
     keys = columns([metric.quantity for metric in metrics])
     row: Row = dict.fromkeys(keys, math.nan)
     row |= {"channel_uses": sent.channel_uses, "cbr": sent.channel_uses / original.size}
     if sent.pixels is None:
         return Measured(row)
     x, y = to_tensor(sent.pixels), to_tensor(original)
-    (figures,) = measure_all(metrics, x, y)
+    (figures,) = measure_all(metrics, x, y, labels=None if label is None else [label])
     row |= {key: value for key, value in figures.items() if key in row}
     if MS_SSIM_PUBLISHED in row and min(original.shape[:2]) >= PUBLISHED_SMALLEST:
         value = float(ms_ssim_published(x, y))

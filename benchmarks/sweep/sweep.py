@@ -40,6 +40,7 @@ class Unit(NamedTuple):
     seeds: one for each picture.
     cells: what to do, of schemes of one family.
     firsts: those of `cells` that pay for what the others of their scheme share.
+    labels: the class of each picture, None where it is not known.
     """
 
     start: int
@@ -47,6 +48,7 @@ class Unit(NamedTuple):
     seeds: tuple[int, ...]
     cells: tuple[Cell, ...]
     firsts: frozenset[Cell]
+    labels: tuple[int | None, ...]
 
 
 class Outcome(NamedTuple):
@@ -153,7 +155,9 @@ class Plan:
         """The pictures of a chunk with what to do."""
         pictures = tuple(read_chunk(self.dataset, chunk))
         seeds = tuple(image_seed(self.seed, pixels) for pixels in pictures)
-        return Unit(chunk.start, pictures, seeds, cells, first_cells(cells))
+        known = self.dataset.labels
+        labels = tuple(None if known is None else known[index] for index in chunk)
+        return Unit(chunk.start, pictures, seeds, cells, first_cells(cells), labels)
 
 
 def first_cells(cells: Sequence[Cell]) -> frozenset[Cell]:
@@ -173,8 +177,8 @@ def compute(
         measured: list[Measured] = []
         try:
             sent = send_checked(scheme, unit.pictures, cell.link, cell.snr_db, cell.cbr, unit.seeds)
-            pairs = enumerate(zip(unit.pictures, sent, strict=True))
-            measured = [_measure(known, i, *pair, metrics) for i, pair in pairs]
+            each = enumerate(zip(unit.pictures, sent, unit.labels, strict=True))
+            measured = [_measure(known, i, *one, metrics) for i, one in each]
         except Exception as error:
             failed = what_failed(error)
             sent, measured = [], []
@@ -195,14 +199,19 @@ def compute(
 
 
 def _measure(
-    known: Known, index: int, original: Pixels, sent: Sent, metrics: Sequence[Metric]
+    known: Known,
+    index: int,
+    original: Pixels,
+    sent: Sent,
+    label: int | None,
+    metrics: Sequence[Metric],
 ) -> Measured:
     """Measure a picture once: a mode of a code delivers the same one at most SNRs."""
     if sent.pixels is None:
-        return measure(original, sent, metrics)
+        return measure(original, sent, metrics, label)
     key = (index, hashlib.sha256(sent.pixels.tobytes()).digest())
     if key not in known:
-        known[key] = measure(original, sent, metrics)
+        known[key] = measure(original, sent, metrics, label)
     uses = {"channel_uses": sent.channel_uses, "cbr": sent.channel_uses / original.size}
     return known[key]._replace(row=known[key].row | uses)
 

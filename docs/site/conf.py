@@ -56,6 +56,7 @@ docs/tutorial
 docs/numbers
 docs/channels
 docs/comparing
+docs/semantic
 docs/training
 docs/gpu
 docs/speed

@@ -44,8 +44,14 @@ from witt.link.side_link import IDEAL
 from witt.link.summary import remarks
 from witt.link.values import Cbr, SnrSpec
 from witt.lock import sole_writer
-from witt.metrics.metric import MS_SSIM, PSNR, Metric
-from witt.pictures.inputs import Input, conversions, gather_with_sheets, record_of
+from witt.metrics.metric import MS_SSIM, PSNR, Metric, check_labels
+from witt.pictures.inputs import (
+    Input,
+    conversions,
+    gather_with_sheets,
+    record_of,
+    without_label,
+)
 from witt.report import file_sha256, to_json, version
 from witt.store.weights import load_weights, resolve
 from witt.waiting import waiting
@@ -125,6 +131,7 @@ def command(
     ratios = [ratio.value for ratio in cbrs]
     check_request(model, (), ratios)  # before the pictures are read, which takes longer
     pictures = gather_with_sheets(images, limit=limit)
+    check_labels(metrics, without_label(pictures))
     if output is not None:
         check_output(output, pictures)
     sizes = [picture.size for picture in pictures]

@@ -39,7 +39,7 @@ from witt.link.side_link import IDEAL
 from witt.link.summary import failures, is_perfect, lost_line, quality_facts
 from witt.link.transmission import Draw, transmit
 from witt.link.values import Cbr
-from witt.metrics.metric import MS_SSIM, Metric, Quantity
+from witt.metrics.metric import MS_SSIM, Metric, Quantity, check_labels
 from witt.metrics.quality import CAPPED
 from witt.pictures.figure import comparison_png
 from witt.pictures.images import Pixels, read_image
@@ -140,6 +140,7 @@ def command(
     """
     (link,) = make_links([channel], fading, coherence, k_factor_db)
     metrics = chosen_metrics(metric, with_ms_ssim)
+    check_labels(metrics, "a picture file")
     where = pick_device(device)
     if weights == AUTO:
         chosen = choose(snr_db, cbr.value, link.fades)

@@ -20,7 +20,7 @@ from witt.link.profiles import ON_THE_WAY, OURS, WITHOUT_GAIN, Profile, centre
 from witt.link.side_link import CODED, IDEAL, carry_coded, encode_coded
 from witt.link.transmission import memory_for
 from witt.link.values import Cbr
-from witt.metrics.metric import DEFAULT, Figures, Metric, make_metrics
+from witt.metrics.metric import DEFAULT, Figures, Labels, Metric, make_metrics
 from witt.metrics.metric import measure as measure_all
 from witt.pictures.images import Pixels, to_tensor
 from witt.pictures.inputs import Input
@@ -110,6 +110,8 @@ def evaluate(
         pixels = [picture.read() for picture in batch]
         seeds = [image_seed(seed, each) for each in pixels]
         whole = torch.cat([to_tensor(each, device) for each in pixels])
+        known_labels = [picture.label for picture in batch if picture.label is not None]
+        labels = known_labels if len(known_labels) == len(batch) else None
         for repeat in range(repeats):
             if repeat:
                 seeds = [image_seed(*each) for each in zip(seeds, pixels, strict=True)]
@@ -132,7 +134,7 @@ def evaluate(
                         receptions[way] = send_batch(
                             model, whole, condition, seeds, optimisation, weights_sha256
                         )
-                    figures = measure(receptions[way], condition.profile, metrics)
+                    figures = measure(receptions[way], condition.profile, metrics, labels)
                     both = zip(named, figures, strict=True)
                     yield condition, [name | figure for name, figure in both]
 
@@ -209,13 +211,16 @@ def send_batch(
     return Reception(image, sent, (time.perf_counter() - started) / len(image))
 
 
-def measure(reception: Reception, profile: Profile, metrics: Sequence[Metric]) -> Entries:
+def measure(
+    reception: Reception, profile: Profile, metrics: Sequence[Metric], labels: Labels = None
+) -> Entries:
     """The figures of each picture, measured as the profile has it, perfect ones capped."""
     image, sent, seconds = reception
     found = measure_all(
         metrics,
         sent.image,
         image,
+        labels=labels,
         eight_bit=not profile.float_pixels,
         published=profile.four_scales,
     )

@@ -27,8 +27,8 @@ from witt.link.results import FORMAT, Results
 from witt.link.side_link import CODED, check_way
 from witt.link.summary import remarks, summary
 from witt.link.values import Cbr, read_cbr, read_snr, read_snrs
-from witt.metrics.metric import Function, make_metrics
-from witt.pictures.inputs import gather_any, record_of
+from witt.metrics.metric import Function, check_labels, make_metrics
+from witt.pictures.inputs import gather_any, record_of, without_label
 from witt.report import version
 
 
@@ -76,6 +76,7 @@ def evaluate(
     check_way(side_information)
     found = codecs_of(codecs)
     pictures = gather_any(images)
+    check_labels(measures, without_label(pictures))
     sizes = [picture.size for picture in pictures]
     cells = [
         Condition(*cell, OURS, side_information) for cell in itertools.product(links, cbrs, snrs)

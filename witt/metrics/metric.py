@@ -6,6 +6,7 @@
     my_metric.label = "Mine"              # for tables and axes; without it the name
     my_metric.higher_is_better = False    # without it, higher is better
     my_metric.best = 0.0                  # what a value counts as at best; without it, any
+    my_metric.needs_labels = True         # it is called (image, reference, labels): (B,) classes
 
 A class works too: it is made once, with the settings that follow its name.
 """
@@ -31,6 +32,12 @@ from witt.registry import METRICS, parse
 Function = Callable[[Tensor, Tensor], Any]
 # Values of one picture by key; beside them what a metric says of them.
 Figures = dict[str, Any]
+# The class of each picture of a batch; None where they are not known.
+Labels = Sequence[int] | Tensor | None
+NO_LABELS = (
+    "needs the class of each picture, which is there for CIFAR-10 sheets with their labels and for "
+    "a data set that gives (name, pixels, label)"
+)
 
 DEFAULT = ("psnr", "ms-ssim")
 # What the entry of a picture, or of a condition, holds beside its values.
@@ -136,31 +143,45 @@ class Metric:
     Args:
         quantity: what it measures.
         function: (image, reference) -> (B,), or one number where there is one picture.
+        needs_labels: whether it is (image, reference, labels).
     """
 
     quantity: Quantity
     function: Function
+    needs_labels: bool = False
 
     def measure(
-        self, image: Tensor, reference: Tensor, *, eight_bit: bool = True, published: bool = False
+        self,
+        image: Tensor,
+        reference: Tensor,
+        *,
+        labels: Labels = None,
+        eight_bit: bool = True,
+        published: bool = False,
     ) -> list[Figures]:
         """The values of each picture.
 
         Args:
             image: (B, 3, H, W), as it was received; what lies outside [0, 1] is clamped.
             reference: the same shape, in [0, 1].
+            labels: the class of each picture, for a metric that needs it.
             eight_bit: round to 8 bits, as a file would.
             published: as the code published with WITT does it, where that differs.
 
         Raises:
+            InputError: there are no labels, and it needs them.
             TypeError: the function does not return a value for each picture.
         """
-        shown = as_shown(image, eight_bit)
+        given = [as_shown(image, eight_bit), reference]
+        if self.needs_labels:
+            if labels is None:
+                raise InputError(f"metric {self.quantity.name}: {NO_LABELS}")
+            given.append(torch.as_tensor(labels, dtype=torch.int64, device=image.device))
         with torch.no_grad():
-            values = torch.as_tensor(self.function(shown, reference))
+            values = torch.as_tensor(self.function(*given))
             if values.ndim == 0 and len(image) > 1:  # a mean over the batch
-                pairs = zip(shown.split(1), reference.split(1), strict=True)
-                values = torch.stack([torch.as_tensor(self.function(*pair)) for pair in pairs])
+                each = zip(*(one.split(1) for one in given), strict=True)
+                values = torch.stack([torch.as_tensor(self.function(*one)) for one in each])
         if values.numel() != len(image):
             raise TypeError(
                 f"it returned {tuple(values.shape)} for {len(image)} pictures; it must be (B,)"
@@ -173,7 +194,13 @@ class Psnr(Metric):
     """The PSNR."""
 
     def measure(
-        self, image: Tensor, reference: Tensor, *, eight_bit: bool = True, published: bool = False
+        self,
+        image: Tensor,
+        reference: Tensor,
+        *,
+        labels: Labels = None,
+        eight_bit: bool = True,
+        published: bool = False,
     ) -> list[Figures]:
         """See `Metric.measure`."""
         values = psnr(image, reference, eight_bit=eight_bit).tolist()
@@ -184,7 +211,13 @@ class MsSsim(Metric):
     """MS-SSIM: its value, that in dB, and which variant it is."""
 
     def measure(
-        self, image: Tensor, reference: Tensor, *, eight_bit: bool = True, published: bool = False
+        self,
+        image: Tensor,
+        reference: Tensor,
+        *,
+        labels: Labels = None,
+        eight_bit: bool = True,
+        published: bool = False,
     ) -> list[Figures]:
         """See `Metric.measure`."""
         if published:
@@ -240,11 +273,12 @@ def _make(asked: str | Function) -> Metric:
         function = METRICS.make(asked)
     else:
         function = functools.partial(thing, **settings) if settings else thing
+        names = ("image", "reference", "labels")[: 3 if _wants_labels(thing) else 2]
         try:
-            inspect.signature(function).bind(None, None)
+            inspect.signature(function).bind(*names)
         except (TypeError, ValueError) as error:
             raise InputError(
-                f"metric {asked}: cannot be called with (image, reference): {one_line(error)}"
+                f"metric {asked}: cannot be called with ({', '.join(names)}): {one_line(error)}"
             ) from error
     return _own(asked, target.rpartition(":")[2], settings, function, thing)
 
@@ -261,9 +295,28 @@ def _own(
     label = str(getattr(described, "label", short)) + (f" ({', '.join(told)})" if told else "")
     direction = getattr(described, "higher_is_better", True)
     best = getattr(described, "best", None)
-    source = None if thing is None else METRICS.source(name)
+    source = None if thing is None else METRICS.source(name) or getattr(function, "source", None)
     quantity = Quantity(name, key, label, direction is not False, best, source)
-    return Metric(quantity, function)
+    return Metric(quantity, function, _wants_labels(described))
+
+
+def _wants_labels(described: Any) -> bool:
+    return getattr(described, "needs_labels", False) is True
+
+
+def check_labels(metrics: Sequence[Metric], without: object) -> None:
+    """Refuse metrics that need labels, before any work.
+
+    Args:
+        metrics: those asked for.
+        without: what has no labels, by name; None where all is labelled.
+
+    Raises:
+        InputError: one needs them.
+    """
+    for metric in metrics:
+        if metric.needs_labels and without is not None:
+            raise InputError(f"metric {metric.quantity.name}: {NO_LABELS}; {without} has none")
 
 
 def measure(
@@ -271,6 +324,7 @@ def measure(
     image: Tensor,
     reference: Tensor,
     *,
+    labels: Labels = None,
     eight_bit: bool = True,
     published: bool = False,
 ) -> list[Figures]:
@@ -280,16 +334,17 @@ def measure(
 
     Args:
         metrics: from `make_metrics`.
-        image, reference, eight_bit, published: as of `Metric.measure`.
+        image, reference, labels, eight_bit, published: as of `Metric.measure`.
     """
     figures: list[Figures] = [{} for _ in range(len(image))]
-    how = {"eight_bit": eight_bit, "published": published}
+    how: dict[str, Any] = {"eight_bit": eight_bit, "published": published}
     for metric in metrics:
         try:
-            found = metric.measure(image, reference, **how)
+            found = metric.measure(image, reference, labels=labels, **how)
         except Exception:  # whatever a stranger's function raises; which picture is it?
-            pairs = zip(image.split(1), reference.split(1), strict=True)
-            found = [_tried(metric, *pair, how) for pair in pairs]
+            own = [None] * len(image) if labels is None else [[int(label)] for label in labels]
+            each = zip(image.split(1), reference.split(1), own, strict=True)
+            found = [_tried(metric, x, y, {"labels": label, **how}) for x, y, label in each]
         for entry, values in zip(figures, found, strict=True):
             reasons = {**entry.get("reasons", {}), **values.get("reasons", {})}
             entry.update(values)
@@ -298,7 +353,7 @@ def measure(
     return figures
 
 
-def _tried(metric: Metric, image: Tensor, reference: Tensor, how: dict[str, bool]) -> Figures:
+def _tried(metric: Metric, image: Tensor, reference: Tensor, how: dict[str, Any]) -> Figures:
     try:
         return metric.measure(image, reference, **how)[0]
     except Exception as error:

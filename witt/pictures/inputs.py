@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
@@ -13,7 +14,7 @@ from witt.errors import InputError
 from witt.pictures.finding import find_images
 from witt.pictures.images import Pixels, as_pixels, read_image
 from witt.pictures.sets import is_set, read_set
-from witt.pictures.sheets import TILE, read_sheets
+from witt.pictures.sheets import TILE, read_labels, read_sheets
 
 NAMED = 3
 
@@ -29,6 +30,7 @@ class Input(NamedTuple):
     tile: the pixels of a picture that is no file: one of CIFAR-10, whose `path` is the folder of
         the sheets, one of a data set by name, whose `path` is that name, or one that is in memory,
         without a path.
+    label: the number of its class, where its data set tells it.
     """
 
     path: Path
@@ -37,6 +39,7 @@ class Input(NamedTuple):
     notes: tuple[str, ...]
     sha256: bytes = b""
     tile: Pixels | None = None
+    label: int | None = None
 
     def read(self) -> Pixels:
         """The pixels.
@@ -112,20 +115,33 @@ def gather_with_sheets(inputs: Sequence[Path], *, limit: int | None = None) -> l
     for path in map(Path, inputs):
         if is_set(path):
             named += [
-                Input(path, Path(one.name), one.size, (), pixels_sha256(one.pixels), one.pixels)
+                Input(
+                    path, Path(one.name), one.size, (), pixels_sha256(one.pixels), one.pixels,
+                    one.label,
+                )
                 for one in read_set(path, limit)
-            ]
+            ]  # fmt: skip
             continue
         sheets = read_sheets(path, "test", limit) if os.path.isdir(path) else None
         if sheets is None:
             others.append(path)
         else:
+            labels = read_labels(path, "test", limit)
+            own = itertools.repeat(None) if labels is None else labels.tolist()
             tiles += [
-                Input(path, Path(f"test-{number:05}"), (TILE, TILE), (), pixels_sha256(tile), tile)
-                for number, tile in enumerate(sheets)
-            ]
+                Input(
+                    path, Path(f"test-{number:05}"), (TILE, TILE), (), pixels_sha256(tile), tile,
+                    label,
+                )
+                for number, (tile, label) in enumerate(zip(sheets, own, strict=False))
+            ]  # fmt: skip
     pictures = gather(others, limit=limit) if others else []
     return [*pictures, *named, *tiles][:limit]
+
+
+def without_label(pictures: Sequence[Input]) -> Input | None:
+    """The first picture whose class is not known; None where all are."""
+    return next((picture for picture in pictures if picture.label is None), None)
 
 
 def gather_any(images: Any) -> list[Input]:

@@ -2,7 +2,7 @@
 
 def my_set(count: int = 10):
     for n in range(count):
-        yield f"picture-{n}", pixels        # (H, W, 3) uint8
+        yield f"picture-{n}", pixels        # (H, W, 3) uint8; or name, pixels, label
 
 witt evaluate ./mine.py:my_set:count=4
 """
@@ -10,6 +10,7 @@ witt evaluate ./mine.py:my_set:count=4
 from __future__ import annotations
 
 import itertools
+import operator
 import os
 from typing import Any, NamedTuple
 
@@ -21,10 +22,11 @@ from witt.registry import DATASETS, is_path, parse
 
 
 class Named(NamedTuple):
-    """A picture of a data set."""
+    """A picture of a data set, with the number of its class where the set tells it."""
 
     name: str
     pixels: Pixels
+    label: int | None = None
 
     @property
     def size(self) -> tuple[int, int]:
@@ -63,11 +65,15 @@ def read_set(text: object, limit: int | None = None) -> list[Named]:
 
 def _checked(name: str, entry: Any) -> Named:
     try:
-        title, pixels = entry
+        title, pixels, *more = entry
+        (label,) = map(operator.index, more) if more else (None,)
     except (TypeError, ValueError):
-        raise InputError(f"data set {name}: gives no pairs of a name and pixels") from None
+        raise InputError(
+            f"data set {name}: gives no pairs of a name and pixels, nor (name, pixels, label) with "
+            "a whole number as label"
+        ) from None
     fits = isinstance(pixels, np.ndarray) and pixels.ndim == 3 and pixels.shape[2] == 3
     if not fits or pixels.dtype != np.uint8 or 0 in pixels.shape:
         told = f"{pixels.dtype} {pixels.shape}" if isinstance(pixels, np.ndarray) else repr(pixels)
         raise InputError(f"data set {name}: {title} must be uint8 (H, W, 3), not {told[:80]}")
-    return Named(str(title), np.ascontiguousarray(pixels))
+    return Named(str(title), np.ascontiguousarray(pixels), label)

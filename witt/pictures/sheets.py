@@ -7,13 +7,17 @@ bottom; the length of ``train_labels.npy`` and ``test_labels.npy`` tells how man
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from witt.errors import InputError
 from witt.pictures.images import Pixels, read_image
 
 TILE = 32
+
+Labels = npt.NDArray[np.int64]
 
 
 def read_sheets(folder: Path, part: str, limit: int | None = None) -> Pixels | None:
@@ -30,10 +34,7 @@ def read_sheets(folder: Path, part: str, limit: int | None = None) -> Pixels | N
     labels, sheets = folder / f"{part}_labels.npy", sorted(folder.glob(f"{part}_*.webp"))
     if not labels.is_file() or not sheets:
         return None
-    try:
-        count = len(np.load(labels))
-    except (OSError, ValueError, TypeError, EOFError) as error:
-        raise InputError(f"{labels}: not a file of labels, or a damaged one") from error
+    count = len(_labels(labels))
     wanted = count if limit is None else min(limit, count)
     tiles = np.zeros((0, TILE, TILE, 3), np.uint8)
     for sheet in sheets:
@@ -42,6 +43,35 @@ def read_sheets(folder: Path, part: str, limit: int | None = None) -> Pixels | N
     if not 0 < wanted <= len(tiles):
         raise InputError(f"{labels}: {count} labels for sheets of {len(tiles)} tiles")
     return tiles[:wanted]
+
+
+def read_labels(folder: Path, part: str, limit: int | None = None) -> Labels | None:
+    """The classes (n,) of the first `limit` pictures of sheets; None where there are no labels.
+
+    Args:
+        folder, part, limit: as of `read_sheets`.
+
+    Raises:
+        InputError: the labels are damaged, or no whole numbers.
+    """
+    path = folder / f"{part}_labels.npy"
+    if not path.is_file():
+        return None
+    labels = _labels(path)
+    if labels.ndim != 1 or labels.dtype.kind not in "iu":
+        raise InputError(
+            f"{path}: {labels.dtype} {labels.shape} are no labels: one whole number a picture"
+        )
+    return labels[:limit].astype(np.int64)
+
+
+def _labels(path: Path) -> npt.NDArray[Any]:
+    try:
+        labels: npt.NDArray[Any] = np.load(path)
+        len(labels)  # a single number has none
+    except (OSError, ValueError, TypeError, EOFError) as error:
+        raise InputError(f"{path}: not a file of labels, or a damaged one") from error
+    return labels
 
 
 def _tiles(sheet: Path) -> Pixels:

@@ -63,7 +63,8 @@ def test_pictures_and_names(own: Path) -> None:
     assert sets.val is not None
     inputs = gather_with_sheets([Path(text)])
     assert str(inputs[1]) == f"{text}/noise-1"
-    for n, (_, pixels) in enumerate(read_set(text)):
+    for n, (_, pixels, label) in enumerate(read_set(text)):
+        assert label is None
         for read in (dataset.read(n), sets.train[n], inputs[n].read()):
             assert np.array_equal(read, pixels)
     assert np.array_equal(sets.val[0], read_set(text)[0].pixels)

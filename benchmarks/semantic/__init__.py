@@ -1,0 +1,1 @@
+"""Training the networks of `witt.metrics.semantic`, and what their metrics say."""
