@@ -7,8 +7,8 @@
 
 Source: Yang et al., WITT: A Wireless Image Transmission Transformer for Semantic Communications,
 arXiv 2211.00937, figure 1. With `rate_adaptive` the ModNets are told the rate too, and the first k
-features are sent; SwinJSCC chooses them by a mask (`witt.codecs.swinjscc`). The blocks are Swin's in
-the paper; others in their place are in `witt.nn.blocks`.
+features are sent; SwinJSCC chooses them by a mask (`witt.codecs.swinjscc`). The blocks are Swin's
+in the paper; others in their place are in `witt.nn.blocks`.
 """
 
 from __future__ import annotations
