@@ -30,7 +30,7 @@ LAYERS = {
         {"registry", "report", "files", "lock", "device", "memory"},
         {"pictures", "metrics", "nn", "radio"},
         {"header", "store"},
-        {"side_code", "fading_loss"},
+        {"side_code", "fading_loss", "regions"},
         {"header_bits"},
         {"side_information"},
         {"contract"},
@@ -47,7 +47,7 @@ LAYERS = {
         {"referee"},
         {"figures"},
         {"report", "demo"},
-        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation"},
+        {"commands", "mismatch", "impairments", "cost", "speed", "synchronisation", "calibration"},
     ),
 }
 
