@@ -45,6 +45,7 @@ EDGES = 2.0 ** (np.arange(-8, 18) / 2)  # of the bins: half octaves of the expec
 RESAMPLED = 1000  # pictures drawn anew, for the interval of each bin
 LEAST_SHARE = 0.005  # of the pixels of a condition, for a point in the figure
 COLOURS = ("#0b2f78", "#2f86c9", "#1b7f5c", "#b8860b", "#d1520f", "#a3194b")
+SHOWN = ("expected_rmse", "measured_rmse", "estimate_rmse", "measured_p5", "measured_p95")
 PIXELS, EXPECTED, MEASURED, ESTIMATE = range(4)  # what is summed up in each bin
 
 
@@ -145,10 +146,11 @@ def draw(documents: Sequence[dict[str, Any]], folder: Path, name: str) -> list[P
         figure = Figure(figsize=(3.7 * columns, 3.6 * rows + 0.75), layout="constrained")
         FigureCanvasAgg(figure)
         grid = figure.subplots(rows, columns, squeeze=False).flatten()
+        limits = _limits([each for conditions in panels.values() for each in conditions])
         for axes, (names, conditions) in zip(grid, panels.items(), strict=False):
             for condition in conditions:
                 _line(axes, condition, colours[condition["snr_db"]])
-            _frame(axes)
+            _frame(axes, *limits)
             axes.set_title("\n".join(names), size=8, loc="left")
         for axes in grid[len(panels) :]:
             axes.set_axis_off()
@@ -164,11 +166,21 @@ def draw(documents: Sequence[dict[str, Any]], folder: Path, name: str) -> list[P
         return save(figure, folder, name)
 
 
-def _line(axes: Any, condition: dict[str, Any], colour: str) -> None:
+def _shown(condition: dict[str, Any]) -> np.ndarray[Any, Any]:
+    """Rows of a condition, for the points of its line: the values of `SHOWN`."""
     pixels = sum(each["pixels"] for each in condition["bins"])
     bins = [each for each in condition["bins"] if each["pixels"] >= LEAST_SHARE * pixels]
-    keys = ("expected_rmse", "measured_rmse", "estimate_rmse", "measured_p5", "measured_p95")
-    x, measured, before, low, high = (np.array([each[key] for each in bins]) for key in keys)
+    return np.array([[each[key] for each in bins] for key in SHOWN])
+
+
+def _limits(conditions: Sequence[dict[str, Any]]) -> tuple[float, float]:
+    """Of both axes of all panels."""
+    values = np.concatenate([_shown(each).ravel() for each in conditions])
+    return float(values.min()) / 1.15, float(values.max()) * 1.15
+
+
+def _line(axes: Any, condition: dict[str, Any], colour: str) -> None:
+    x, measured, before, low, high = _shown(condition)
     style = {"color": colour, "lw": 1.3, "ms": 4, "marker": "o"}
     if not np.allclose(measured, before):
         axes.plot(x, before, ls="--", **{**style, "lw": 0.8, "mfc": "white"})
@@ -177,11 +189,9 @@ def _line(axes: Any, condition: dict[str, Any], colour: str) -> None:
     axes.errorbar(x, measured, yerr=reach, elinewidth=0.8, **style)
 
 
-def _frame(axes: Any) -> None:
+def _frame(axes: Any, low: float, high: float) -> None:
     """The same scale on both axes, and the line where both errors are the same."""
-    ends = np.array([axes.get_xlim(), axes.get_ylim()])
-    low, high = max(ends.min(), 0.5), ends.max()
-    ticks = [2.0**n for n in range(-1, 9) if low <= 2.0**n <= high]
+    ticks = [2.0**n for n in range(-8, 10) if low <= 2.0**n <= high]
     axes.plot([low, high], [low, high], color=GREY, lw=0.8, zorder=1)
     for axis, scale in ((axes.xaxis, axes.set_xscale), (axes.yaxis, axes.set_yscale)):
         scale("log", base=2)

@@ -30,7 +30,9 @@ from witt.pictures.images import Pixels
 LEVELS = 255  # errors are in steps of 8 bits
 USES_COLOURS, ERROR_COLOURS = "viridis", "magma"
 NAMES, SCALES = 14, 12  # sizes of letters: the maps are often shown reduced
+ENDS = (1, 1.5, 2, 3, 4, 5, 6, 8, 10)  # of scales, times a power of ten
 USUAL = 0.99  # of the pixels are within the scale of colours
+LINE, BELOW = 1000, 34  # room for a line above the maps, and for a scale of colours below one
 HEAD = 70  # height of the lines above the maps
 Map = npt.NDArray[np.floating]
 
@@ -72,12 +74,12 @@ def rmse_map(original: Pixels, received: Pixels, side: int) -> Map:
 
 
 def limit_of(*maps: Map) -> float:
-    """End of a scale of colours: 1, 2 or 5 times a power of ten that most pixels are below."""
+    """End of a scale of colours: a plain number that most pixels are below."""
     most = max(float(np.quantile(each, USUAL)) for each in maps)
     if most <= 0:
         return 1.0
     tens = 10.0 ** math.floor(math.log10(most))
-    return next(step * tens for step in (1, 2, 5, 10) if most <= step * tens * (1 + 1e-9))
+    return next(step * tens for step in ENDS if most <= step * tens * (1 + 1e-9))
 
 
 def coloured(values: Map, limit: float, colours: str) -> Pixels:
@@ -108,7 +110,7 @@ def maps_png(
     boxes = [Box(x, y + TITLE + HEAD, *shown) for x, y in places(*shown)]
     right = max(box.x + max(box.width, NARROWEST) for box in boxes)
     bottom = max(box.y + box.height for box in boxes)
-    size = (max(right, MARGIN + 700) + MARGIN, bottom + MARGIN)
+    size = (max(right, LINE) + MARGIN, bottom + BELOW)
     with canvas(size) as drawing:
 
         def show(box: Box, name: str, values: Map, end: float, colours: str, unit: str) -> None:
