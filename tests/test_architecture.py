@@ -31,7 +31,7 @@ LAYERS = {
         {"waiting"},
         {"pictures", "metrics", "nn", "radio"},
         {"header", "store"},
-        {"side_code", "fading_loss"},
+        {"side_code", "fading_loss", "regions"},
         {"header_bits"},
         {"side_information"},
         {"contract"},
@@ -48,7 +48,15 @@ LAYERS = {
         {"referee"},
         {"figures"},
         {"report", "demo", "ablation", "analysis"},
-        {"commands", "mismatch", "impairments", "speed", "synchronisation", "semantic"},
+        {
+            "commands",
+            "mismatch",
+            "impairments",
+            "speed",
+            "synchronisation",
+            "semantic",
+            "calibration",
+        },
     ),
 }
 

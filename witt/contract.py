@@ -32,6 +32,7 @@ from witt.header import (
     rounded_scale,
     rounded_snr,
 )
+from witt.regions import Regions, evenly
 from witt.side_code import Half, SideCode
 from witt.side_information import Coding
 from witt.store.hub import HubModel
@@ -117,6 +118,7 @@ class Transmission(NamedTuple):
     on_top: of these, the ones that exceed what a CBR allows.
     lost: of each image, whether its side information was lost, so that it is grey; empty where it
         is taken as received.
+    regions: where the channel uses went and what error is expected there; None unless asked for.
     """
 
     image: Tensor
@@ -127,6 +129,7 @@ class Transmission(NamedTuple):
     side_uses: float = 0
     on_top: int = 0
     lost: tuple[bool, ...] = ()
+    regions: Regions | None = None
 
     def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:
         """What metrics say of the pictures beside their originals; see `witt.link.look`."""
@@ -316,16 +319,32 @@ class Codec(HubModel):
         h: Tensor | None = None,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
+        regions: bool = False,
     ) -> Transmission:
-        """What `forward` does after `encode`; `snr_db` is that of the channel."""
+        """What `forward` does after `encode`; `snr_db` is that of the channel.
+
+        With `regions` the maps of `Codec.regions` come along.
+        """
         symbols, header = encoded
         out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
         received, error = channels.receive(channel, out)
         decoded = self.decode(received, header, error)
         cbr_sent = symbols.shape[1] / (3 * header.size[0] * header.size[1])
-        return Transmission(decoded, symbols, received, cbr_sent, header.bits)
+        maps = self.regions(received, header, error) if regions else None
+        return Transmission(decoded, symbols, received, cbr_sent, header.bits, regions=maps)
 
     # What one's own codec may add
+
+    def regions(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Regions:
+        """Where the channel uses went, and what error the receiver expects there.
+
+        A codec that does not say has used the channel evenly and expects nothing.
+
+        Args:
+            symbols, header, noise_var: as of `decode`.
+        """
+        count = symbols.real.new_full((len(symbols),), symbols.shape[1])
+        return evenly(header.size, count)
 
     def side_codes(self) -> dict[str, SideCode]:
         """How each entry that `encode` adds to the header becomes bits, in the order of sending.

@@ -10,12 +10,14 @@ import torch
 
 from benchmarks.demo.cache import Bounded
 from benchmarks.demo.lanes import Check
+from benchmarks.demo.maps import overlays
 from benchmarks.demo.pictures import Photograph
 from benchmarks.demo.received import Received
 from benchmarks.demo.settings import Settings
 from witt.contract import Codec, Encoded
 from witt.device import pick_device
 from witt.link.choice import AUTO, choose
+from witt.link.maps import maps_of, mean_figures, why_not
 from witt.link.requests import check_request
 from witt.link.side_link import carry_coded, encode_coded
 from witt.pictures.images import to_pixels
@@ -59,7 +61,12 @@ class Neural:
             return self._models[name]
 
     def send(
-        self, photograph: Photograph, weights: str, settings: Settings, check: Check
+        self,
+        photograph: Photograph,
+        weights: str,
+        settings: Settings,
+        check: Check,
+        with_maps: bool = False,
     ) -> Received:
         """One picture over the channel.
 
@@ -68,6 +75,7 @@ class Neural:
             weights: a name of shipped ones.
             settings: the channel; its weights are not looked at.
             check: raises where nobody waits any more; asked between the steps.
+            with_maps: whether to draw `Received.maps`.
 
         Raises:
             InputError: the weights do not serve this.
@@ -80,7 +88,13 @@ class Neural:
             check()
             generator = torch.Generator().manual_seed(settings.seed)
             sent = carry_coded(
-                model.codec, encoded, channel, settings.snr_db, coding=coding, generator=generator
+                model.codec,
+                encoded,
+                channel,
+                settings.snr_db,
+                coding=coding,
+                generator=generator,
+                regions=with_maps,
             )
         lost = any(sent.lost)
         notes += (WHAT_WAS_LOST,) if lost else ()
@@ -97,9 +111,21 @@ class Neural:
             "header_bits": sent.header_bits,
             "side_uses": sent.side_uses,
         }
+        maps, unsaid = maps_of(sent, photograph.pixels, received), ""
+        if maps is not None:
+            facts |= mean_figures(maps)
+            if maps.expected is None:
+                unsaid = f"Nothing to show: {why_not(weights, sent)}."
         rounded = tuple(round(each, 3) for each in points)
         return Received.of(
-            photograph, received, facts=facts, notes=notes, points=rounded, lost=lost
+            photograph,
+            received,
+            facts=facts,
+            notes=notes,
+            points=rounded,
+            lost=lost,
+            maps={} if maps is None else overlays(maps),
+            unsaid=unsaid,
         )
 
     def _encode(

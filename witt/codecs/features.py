@@ -365,7 +365,14 @@ class FeatureCodec(Codec):
         self, symbols: Tensor, header: Header, noise_var: Tensor | None = None
     ) -> Tensor:
         """As `decode`, of symbols and a header that fit, whose pictures may lack unit power."""
-        size, k, snr = header.size, 2 * header.rate, nominal_snr(header.snr_db, symbols)
+        image = self.receive(*self.unpacked(symbols, header, noise_var))
+        return image[:, :, : header.size[0], : header.size[1]]
+
+    def unpacked(
+        self, symbols: Tensor, header: Header, noise_var: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, tuple[int, int], Any]:
+        """The arguments of `receive`, from those of `reconstruct`."""
+        k, snr = 2 * header.rate, nominal_snr(header.snr_db, symbols)
         symbols, error = self.equalised(symbols, snr, noise_var)
         scale = header.get("scale")
         if scale is None or not self.sends_scale:
@@ -374,8 +381,7 @@ class FeatureCodec(Codec):
         allocation = self.allocate(header, snr, rates)
         pairs = torch.view_as_real(symbols.contiguous())
         error = error.expand(symbols.shape)
-        image = self.receive(pairs, error, scale, snr, rates, self.grid(size), allocation)
-        return image[:, :, : size[0], : size[1]]
+        return pairs, error, scale, snr, rates, self.grid(header.size), allocation
 
     def equalised(
         self, symbols: Tensor, snr_db: Tensor, noise_var: Tensor | None

@@ -1,6 +1,9 @@
 """What the page is sent: the right pictures, to the right visitor, and nothing for nobody."""
 
 import asyncio
+import base64
+import io
+import json
 import math
 import threading
 from collections.abc import Sequence
@@ -8,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import witt
 from benchmarks.codecs import codec
@@ -24,9 +28,13 @@ from benchmarks.ldpc.modes import MODES, parse_mode
 from benchmarks.schemes.digital import Digital
 from tests.benchmarks.demo.handmade import photograph
 from witt.errors import InputError
+from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
+from witt.link.maps import maps_of, mean_figures
 from witt.link.side_link import CODED
 from witt.link.transmission import transmit
+from witt.pictures.maps import ERROR_COLOURS, coloured
+from witt.report import to_json
 
 
 def wanted() -> None:
@@ -51,6 +59,39 @@ def test_a_panel_shows_what_witt_transmit_sends(
     figures = show.ms_ssim(panel, picture, settings)
     assert figures["ms_ssim"] == pytest.approx(draw.figures["ms_ssim"], abs=1e-9)
     assert shown.facts["channel_uses"] == draw.sent.symbols.shape[1]
+
+
+def test_maps_lie_over_the_neural_panel(show: Show) -> None:
+    """Those of `witt transmit --map`, in the events of the page; the curve has none."""
+    picture, settings = photograph(4), Settings(snr_db=8.0)
+    shown = show.send("neural", picture, settings, wanted)
+    assert set(shown.maps) == {"uses", "expected", "measured"}
+    model = show.neural.model("witt_light")
+    how: dict[str, Any] = {"seed": 0, "side_information": CODED, "weights_sha256": model.sha256}
+    (draw,) = transmit(picture.pixels, model.codec, Link(), 8.0, 1 / 16, **how, regions=True)
+    maps = maps_of(draw.sent, picture.pixels, draw.pixels)
+    assert maps is not None
+    assert maps.expected is not None
+    assert mean_figures(maps) == {name: shown.facts[name] for name in mean_figures(maps)}
+    expected = coloured(maps.expected, maps.error_limit, ERROR_COLOURS)
+    event = json.loads(to_json(show._shown("neural", settings, shown)))
+    for name, overlay in event["maps"].items():
+        with Image.open(io.BytesIO(base64.b64decode(overlay["png"]))) as image:
+            pixels = np.asarray(image)
+        assert pixels.shape == picture.pixels.shape
+        assert np.array_equal(pixels, expected) == (name == "expected")
+        assert overlay["colours"][0].startswith("#")
+    assert event["maps"]["expected"]["end"] == event["maps"]["measured"]["end"]
+    assert event["unsaid"] == ""
+    assert show.send("deepjscc", picture, settings, wanted).maps == {}
+    # As large as they are, they count among what is kept.
+    assert shown.nbytes > sum(len(overlay.png) for overlay in shown.maps.values())
+
+
+def test_it_says_where_no_error_is_expected(show: Show) -> None:
+    sent = show.neural.send(photograph(4), "deepjscc", Settings(), wanted, with_maps=True)
+    assert set(sent.maps) == {"uses", "measured"}
+    assert sent.unsaid.startswith("Nothing to show: deepjscc cannot say what error to expect")
 
 
 def test_a_picture_is_encoded_once_for_a_condition(
