@@ -210,7 +210,9 @@ const TAKE = {
     panel.figures.replaceChildren();
     panel.root.classList.add("none");
     panel.img.removeAttribute("src");
+    panel.points = [];
     arrived(event.panel);
+    plot();
   },
 };
 
@@ -244,7 +246,7 @@ function heard() {
 }
 
 function plot() {
-  for (const each of ["neural", "deepjscc"]) scatter($(`points-${each}`), panels[each].points, `--${each}`);
+  for (const each of SENT) scatter($(`points-${each}`), panels[each].points, `--${each}`);
 }
 new ResizeObserver(plot).observe($("constellations"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", plot);
