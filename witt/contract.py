@@ -181,6 +181,7 @@ class Codec(HubModel):
         name: in messages and results.
         served_cbr: (lowest, highest) CBR that may be asked for; None is any.
         snr_range_db: (lowest, highest) SNR it was trained for; None is not known.
+        encoder_knows_snr: whether the symbols depend on the SNR that `encode` is told.
         uses_error: whether `decode` looks at `noise_var`.
         cost_is_fixed: whether pictures of one size cost the same operations, whatever they show.
         uses_all_parameters: whether each parameter gets a gradient in each step.
@@ -191,6 +192,7 @@ class Codec(HubModel):
     name: str
     served_cbr: tuple[float, float] | None
     snr_range_db: tuple[float, float] | None
+    encoder_knows_snr: ClassVar[bool] = True
     uses_error: ClassVar[bool] = False
     cost_is_fixed: ClassVar[bool] = False
     uses_all_parameters: bool = False

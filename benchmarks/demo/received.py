@@ -5,12 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+from torch import Tensor
+
 from benchmarks.demo.maps import Overlay
 from benchmarks.demo.pictures import Photograph, png_bytes
 from witt.metrics.metric import make_metrics, measure
 from witt.pictures.images import Pixels, to_tensor
 from witt.report import number
 
+MOST_POINTS = 1200
 PSNR, MS_SSIM = make_metrics("psnr"), make_metrics("ms-ssim")
 
 
@@ -56,6 +60,13 @@ class Received:
         if self.pixels is None:
             return {}
         return dict(measure(MS_SSIM, to_tensor(self.pixels), photograph.image)[0])
+
+
+def some_points(symbols: Tensor) -> tuple[float, ...]:
+    """I and Q in turn of at most `MOST_POINTS` symbols (N,), spread over all of them."""
+    some = symbols[:: max(len(symbols) // MOST_POINTS, 1)][:MOST_POINTS].cpu()
+    pairs = torch.view_as_real(some.resolve_conj()).flatten().tolist()
+    return tuple(round(each, 3) for each in pairs)
 
 
 def in_words(figures: dict[str, Any]) -> dict[str, str]:

@@ -217,7 +217,9 @@ const TAKE = {
     panel.img.removeAttribute("src");
     panel.maps = {};
     if (panel === neural) lay();
+    panel.points = [];
     arrived(event.panel);
+    plot();
   },
 };
 
@@ -266,7 +268,7 @@ function heard() {
 }
 
 function plot() {
-  for (const each of ["neural", "deepjscc"]) scatter($(`points-${each}`), panels[each].points, `--${each}`);
+  for (const each of SENT) scatter($(`points-${each}`), panels[each].points, `--${each}`);
 }
 new ResizeObserver(plot).observe($("constellations"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", plot);
