@@ -122,7 +122,7 @@ def watched(looks: Sequence[tuple[SwinBlock, Look]]) -> Iterator[None]:
         return SwinBlock.attend(qkv, bias)
 
     for block, look in looks:
-        block.attend = partial(attend, look)  # type: ignore[method-assign]
+        block.attend = partial(attend, look)
     try:
         yield
     finally:

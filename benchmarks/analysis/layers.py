@@ -24,6 +24,7 @@ from witt.nn.swin import SwinBlock
 
 # What goes in and out and over the channel, beside the modules.
 PICTURE, SENT, RECEIVED, OUT = "(picture)", "(sent)", "(received)", "(received picture)"
+ALWAYS = (PICTURE, SENT, RECEIVED)
 BLOCK = re.compile(r"(.*\.)?blocks\.\d+")
 CONSTANT = 1e-5  # of a layer's size, below which what differs between examples is rounding
 SAME = 1e-5  # relative, up to which Gram matrices are those of the same numbers
@@ -87,14 +88,16 @@ def layers_of(model: Codec, send: Send, side: int) -> list[Layer]:
         if layer is None or layer != _once(name, first.get(name, []), 2):
             continue
         matrix, size = calls[0][1:]
-        if not matrix.trace() > CONSTANT**2 * size:
-            continue
-        near = SAME * matrix.trace()
-        if any(bool(((matrix - other).abs() < near).all()) for other in grams):
-            continue
-        found.append(layer)
-        grams.append(matrix)
+        if name in ALWAYS or (
+            matrix.trace() > CONSTANT**2 * size and not any(_same(matrix, other) for other in grams)
+        ):
+            found.append(layer)
+            grams.append(matrix)
     return found
+
+
+def _same(matrix: Tensor, other: Tensor) -> bool:
+    return bool(((matrix - other).abs() < SAME * matrix.trace()).all())
 
 
 _Call = tuple[tuple[int, ...], Tensor, float]  # shape, Gram matrix, sum of squares

@@ -54,8 +54,8 @@ def shared_cbr(codecs: Sequence[Named], asked: float | None) -> float | None:
             each = ", ".join(f"{name} {low:.4g} to {high:.4g}" for name, (low, high) in limits)
             raise InputError(f"there is no CBR that all serve: {each}")
         asked = highest
-    for each in codecs:
-        each.model.check_cbr(asked)
+    for codec in codecs:
+        codec.model.check_cbr(asked)
     return asked
 
 

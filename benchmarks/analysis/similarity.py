@@ -71,11 +71,11 @@ def similarity(
         for pixels in batches:
             pictures = tensor_of(pixels)
             seeds = [seeds_of(pixels, seed, repeat) for repeat in repeats]
-            found = [
+            grams = [
                 grams_of(codec.model, through(codec, snr_db, own), pictures, named)
                 for codec, own, named in zip(codecs, seeds, layers, strict=True)
             ]
-            alike.add(*found)
+            alike.add(*grams)
         matrices.append(alike.cka())
         say(f"{snr_db:g} dB: done")
     return {

@@ -84,6 +84,13 @@ def test_layers_of_the_network_of_the_paper() -> None:
     ]  # fmt: skip
 
 
+def test_the_channel_is_there_without_noise() -> None:
+    """Though what is received is then what was sent."""
+    model = tiny()
+    found = [layer.name for layer in layers_of(model, sender(model, 120.0), SIDE)]
+    assert found == names(model)
+
+
 @pytest.mark.parametrize("name", BLOCKS.names())
 def test_a_block_of_any_kind_is_one_layer(name: str) -> None:
     """Also where its inside is called as a whole, because the pictures are small."""
