@@ -34,6 +34,7 @@ LAYERS = {
         {"side_code", "fading_loss", "regions"},
         {"header_bits"},
         {"side_information"},
+        {"encoded"},
         {"contract"},
         {"codecs"},
         {"link"},
@@ -54,9 +55,10 @@ LAYERS = {
             "impairments",
             "speed",
             "synchronisation",
-            "semantic",
             "calibration",
         },
+        {"semantic"},
+        {"semantic"},
     ),
 }
 

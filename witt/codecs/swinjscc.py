@@ -25,8 +25,9 @@ from typing import ClassVar
 import torch
 from torch import Tensor, nn
 
-from witt.codecs.features import FeatureCodec, UnscaledSymbols
+from witt.codecs.features import FeatureCodec
 from witt.codecs.mask_code import MaskCode, mask_bits
+from witt.codecs.sending import UnscaledSymbols
 from witt.codecs.witt import (
     BRANCHES,
     Decoder,

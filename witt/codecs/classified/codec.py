@@ -31,7 +31,8 @@ from witt.codecs.classified.refiner import RefiningDecoder, ShapingEncoder, lmms
 from witt.codecs.classified.regions import regions_of
 from witt.codecs.classified.symbol_mapping import from_symbols
 from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
-from witt.codecs.features import Draft, FeatureCodec, UnscaledSymbols
+from witt.codecs.features import FeatureCodec
+from witt.codecs.sending import Draft, UnscaledSymbols
 from witt.codecs.witt import condition_vector
 from witt.contract import (
     SCALE_BITS,
