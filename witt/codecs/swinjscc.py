@@ -36,7 +36,7 @@ from witt.codecs.witt import (
     init_as_published,
     open_gates,
 )
-from witt.contract import Header, SideInformation
+from witt.contract import Encoded, Header, SideInformation
 from witt.errors import InputError
 from witt.nn.layers import ModNet, init_steady
 from witt.side_code import SideCode
@@ -188,6 +188,15 @@ class SwinJSCC(FeatureCodec):
             stacklevel=4,
         )
         return k
+
+    def latent_power(self, encoded: Encoded) -> Tensor:
+        """As of `Codec`, of all channels of which the mask keeps some."""
+        symbols, header = encoded
+        energy = torch.view_as_real(symbols).square()
+        kept = header.side[MASK].value
+        sent = energy.reshape(len(kept), self.tokens(header.size), -1).sum(1)
+        share = sent / energy.sum(dim=(1, 2))[:, None]
+        return share.new_zeros(kept.shape).masked_scatter(kept, share)
 
     # Training
 

@@ -6,11 +6,12 @@ from torch import Tensor
 
 import witt
 from benchmarks.analysis.latents import carriers
-from tests.witt.tiny import FULL, RATES, picture, tiny
+from tests.witt.tiny import FULL, MASKED, RATES, picture, tiny
 from witt.codecs.classified.bandwidth_expansion import expand
 from witt.codecs.classified.codec import CLASS_MAP
 from witt.codecs.dynamic import DynamicConfig, DynamicWITT
 from witt.codecs.features import FeatureCodec
+from witt.codecs.swinjscc import MASK
 
 AMPLITUDES = torch.tensor([3.0, 1.0, 0.0, 2.0, 0.5, 0.5, 0.1, 4.0], dtype=torch.float64)
 
@@ -74,6 +75,22 @@ def test_of_dynamic_tokens(rate_adaptive: bool) -> None:
             energy[n, : 2 * uses[level]] += token[: 2 * uses[level]].square()
     expected = energy / energy.sum(1, keepdim=True)
     torch.testing.assert_close(model.latent_power(encoded).detach(), expected, rtol=0, atol=1e-12)
+
+
+def test_of_the_channels_that_a_mask_keeps() -> None:
+    """The others have none; those of each picture are at their own places."""
+    model = tiny(2, **MASKED, channels=12)
+    image = picture(3, 16, 24)
+    encoded = model.encode(image, 7.0, 6 / 96)
+    share, kept = model.latent_power(encoded), encoded.header.side[MASK].value
+    assert kept.sum(1).tolist() == [6, 6, 6]
+    tokens = torch.view_as_real(encoded.symbols).detach().reshape(3, -1, 6)
+    for n in range(3):
+        expected = dict.fromkeys(range(12), 0.0)
+        total = float(tokens[n].square().sum())
+        for place, channel in enumerate(kept[n].nonzero()[:, 0].tolist()):
+            expected[channel] = float(tokens[n, :, place].square().sum()) / total
+        assert share[n].tolist() == pytest.approx(list(expected.values()), abs=1e-12)
 
 
 class Other(FeatureCodec):
