@@ -87,17 +87,15 @@ def draw_grid(document: dict[str, Any]) -> Figure:
     bar.set_label("loss (dB)", size=7)
     bar.ax.tick_params(labelsize=6)
     snrs = ", ".join(f"{snr:g}" for snr in document["snr_db"])
-    figure.suptitle("PSNR, and loss against the specialist, in dB", size=9, x=0.01, ha="left")
+    figure.suptitle("PSNR (loss against the specialist), dB", size=9, x=0.01, ha="left")
     figure.supxlabel(
-        f"mean over {snrs} dB of SNR; a frame: the specialist of the column",
+        f"mean over {snrs} dB of SNR; in brackets the loss; framed: the specialist of the column",
         size=6.5, x=0.01, ha="left", color=GREY,
     )  # fmt: skip
     return figure
 
 
-def _write_cells(
-    axes: Axes, document: dict[str, Any], matrix: dict[str, Any], most: float
-) -> None:
+def _write_cells(axes: Axes, document: dict[str, Any], matrix: dict[str, Any], most: float) -> None:
     from matplotlib.patches import Rectangle
 
     for row, model in enumerate(document["models"]):
@@ -106,11 +104,12 @@ def _write_cells(
             text = "–" if np.isnan(psnr) else f"{psnr:.2f}"
             own = domain["specialist"] == model["name"]
             if not np.isnan(loss) and not own:
-                text += f"\n{0.0 - loss:+.2f}"
+                text += f"\n({loss:.2f})"
             colour = GREY if np.isnan(psnr) else "white" if loss > DARK * most else INK
             axes.text(column, row, text, ha="center", va="center", size=7, color=colour)
-            edge, line = (INK, 1.4) if own else (FAINT, 0.5)
-            frame = Rectangle(
-                (column - 0.47, row - 0.46), 0.94, 0.92, fill=False, ec=edge, lw=line
-            )
-            axes.add_patch(frame)
+            if own or np.isnan(loss):
+                edge, line = (INK, 1.4) if own else (FAINT, 0.5)
+                box = Rectangle(
+                    (column - 0.47, row - 0.46), 0.94, 0.92, ec=edge, lw=line, fill=False
+                )
+                axes.add_patch(box)

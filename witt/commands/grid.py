@@ -109,7 +109,7 @@ def evaluate_grid(
         with waiting("Evaluating", sent) as advance:
             for key, cell in measure(places, seed, before, advance):
                 cells[key] = cell
-                if output is not None and key not in before:
+                if output is not None and key not in before:  # after Ctrl-C it goes on from here
                     write_text(output, to_json(document()) + "\n")
         said = remarks(list(cells.values()))
         if output is not None:

@@ -1,14 +1,14 @@
 """The file of `witt evaluate --grid`: which models, and which channels and pictures they meet.
 
-    [[model]]                       # a row
-    weights = "deepjscc"            # as --weights; its name, unless there is a `name`
+[[model]]                       # a row
+weights = "deepjscc"            # as --weights; its name, unless there is a `name`
 
-    [[domain]]                      # a column
-    name = "photographs, Rayleigh"
-    channel = "rayleigh"            # as --channel; awgn where it is left out
-    data = "photos"                 # as DIR of witt evaluate
-    limit = 4                       # the first so many pictures; all where it is left out
-    specialist = "deepjscc"         # name of the model that was trained for it
+[[domain]]                      # a column
+name = "photographs, Rayleigh"
+channel = "rayleigh"            # as --channel; awgn where it is left out
+data = "photos"                 # as DIR of witt evaluate
+limit = 4                       # the first so many pictures; all where it is left out
+specialist = "deepjscc"         # name of the model that was trained for it
 """
 
 from __future__ import annotations

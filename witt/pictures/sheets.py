@@ -63,7 +63,9 @@ def held_out_set(folder: str) -> Iterator[tuple[str, Pixels, int]]:
     """
     tiles, labels = read_sheets(Path(folder), "train"), read_labels(Path(folder), "train")
     if tiles is None or labels is None:
-        raise InputError(f"{folder}: no CIFAR-10 training pictures (train_labels.npy, train_*.webp)")
+        raise InputError(
+            f"{folder}: no CIFAR-10 training pictures (train_labels.npy, train_*.webp)"
+        )
     first = len(tiles) - held_out(len(tiles))
     for number in range(first, len(tiles)):
         yield f"train-{number:05}", tiles[number], int(labels[number])

@@ -162,7 +162,7 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path], share: floa
         if is_set(folder):
             train_given += [picture.pixels for picture in read_set(folder)]
             continue
-        sheets = _training_sheets(Path(folder))
+        sheets = training_sheets(Path(folder))
         if sheets is None:
             train_paths.append(folder)
         elif Path(folder).resolve() in held:
@@ -174,14 +174,14 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path], share: floa
         if is_set(folder):
             val_given += [picture.pixels for picture in read_set(folder)]
             continue
-        sheets = _training_sheets(Path(folder))
+        sheets = training_sheets(Path(folder))
         if sheets is None:
             val_paths.append(folder)
         else:
             val_tiles.append(sheets[-held_out(len(sheets)) :])
             notes.append(
-                f"{folder}: the last {held_out(len(sheets))} CIFAR-10 training pictures are held out "
-                "for validation; the test set is not touched"
+                f"{folder}: the last {held_out(len(sheets))} CIFAR-10 training pictures are held "
+                "out for validation; the test set is not touched"
             )
     train = _pictures(train_paths, train_tiles, train_given, share)
     if not val:
@@ -215,7 +215,7 @@ def _chosen(count: int, share: float) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(count)[:kept])
 
 
-def _training_sheets(folder: Path) -> Pixels | None:
+def training_sheets(folder: Path) -> Pixels | None:
     """Training pictures of a folder of CIFAR-10 sheets, None where it is none.
 
     Raises:
