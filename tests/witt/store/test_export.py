@@ -132,16 +132,15 @@ def test_files_do_what_the_model_does(tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("block", BLOCKS.names())
-@pytest.mark.parametrize("size", [(9, 14), (68, 70)], ids=str)
-def test_every_kind_of_block(block: str, size: tuple[int, int], tmp_path: Path) -> None:
-    """Sizes that are padded, of less than a window or region, and of more; two blocks."""
+def test_every_kind_of_block(block: str, tmp_path: Path) -> None:
+    """A size of more than one window and region, both of which are filled up."""
     entries = {"block": block, "mlp_ratio": 2.0, "sends_scale": True}
     sizes = {**SIZES, "patch": 2, "window": 4, **entries}
     with torch.random.fork_rng():
         torch.manual_seed(0)
         model = witt.WITT(witt.WITTConfig("tiny", (8, 8), (2, 1), (2, 2), **sizes))
         model.initialise()
-    encoder, decoder = export_onnx(model.eval(), tmp_path, size)
+    encoder, decoder = export_onnx(model.eval(), tmp_path, (37, 33))
     assert encoder.difference < 1e-3  # the scale may be rounded to its float16 neighbour
     assert decoder.difference < 1e-4
 
