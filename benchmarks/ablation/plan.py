@@ -5,9 +5,10 @@ from __future__ import annotations
 import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from click.core import ParameterSource
@@ -150,17 +151,20 @@ def split_presets(texts: Sequence[str]) -> list[str]:
     return names
 
 
-def budgets_of(
-    minutes: Sequence[float] | None,
-    petaflops: Sequence[float] | None,
-    steps: Sequence[float] | None,
-) -> list[Budget]:
-    """The lengths that were asked for, of one kind.
+def split_name(text: str) -> tuple[str, str]:
+    """What a preset is called in tables, and the preset: "small=witt_cifar:dims=[64,128]"."""
+    label, equals, preset = text.partition("=")
+    if equals and ":" not in label:  # what follows a colon is a setting
+        return label.strip(), preset
+    return short(text), text
+
+
+def budgets_of(given: Mapping[str, Sequence[float] | None]) -> list[Budget]:
+    """The lengths that were asked for, by their kind, of which there must be one.
 
     Raises:
         InputError: none, or of several kinds, or one is not above 0.
     """
-    given = {"minutes": minutes, "petaflops": petaflops, "steps": steps}
     lengths = [Budget(kind, amount) for kind, them in given.items() for amount in them or ()]
     if len({budget.kind for budget in lengths}) != 1:
         raise InputError("say how long to train: one of --minutes, --petaflops, --steps")
@@ -197,6 +201,7 @@ def read_presets(
     data: Sequence[str],
     val: Sequence[str],
     pictures: Pictures,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Preset]:
     """Check and count each preset: its forward and backward pass is carried out.
 
@@ -206,41 +211,44 @@ def read_presets(
         given: options of `witt train` for all of them.
         data, val: folders of pictures.
         pictures: those to train on.
+        defaults: options of `witt train` where they are not given, from a settings file.
 
     Raises:
         InputError: one cannot be trained so.
     """
-    options = train_options(given, tiles=_are_tiles(pictures))
+    options = train_options(given, _are_tiles(pictures), defaults)
     for text in names:
         yield _read(text, {**options, "data": tuple(data), "val": tuple(val)})
 
 
-def train_options(given: Sequence[str], tiles: bool) -> dict[str, Any]:
+def train_options(
+    given: Sequence[str], tiles: bool, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """Options of `witt train` for all runs.
 
     Args:
         given: as on a command line.
         tiles: all pictures are 32×32, so that crops are too.
+        defaults: from a settings file.
 
     Raises:
         InputError: what an ablation decides itself was given, or is unknown.
     """
-    defaults = {**SETTINGS, **(TILES if tiles else {})}
-    context = train.make_context("train", list(given), default_map=defaults)
+    ours = {**SETTINGS, **(TILES if tiles else {}), **defaults}
+    context = train.make_context("train", list(given), default_map=ours)
     beyond = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     for name in sorted(OURS):
-        if context.get_parameter_source(name) in beyond:
+        if context.get_parameter_source(name) in beyond or name in defaults:
             option = "--out" if name == "output" else f"--{name.replace('_', '-')}"
-            raise InputError(f"{option} after --: witt ablate sets it for each run; leave it out")
+            where = "in [train]" if name in defaults else "after --"
+            raise InputError(f"{option} {where}: witt ablate sets it for each run; leave it out")
     return dict(context.params)
 
 
 def _read(text: str, options: dict[str, Any]) -> Preset:
-    label, equals, rest = text.partition("=")
-    named = bool(equals) and ":" not in label
-    spec = parse(rest if named else text)
+    name, preset = split_name(text)
+    spec = parse(preset)
     own = tuple(f"{key}={json.dumps(value)}" for key, value in spec.settings.items())
-    name = label.strip() if named else short(text)
     try:
         config = new_config(
             {
