@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
@@ -18,7 +17,7 @@ from witt.commands.info import cost
 from witt.commands.train import new_config, train
 from witt.errors import InputError, one_line
 from witt.pictures.sheets import TILE
-from witt.registry import PRESETS, parse, short
+from witt.registry import PRESETS, short
 from witt.store.making import to_values
 from witt.training.config import FREE, TrainConfig
 from witt.training.pictures import Pictures
@@ -151,12 +150,25 @@ def split_presets(texts: Sequence[str]) -> list[str]:
     return names
 
 
-def split_name(text: str) -> tuple[str, str]:
-    """What a preset is called in tables, and the preset: "small=witt_cifar:dims=[64,128]"."""
-    label, equals, preset = text.partition("=")
-    if equals and ":" not in label:  # what follows a colon is a setting
-        return label.strip(), preset
-    return short(text), text
+class Named(NamedTuple):
+    """A preset as it was written.
+
+    name: what it is called in tables.
+    preset: as of `witt train --preset`.
+    settings: as of `witt train --set`.
+    """
+
+    name: str
+    preset: str
+    settings: tuple[str, ...]
+
+
+def split_name(text: str) -> Named:
+    """Take "small=witt_cifar:dims=[64,128]" apart; a value may be "file.py:function"."""
+    label, equals, rest = text.partition("=")
+    named = bool(equals) and ":" not in label  # what follows a colon is a setting
+    preset, *settings = re.split(r":(?=[A-Za-z_]\w*=)", rest if named else text)
+    return Named(label.strip() if named else short(text), preset, tuple(settings))
 
 
 def budgets_of(given: Mapping[str, Sequence[float] | None]) -> list[Budget]:
@@ -246,14 +258,12 @@ def train_options(
 
 
 def _read(text: str, options: dict[str, Any]) -> Preset:
-    name, preset = split_name(text)
-    spec = parse(preset)
-    own = tuple(f"{key}={json.dumps(value)}" for key, value in spec.settings.items())
+    name, preset, own = split_name(text)
     try:
         config = new_config(
             {
                 **options,
-                "preset": spec.target,
+                "preset": preset,
                 "set": (*options["set"], *own),
                 "steps": 1,
                 "minutes": None,
@@ -267,8 +277,8 @@ def _read(text: str, options: dict[str, Any]) -> Preset:
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         raise InputError(f"preset {text}: {kind}{one_line(error)}") from error
     made = {
-        "preset": short(spec.target),
-        "source": PRESETS.source(spec.target),
+        "preset": short(preset),
+        "source": PRESETS.source(preset),
         "model": to_values(model),
         **{key: _plain(getattr(config, key)) for key in ("cbr", "lr", "muon_lr")},
     }

@@ -19,8 +19,8 @@ from benchmarks.ablation.plan import (
 from benchmarks.ablation.settings import read_settings, shipped
 from witt.commands.info import cost
 from witt.errors import InputError
-from witt.registry import parse
 from witt.training.pictures import Pictures, open_sets
+from witt.training.settings import parse_overrides
 from witt.training.start import base_codec
 
 OWN = ("presets", "minutes", "petaflops", "seeds", "shares", "data", "val")
@@ -75,6 +75,14 @@ def test_lists_with_commas() -> None:
         "b=deepjscc",
         "deepjscc",
     ]
+
+
+def test_blocks_of_ones_own() -> None:
+    """A setting whose value is a file and a name in it."""
+    text = "witt_narrow:block=examples/own_block.py:gated:mlp_ratio=2"
+    settings = ("block=examples/own_block.py:gated", "mlp_ratio=2")
+    assert split_name(f"mine={text}") == ("mine", "witt_narrow", settings)
+    assert split_name("a/net.py:make:width=3") == ("make:width=3", "a/net.py:make", ("width=3",))
 
 
 def test_every_preset_has_a_seed_before_the_next(
@@ -145,8 +153,10 @@ def test_shipped_settings(name: str) -> None:
     """All presets are there, of one CBR; those of different blocks take the same operations."""
     settings = read_settings(name, OWN, TRAINS)
     presets = split_presets(settings.own["presets"])
-    specs = [parse(split_name(text)[1]) for text in presets]
-    made = [base_codec(spec.target, spec.settings, None) for spec in specs]
+    made = [
+        base_codec(named.preset, parse_overrides(named.settings), None)
+        for named in map(split_name, presets)
+    ]
     assert len(made) >= 3
     assert len({codec.config.max_cbr for codec in made}) == 1
     if name.startswith("backbones"):
