@@ -83,6 +83,35 @@ class StepCost(NamedTuple):
     gradient_bytes: int
 
 
+def products_counter() -> FlopCounterMode:
+    """Counts the operations of products, convolutions and attention, two for each multiply-add.
+
+    PyTorch takes the gradient of the weights of a convolution in groups for that of one without,
+    which counts a depthwise one of C channels C times.
+    """
+    mapping = {torch.ops.aten.convolution_backward: _convolution_backward}
+    return FlopCounterMode(display=False, custom_mapping=mapping)
+
+
+def _convolution_backward(
+    grad: Sequence[int],
+    x: Sequence[int],
+    weight: Sequence[int],
+    bias: Any,
+    stride: Any,
+    padding: Any,
+    dilation: Any,
+    transposed: bool,
+    output_padding: Any,
+    groups: int,
+    wanted: Sequence[bool],
+    **_: Any,
+) -> int:
+    """As many as forward for the gradient of the picture, and again for that of the weights."""
+    forward = 2 * math.prod(x if transposed else grad) * math.prod(weight[1:])
+    return forward * (wanted[0] + wanted[1])
+
+
 class _Bytes(TorchDispatchMode):
     """Adds up the sizes of what each operation reads and writes; views move nothing."""
 
@@ -121,7 +150,7 @@ def gradient_flops(config: TrainConfig) -> float:
     with strips_of_a_gpu():
         for batch in (1, 2):
             image = torch.rand(batch, 3, config.crop, config.crop)
-            with FlopCounterMode(display=False) as products:
+            with products_counter() as products:
                 run.gradient(image, 0)
             run.model.zero_grad(set_to_none=True)
             counts.append(products.get_total_flops())
@@ -152,14 +181,14 @@ def count_step(config: TrainConfig, crop: int | None = None) -> StepCost:
     model, gradient, gradients = run.model, run.gradient, []
     for batch in (1, 2):
         image = torch.rand(batch, 3, crop, crop)
-        with FlopCounterMode(display=False) as products, _Bytes() as moved:
+        with products_counter() as products, _Bytes() as moved:
             seen = gradient(image, 0)
         gradients.append(Work(products.get_total_flops(), moved.total))
         size = sum(p.grad.numel() * 4 for p in model.parameters() if p.grad is not None)
         # The gradient is there: what is left of a step is the update. The second one counts, since
         # the first one makes the state of the optimisers.
         run.gradient = lambda *_, seen=seen: seen
-        with FlopCounterMode(display=False) as products, _Bytes() as updating:
+        with products_counter() as products, _Bytes() as updating:
             run.train_step(image)
     one, two = gradients
     image_work = Work(two.flops - one.flops, two.moved - one.moved)

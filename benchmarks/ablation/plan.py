@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import fields, replace
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from click.core import ParameterSource
@@ -17,7 +17,7 @@ from witt.commands.info import cost
 from witt.commands.train import new_config, train
 from witt.errors import InputError, one_line
 from witt.pictures.sheets import TILE
-from witt.registry import PRESETS, parse, short
+from witt.registry import PRESETS, short
 from witt.store.making import to_values
 from witt.training.config import FREE, TrainConfig
 from witt.training.pictures import Pictures
@@ -150,17 +150,33 @@ def split_presets(texts: Sequence[str]) -> list[str]:
     return names
 
 
-def budgets_of(
-    minutes: Sequence[float] | None,
-    petaflops: Sequence[float] | None,
-    steps: Sequence[float] | None,
-) -> list[Budget]:
-    """The lengths that were asked for, of one kind.
+class Named(NamedTuple):
+    """A preset as it was written.
+
+    name: what it is called in tables.
+    preset: as of `witt train --preset`.
+    settings: as of `witt train --set`.
+    """
+
+    name: str
+    preset: str
+    settings: tuple[str, ...]
+
+
+def split_name(text: str) -> Named:
+    """Take "small=witt_cifar:dims=[64,128]" apart; a value may be "file.py:function"."""
+    label, equals, rest = text.partition("=")
+    named = bool(equals) and ":" not in label  # what follows a colon is a setting
+    preset, *settings = re.split(r":(?=[A-Za-z_]\w*=)", rest if named else text)
+    return Named(label.strip() if named else short(text), preset, tuple(settings))
+
+
+def budgets_of(given: Mapping[str, Sequence[float] | None]) -> list[Budget]:
+    """The lengths that were asked for, by their kind, of which there must be one.
 
     Raises:
         InputError: none, or of several kinds, or one is not above 0.
     """
-    given = {"minutes": minutes, "petaflops": petaflops, "steps": steps}
     lengths = [Budget(kind, amount) for kind, them in given.items() for amount in them or ()]
     if len({budget.kind for budget in lengths}) != 1:
         raise InputError("say how long to train: one of --minutes, --petaflops, --steps")
@@ -197,6 +213,7 @@ def read_presets(
     data: Sequence[str],
     val: Sequence[str],
     pictures: Pictures,
+    defaults: Mapping[str, Any] = MappingProxyType({}),
 ) -> Iterator[Preset]:
     """Check and count each preset: its forward and backward pass is carried out.
 
@@ -206,46 +223,47 @@ def read_presets(
         given: options of `witt train` for all of them.
         data, val: folders of pictures.
         pictures: those to train on.
+        defaults: options of `witt train` where they are not given, from a settings file.
 
     Raises:
         InputError: one cannot be trained so.
     """
-    options = train_options(given, tiles=_are_tiles(pictures))
+    options = train_options(given, _are_tiles(pictures), defaults)
     for text in names:
         yield _read(text, {**options, "data": tuple(data), "val": tuple(val)})
 
 
-def train_options(given: Sequence[str], tiles: bool) -> dict[str, Any]:
+def train_options(
+    given: Sequence[str], tiles: bool, defaults: Mapping[str, Any] = MappingProxyType({})
+) -> dict[str, Any]:
     """Options of `witt train` for all runs.
 
     Args:
         given: as on a command line.
         tiles: all pictures are 32×32, so that crops are too.
+        defaults: from a settings file.
 
     Raises:
         InputError: what an ablation decides itself was given, or is unknown.
     """
-    defaults = {**SETTINGS, **(TILES if tiles else {})}
-    context = train.make_context("train", list(given), default_map=defaults)
+    ours = {**SETTINGS, **(TILES if tiles else {}), **defaults}
+    context = train.make_context("train", list(given), default_map=ours)
     beyond = (ParameterSource.COMMANDLINE, ParameterSource.ENVIRONMENT)
     for name in sorted(OURS):
-        if context.get_parameter_source(name) in beyond:
+        if context.get_parameter_source(name) in beyond or name in defaults:
             option = "--out" if name == "output" else f"--{name.replace('_', '-')}"
-            raise InputError(f"{option} after --: witt ablate sets it for each run; leave it out")
+            where = "in [train]" if name in defaults else "after --"
+            raise InputError(f"{option} {where}: witt ablate sets it for each run; leave it out")
     return dict(context.params)
 
 
 def _read(text: str, options: dict[str, Any]) -> Preset:
-    label, equals, rest = text.partition("=")
-    named = bool(equals) and ":" not in label
-    spec = parse(rest if named else text)
-    own = tuple(f"{key}={json.dumps(value)}" for key, value in spec.settings.items())
-    name = label.strip() if named else short(text)
+    name, preset, own = split_name(text)
     try:
         config = new_config(
             {
                 **options,
-                "preset": spec.target,
+                "preset": preset,
                 "set": (*options["set"], *own),
                 "steps": 1,
                 "minutes": None,
@@ -259,8 +277,8 @@ def _read(text: str, options: dict[str, Any]) -> Preset:
         kind = "" if isinstance(error, InputError) else f"{type(error).__name__}: "
         raise InputError(f"preset {text}: {kind}{one_line(error)}") from error
     made = {
-        "preset": short(spec.target),
-        "source": PRESETS.source(spec.target),
+        "preset": short(preset),
+        "source": PRESETS.source(preset),
         "model": to_values(model),
         **{key: _plain(getattr(config, key)) for key in ("cbr", "lr", "muon_lr")},
     }

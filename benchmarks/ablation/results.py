@@ -47,7 +47,7 @@ class Ablation:
         self.save()
 
     def declare(self, name: str, record: dict[str, Any]) -> None:
-        """Note what a preset is.
+        """Note what a preset is, and count its rows anew.
 
         Raises:
             InputError: the file has rows of another preset of this name.
@@ -63,6 +63,10 @@ class Ablation:
                 "choose another --out"
             )
         known |= {key: record[key] for key in COUNTED if key in record}
+        if "step_gflop" in record:
+            for row in self.rows:
+                if row["preset"] == name:  # counted alike, whatever version trained it
+                    row["petaflop"] = float(f"{row['steps'] * record['step_gflop'] / 1e6:.6g}")
 
     def save(self) -> None:
         """Write the file, whole or not at all; a line for each row."""

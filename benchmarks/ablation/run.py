@@ -157,11 +157,15 @@ def report(
     running: Sequence[tuple[Task, Child]], queue: Sequence[Task], ablation: Ablation, jobs: int
 ) -> None:
     """A line for each run in progress, and one for all that is left."""
-    rest = 0.0
+    rest, rows = 0.0, list(ablation.rows)
     for task, child in running:
         share, seconds = child.progress()
         left = seconds * (1 - share) / share if share else math.nan
         rest += left
+        steps = task.preset.steps(task.budget)
+        if share and steps is not None:  # as good as a row, for how long the others take
+            done = share * steps * task.preset.step_flops / PETA
+            rows.append({"preset": task.preset.name, "seconds": seconds, "petaflop": done})
         known = "" if math.isnan(left) else f", {duration(left)} left"
         click.echo(f"{task}: {100 * share:.1f} %{known}")
-    click.echo(left_line((rest + seconds_left(queue, ablation.rows)) / jobs))
+    click.echo(left_line((rest + seconds_left(queue, rows)) / jobs))

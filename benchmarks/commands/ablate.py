@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import click
+from click.core import ParameterSource
 
 from benchmarks.commands.benchmark import worker_options
 from witt.commands.options import HELP, output_option
@@ -17,6 +19,7 @@ Examples:
   witt ablate --presets witt_cifar,deepjscc --minutes 20 --seeds 0,1 --data cifar10 --val cifar10
   witt ablate --presets witt_small,witt_base --petaflops 2 --data photos --val more-photos
   witt ablate --presets witt_cifar --steps 500 --data cifar10 --val cifar10 -- --soap-lr 0.001
+  witt ablate --config sizes-cifar10 --data cifar10 --val cifar10 --out runs/sizes
 """
 
 
@@ -45,11 +48,36 @@ class NumbersType(click.ParamType):
             self.fail(f"{value!r}: write {what} with commas", param, ctx)
 
 
+def _read_config(ctx: click.Context, _: click.Parameter, name: str | None) -> dict[str, Any]:
+    """Take a file's settings as defaults, so that the command line wins; returns the trainer's."""
+    from benchmarks.ablation.settings import listing, read_settings
+    from witt.commands.train import train
+
+    if name is None:
+        return {}
+    if name == "list":
+        click.echo(listing())
+        ctx.exit()
+    own = {p.name for p in ctx.command.params if p.name} - {"config", "help", "options"}
+    beside = {"config", "recipe", "resume", "output", "help"}
+    settings = read_settings(name, own, {p.name for p in train.params if p.name} - beside)
+    ctx.default_map = {**(ctx.default_map or {}), **settings.own}
+    return settings.train
+
+
 @click.command(
     "ablate",
     short_help="Train presets alike, and compare them.",
     epilog=EPILOG,
     context_settings=HELP,
+)
+@click.option(
+    "--config",
+    metavar="NAME|FILE",
+    is_eager=True,
+    callback=_read_config,
+    help="TOML file of these settings, with those of witt train in a table [train]; `list` shows "
+    "what ships. The command line wins.",
 )
 @click.option(
     "--presets",
@@ -97,6 +125,7 @@ class NumbersType(click.ParamType):
 @click.pass_context
 def command(
     ctx: click.Context,
+    config: dict[str, Any],
     presets: Sequence[str],
     minutes: Sequence[float] | None,
     petaflops: Sequence[float] | None,
@@ -141,14 +170,16 @@ def command(
     from witt.training.pictures import open_sets
     from witt.training.validation import centre_crops
 
-    lengths = budgets_of(minutes, petaflops, steps)
+    given = {"minutes": minutes, "petaflops": petaflops, "steps": steps}
+    typed = [n for n in given if ctx.get_parameter_source(n) == ParameterSource.COMMANDLINE]
+    lengths = budgets_of({name: given[name] for name in typed or given})
     names = split_presets(presets)
     sets = open_sets(data, val)
     if sets.val is None:  # which click has seen to
         raise InputError("say what to measure on: --val DIR")
     crops = centre_crops(sets.val, with_ms_ssim=False)
     read = []
-    for preset in read_presets(names, options, data, val, sets.train):
+    for preset in read_presets(names, options, data, val, sets.train, config):
         click.echo(
             f"{preset.name}: {preset.parameters / 1e6:.2f} M parameters, "
             f"{preset.kflop_per_pixel:.1f} kFLOP/pixel, {preset.step_flops / 1e9:.2f} GFLOP a step"

@@ -58,6 +58,7 @@ docs/channels
 docs/comparing
 docs/semantic
 docs/training
+docs/ablation
 docs/gpu
 docs/speed
 docs/data

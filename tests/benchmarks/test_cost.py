@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 from torch import nn
+from torch.utils.flop_counter import FlopCounterMode
 
 from benchmarks import cost
 from benchmarks.cost import Gpu, Reached, StepCost, Work
@@ -24,6 +25,34 @@ def test_bytes_of_an_operation() -> None:
     copied = 2 * 8 * 4  # reshape of a transposed matrix
     assert moved.total == 4 * (8 * 16 + 16 * 4 + 8 * 4 + copied)
     assert moved.operations == 2
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        nn.Conv2d(6, 4, 3, stride=2, padding=1),
+        nn.Conv2d(6, 4, (1, 3), dilation=2),
+        nn.ConvTranspose2d(6, 4, 3, stride=2),
+    ],
+)
+def test_convolutions_are_counted_as_pytorch_does(layer: nn.Module) -> None:
+    counts = []
+    for counter in (cost.products_counter(), FlopCounterMode(display=False)):
+        x = torch.rand(2, 6, 9, 9, requires_grad=True)
+        with counter:
+            layer(x).sum().backward()
+        counts.append(counter.get_total_flops())
+    assert counts[0] == counts[1]
+
+
+@pytest.mark.parametrize("groups", [1, 2, 6])
+def test_convolutions_in_groups_by_hand(groups: int) -> None:
+    """Each of 6 outputs at 9·9 places of 2 pictures takes 3·3·6/groups multiply-adds."""
+    layer = nn.Conv2d(6, 6, 3, padding=1, groups=groups)
+    x = torch.rand(2, 6, 9, 9, requires_grad=True)
+    with cost.products_counter() as counter:
+        layer(x).sum().backward()
+    assert counter.get_total_flops() == 3 * 2 * (2 * 9 * 9 * 6) * (3 * 3 * 6 // groups)
 
 
 @pytest.fixture

@@ -152,8 +152,8 @@ def fit_frontier(frontier: Frontier) -> ComputeFit:
     """
     if len(frontier.best) < FEWEST:
         raise InputError(
-            f"{frontier.name}: {len(frontier.best)} amounts of compute that each beat the smaller "
-            f"ones; a fit needs {FEWEST}: train for more lengths, as --petaflops 0.01,0.02,0.04"
+            f"{frontier.name}: amounts of compute of which each beats the smaller ones: "
+            f"{len(frontier.best)}; a fit needs {FEWEST}: train for more, as --petaflops 1,2,4,8,16"
         )
     x, score = (np.array([getattr(p, key) for p in frontier.best]) for key in Point._fields[1:3])
     unit = float(x[-1])

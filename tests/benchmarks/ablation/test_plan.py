@@ -11,12 +11,20 @@ from benchmarks.ablation.plan import (
     Preset,
     read_presets,
     shared_settings,
+    split_name,
     split_presets,
     tasks,
     train_options,
 )
+from benchmarks.ablation.settings import read_settings, shipped
+from witt.commands.info import cost
 from witt.errors import InputError
 from witt.training.pictures import Pictures, open_sets
+from witt.training.settings import parse_overrides
+from witt.training.start import base_codec
+
+OWN = ("presets", "minutes", "petaflops", "seeds", "shares", "data", "val")
+TRAINS = ("batch", "warmup", "seed", "crop")
 
 
 def read(text: str, photos: Path, options: list[str]) -> Preset:
@@ -67,6 +75,14 @@ def test_lists_with_commas() -> None:
         "b=deepjscc",
         "deepjscc",
     ]
+
+
+def test_blocks_of_ones_own() -> None:
+    """A setting whose value is a file and a name in it."""
+    text = "witt_narrow:block=examples/own_block.py:gated:mlp_ratio=2"
+    settings = ("block=examples/own_block.py:gated", "mlp_ratio=2")
+    assert split_name(f"mine={text}") == ("mine", "witt_narrow", settings)
+    assert split_name("a/net.py:make:width=3") == ("make:width=3", "a/net.py:make", ("width=3",))
 
 
 def test_every_preset_has_a_seed_before_the_next(
@@ -130,3 +146,39 @@ def test_presets_that_cannot_be_trained(
     with pytest.raises(InputError, match=why) as caught:
         read(name.format(linear=linear), photos, options)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("name", shipped())
+def test_shipped_settings(name: str) -> None:
+    """All presets are there, of one CBR; those of different blocks take the same operations."""
+    settings = read_settings(name, OWN, TRAINS)
+    presets = split_presets(settings.own["presets"])
+    made = [
+        base_codec(named.preset, parse_overrides(named.settings), None)
+        for named in map(split_name, presets)
+    ]
+    assert len(made) >= 3
+    assert len({codec.config.max_cbr for codec in made}) == 1
+    if name.startswith("backbones"):
+        side = 32 if "cifar" in name else 128
+        costs = [cost(codec, side).flops_per_pixel for codec in made]
+        assert max(costs) < 1.03 * min(costs)
+    train_options([], True, settings.train)
+
+
+def test_settings_in_a_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.toml"
+    path.write_text('presets = ["a", "b"]\nminutes = [1, 2]\n[train]\nbatch = 3\n')
+    settings = read_settings(str(path), OWN, TRAINS)
+    assert settings == ({"presets": ["a,b"], "minutes": "1,2"}, {"batch": "3"})
+    assert train_options([], True, settings.train)["batch"] == 3
+    assert train_options(["--batch", "5"], True, settings.train)["batch"] == 5
+    path.write_text("[train]\nseed = 3\n")
+    with pytest.raises(InputError, match=r"--seed in \[train\]"):
+        train_options([], True, read_settings(str(path), OWN, TRAINS).train)
+    for text, why in (("colour = 3", "'colour'"), ("train = 3", "must be a table")):
+        path.write_text(text)
+        with pytest.raises(InputError, match=why):
+            read_settings(str(path), OWN, TRAINS)
+    with pytest.raises(InputError, match="--config nothing: no such file; choose from backbones"):
+        read_settings("nothing", OWN, TRAINS)

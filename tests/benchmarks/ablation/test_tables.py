@@ -141,7 +141,9 @@ def test_what_would_mix_runs_is_refused(invented: Invented) -> None:
     with pytest.raises(InputError, match="is of batch 8, not 9"):
         reopened(path, batch=9)
     record = dict(ablation.head["presets"]["swin"])
-    ablation.declare("swin", {**record, "kflop_per_pixel": 61.0})  # counted a little otherwise
+    ablation.declare("swin", {**record, "kflop_per_pixel": 61.0, "step_gflop": 3.0})
+    assert ablation.head["presets"]["swin"]["kflop_per_pixel"] == 61.0  # counted otherwise
+    assert [row["petaflop"] for row in ablation.rows] == [100 * 3e9 / 1e15] * 2 + [2.0] * 4
     with pytest.raises(InputError, match=r"holds another swin .parameters 2000000.0, not 9"):
         ablation.declare("swin", {**record, "parameters": 9})
 

@@ -69,7 +69,9 @@ def test_from_the_command_line(
         assert capsys.readouterr().err.startswith("Error: preset nothing: unknown preset")
         assert run("--presets", CNN, *common, *OPTIONS, "--batch", "4") == 2
         assert "is of batch 2, not 4; choose another --out" in capsys.readouterr().err
-    assert run("--presets", CNN, *common, "--shares", "0.5", *OPTIONS) == 0
+    config = tmp_path / "half.toml"
+    config.write_text(f'presets = ["{CNN}"]\nminutes = 9\nshares = 0.5\n[train]\nbatch = 2\n')
+    assert run("--config", config, *common, *OPTIONS[:1], *OPTIONS[3:]) == 0
     document = json.loads((out / "results.json").read_text())
     assert [(r["seed"], r["share"], r["run"]) for r in document["rows"]] == [
         (0, 1.0, 0), (0, 1.0, 0), (0, 0.5, 1), (1, 0.5, 1),

@@ -108,7 +108,7 @@ def test_what_cannot_be_fitted(tmp_path: Path) -> None:
     other = write(tmp_path / "other", [], format="witt-benchmark-2")
     bad = write(tmp_path / "bad", [{"preset": "a"}])
     for arguments, why in (
-        ([few], "few, 1 of the pictures: 4 amounts of compute .* a fit needs 5"),
+        ([few], "few, 1 of the pictures: amounts of compute .* ones: 4; a fit needs 5"),
         ([few, log], "not both"),
         ([other], "its format is 'witt-benchmark-2'"),
         ([bad], "is no result file of witt ablate"),
