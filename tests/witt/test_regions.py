@@ -49,6 +49,7 @@ def test_the_uses_of_all_pixels_are_what_was_sent(
     assert model(image, channels.AWGN(), 6.0).regions is None
 
 
+@pytest.mark.filterwarnings("ignore:a picture of 33x17 pixels cannot be sent")
 @pytest.mark.parametrize("channel", [channels.AWGN(), channels.Rayleigh()], ids=repr)
 @pytest.mark.parametrize("size", [(17, 33), (64, 96)])
 @every_kind

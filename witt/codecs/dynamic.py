@@ -27,6 +27,7 @@ from witt.codecs.sending import UnscaledSymbols
 from witt.codecs.witt import WITT, Decoder, Encoder, WITTConfig, told
 from witt.contract import Encoded, Header, SideInformation
 from witt.errors import InputError
+from witt.regions import Regions, evenly, shared_by_pixels
 from witt.side_code import SideCode
 
 LEVELS = 3
@@ -177,6 +178,16 @@ class DynamicWITT(WITT):
         classes = header.side[CLASS_MAP].value.flatten(1)
         energy = scattered(pairs, sends(classes, k, self.config.channels)).square()
         return energy.flatten(2).sum(1) / pairs.square().sum(dim=(1, 2))[:, None]
+
+    def regions(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Regions:
+        """As of `Codec`: each token has the symbols of its level, and no error is expected."""
+        self.check_header(symbols, header)
+        classes, stride = header.side[CLASS_MAP].value, self.config.stride
+        k = torch.full((len(classes),), 2 * header.rate, device=classes.device)
+        count = sends(classes.flatten(1), k, self.config.channels).sum(2)
+        uses = count.unflatten(1, classes.shape[1:]).to(symbols.real.dtype)
+        nothing = evenly(header.size, uses.sum((1, 2))).mse
+        return Regions(shared_by_pixels(uses, stride, header.size), nothing, stride)
 
     # The map of levels
 

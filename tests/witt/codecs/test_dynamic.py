@@ -108,6 +108,21 @@ def test_any_size_and_no_picture_touches_another(size: tuple[int, int]) -> None:
     assert both.symbols.abs().square().mean(1) == pytest.approx([1.0, 1.0], rel=2e-3)
 
 
+@pytest.mark.parametrize("size", [*ODD, (16, 24)])
+def test_its_map_of_channel_uses_has_what_each_token_sends(size: tuple[int, int]) -> None:
+    model, image = dynamic(), picture(2, *size)
+    with torch.no_grad():
+        encoded = model.encode(image, 7.0)
+        found = model.regions(*encoded)
+    total = [float(encoded.symbols.shape[1])] * 2
+    assert found.uses.sum((1, 2)).tolist() == pytest.approx(total)
+    assert found.mse.isnan().all()
+    if size == (16, 24):  # whole tokens, of 4 symbols on average
+        classes = encoded.header.side[CLASS_MAP].value
+        symbols = found.uses[:, :: found.side, :: found.side] * found.side**2
+        torch.testing.assert_close(symbols, torch.tensor([2.0, 4.0, 8.0])[classes].double())
+
+
 def test_the_map_of_levels_is_told_and_counted() -> None:
     model = dynamic()
     with torch.no_grad():
