@@ -12,6 +12,7 @@ information is taken as received.
 
 from __future__ import annotations
 
+import itertools
 import json
 import math
 import shlex
@@ -39,6 +40,7 @@ from witt.link.values import Cbr, SnrSpec
 from witt.pictures.images import Pixels, to_pixels, to_tensor
 from witt.report import file_sha256, to_json
 from witt.store.weights import load_weights, resolve
+from witt.waiting import Advance, nobody_waits, waiting
 
 FORMAT = "witt-calibration-1"
 EDGES = 2.0 ** (np.arange(-8, 18) / 2)  # of the bins: half octaves of the expected RMSE, of 255
@@ -50,7 +52,13 @@ PIXELS, EXPECTED, MEASURED, ESTIMATE = range(4)  # what is summed up in each bin
 
 
 def measure(
-    model: Codec, dataset: Dataset, link: Link, snr_db: float, cbr: float, seed: int
+    model: Codec,
+    dataset: Dataset,
+    link: Link,
+    snr_db: float,
+    cbr: float,
+    seed: int,
+    advance: Advance = nobody_waits,
 ) -> dict[str, Any]:
     """The entry of one condition in the file; errors are RMSEs in steps of 8 bits.
 
@@ -61,12 +69,17 @@ def measure(
         snr_db: of it, told to both ends.
         cbr: requested.
         seed: of the channel.
+        advance: called after each picture.
 
     Raises:
         InputError: the codec expects no error.
     """
     pictures = [dataset.read(index) for index in range(len(dataset))]
-    sums = np.stack([_sums(model, each, link, snr_db, cbr, seed) for each in pictures])
+    each_sums = []
+    for picture in pictures:
+        each_sums.append(_sums(model, picture, link, snr_db, cbr, seed))
+        advance()
+    sums = np.stack(each_sums)
     total, pixels = sums.sum((0, 1)), sums.sum(1)
     rng = np.random.default_rng(seed)
     drawn = rng.integers(len(sums), size=(RESAMPLED, len(sums)))
@@ -243,9 +256,10 @@ def _measured(
     for name in names:
         path = resolve(name)
         model, conditions = load_weights(path)[0], []
-        for link in map(Link.of, channel):
-            for snr_db in snr.points():
-                found = measure(model, dataset, link, snr_db, cbr.value, seed)
+        cells = list(itertools.product(map(Link.of, channel), snr.points()))
+        with waiting(name, len(cells) * len(dataset)) as advance:
+            for link, snr_db in cells:
+                found = measure(model, dataset, link, snr_db, cbr.value, seed, advance)
                 conditions.append(found)
                 click.echo(
                     f"{name:16} {link!s:24} {snr_db:5g} dB  RMSE "

@@ -73,7 +73,7 @@ export class Curve {
       const here = points.find(([snr]) => snr === this.snr);
       if (here) svg.append(element("circle", { class: panel, cx: x(here[0]), cy: y(here[1]), r: 6 }));
     }
-    this.name(svg, series, x, y, width, padding, narrow);
+    this.name(svg, series, y, width, padding, narrow);
     svg.addEventListener("click", (event) => {
       const box = svg.getBoundingClientRect();
       const part = ((event.clientX - box.left) / box.width * width - padding.left) / (width - padding.left - padding.right);
@@ -83,7 +83,7 @@ export class Curve {
   }
 
   // Names at the ends of the lines, kept apart; above the chart where there is no room.
-  name(svg, series, x, y, width, padding, narrow) {
+  name(svg, series, y, width, padding, narrow) {
     const ends = series.filter(([, points]) => points.length).map(([panel, points]) => ({ panel, at: points.at(-1) }));
     ends.sort((a, b) => y(a.at[1]) - y(b.at[1]));
     let last = -Infinity;
@@ -93,7 +93,7 @@ export class Curve {
       left += 8.2 * NAMES[panel].length + 14;
       const attributes = narrow
         ? { x: start, y: padding.top + 2 }
-        : { x: x(at[0]) + 10, y: (last = Math.max(y(at[1]) + 4, last + 16)) };
+        : { x: width - padding.right + 10, y: (last = Math.max(y(at[1]) + 4, last + 16)) };
       svg.append(element("text", { class: `name ${panel}`, ...attributes }, NAMES[panel]));
     });
   }
@@ -124,9 +124,10 @@ export function scatter(canvas, points, colour) {
   pen.stroke();
   pen.fillStyle = style.getPropertyValue(colour);
   pen.globalAlpha = 0.5;
+  const dot = Math.min(Math.max(side / 100, 1), 2);
   for (let i = 0; i < points.length; i += 2) {
     const x = side * (0.5 + points[i] / (2 * REACH));
     const y = side * (0.5 - points[i + 1] / (2 * REACH));
-    pen.fillRect(x - 1, y - 1, 2, 2);
+    pen.fillRect(x - dot / 2, y - dot / 2, dot, dot);
   }
 }
