@@ -40,6 +40,12 @@ COMMANDS = (
         "train",
         "Train a model on folders of pictures (or CIFAR-10 sheets).",
     ),
+    Entry(
+        "adapt-model",
+        "witt.commands.adapt_model",
+        "command",
+        "Fit weights to a few pictures of a new domain.",
+    ),
     Entry("scaling", "witt.commands.scaling", "command", "Predict what more training gives."),
     Entry(
         "ablate",

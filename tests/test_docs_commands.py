@@ -130,6 +130,9 @@ def test_what_is_quick_runs(page: str, folder: Path, monkeypatch: pytest.MonkeyP
 
 
 @pytest.mark.slow
+@pytest.mark.filterwarnings(
+    "ignore::UserWarning"
+)  # of small pictures, and of two steps of training
 @pytest.mark.parametrize("page", RUN)
 def test_all_of_a_page_runs(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """One command after the other, as a reader would; with fewer steps and pictures."""

@@ -23,6 +23,7 @@ from witt.metrics.quality import ms_ssim, psnr
 from witt.pictures.finding import find_images
 from witt.pictures.images import read_image, to_pixels, to_tensor
 from witt.pictures.writing import write_png
+from witt.regions import Regions
 from witt.registry import CODECS, PRESETS
 from witt.store.weights import load, load_weights, save_weights, shipped
 from witt.training.fit import fit
@@ -39,6 +40,7 @@ __all__ = [
     "Encoded",
     "Header",
     "InputError",
+    "Regions",
     "Results",
     "SideInformation",
     "SwinJSCC",

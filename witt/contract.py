@@ -9,17 +9,15 @@ All that the receiver is told is in the header (`witt.header`), each entry with 
 
 from __future__ import annotations
 
-import importlib
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field, is_dataclass, replace
-from pathlib import Path
-from types import ModuleType
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, is_dataclass
 from typing import Any, ClassVar, NamedTuple
 
 import torch
 from torch import Tensor
 
 import channels
+from witt.encoded import Encoded, Transmission
 from witt.errors import InputError
 from witt.header import (
     BITS,
@@ -32,10 +30,10 @@ from witt.header import (
     rounded_scale,
     rounded_snr,
 )
+from witt.regions import Regions, evenly
 from witt.side_code import Half, SideCode
 from witt.side_information import Coding
 from witt.store.hub import HubModel
-from witt.store.symbols import read_symbols, write_symbols
 
 __all__ = [
     "BITS",
@@ -53,94 +51,6 @@ __all__ = [
     "rounded_scale",
     "rounded_snr",
 ]
-
-
-@dataclass(frozen=True, eq=False)
-class Encoded:
-    """What is sent of pictures, `symbols, header = encoded`.
-
-    symbols: (B, N) complex, unit mean power for each image; within 0.1 % (0.004 dB) where the
-        power is undone before the network, since the transmitter then scales by what the header
-        holds, so that the receiver undoes exactly that.
-    header: what the receiver is told beside them.
-    noise_var: of symbols that went over a fading channel and its MMSE equaliser, the error variance
-        of each, broadcastable to them.
-    source: "weights" and "weights_sha256" of the codec, where they are known.
-    """
-
-    symbols: Tensor
-    header: Header
-    noise_var: Tensor | None = None
-    source: dict[str, str] = field(default_factory=dict)
-
-    def __iter__(self) -> Iterator[Any]:
-        yield self.symbols
-        yield self.header
-
-    def received(self, symbols: Tensor, noise_var: Tensor | None = None) -> Encoded:
-        """The same after a channel, whose symbols `channels.receive` hands on."""
-        return replace(self, symbols=symbols, noise_var=noise_var)
-
-    def save(self, path: str | Path) -> None:
-        """Write symbols and header as a file (.npz), whole or not at all.
-
-        Raises:
-            InputError: it cannot be written.
-        """
-        write_symbols(path, self)
-
-    @classmethod
-    def load(cls, path: str | Path) -> Encoded:
-        """Read what `save` wrote; nothing in the file is executed.
-
-        Raises:
-            InputError: it is missing, damaged, or no file of symbols.
-        """
-        held = read_symbols(path)
-        side = {name: SideInformation(*entry) for name, entry in held.pop("side").items()}
-        size, rate, snr_db = (held.pop(name) for name in ("size", "rate", "snr_db"))
-        header = Header(size, rate, snr_db, side, held.pop("side_uses"))
-        return cls(header=header, **held)
-
-
-class Transmission(NamedTuple):
-    """Pictures that went over a channel.
-
-    image: (B, 3, H, W) reconstruction, not clamped.
-    symbols: (B, N) sent.
-    received: (B, N) after the equaliser, or straight from the channel where there is none.
-    cbr: channel uses over 3·H·W of the original image, counted from what was sent.
-    header_bits: side information for each image, in bits; not among the channel uses where it is
-        taken as received.
-    side_uses: channel uses that coded side information took of each image, on average; 0 where it
-        is taken as received.
-    on_top: of these, the ones that exceed what a CBR allows.
-    lost: of each image, whether its side information was lost, so that it is grey; empty where it
-        is taken as received.
-    """
-
-    image: Tensor
-    symbols: Tensor
-    received: Tensor
-    cbr: float
-    header_bits: int
-    side_uses: float = 0
-    on_top: int = 0
-    lost: tuple[bool, ...] = ()
-
-    def metrics(self, image: Any, metrics: Any = ("psnr", "ms-ssim")) -> dict[str, Any]:
-        """What metrics say of the pictures beside their originals; see `witt.link.look`."""
-        return dict(_looked().metrics(self, image, metrics))
-
-    def show(self, image: Any, picture: int = 0) -> Any:
-        """The comparison of `witt transmit`, which a notebook shows; see `witt.link.look`."""
-        return _looked().show(self, image, picture)
-
-    def __repr__(self) -> str:
-        count, _, height, width = self.image.shape
-        pictures = f"{count} picture{'' if count == 1 else 's'} of {width}x{height}"
-        uses = f"{self.symbols.shape[1]:,} symbols"
-        return f"Transmission({pictures}, {uses}, CBR {self.cbr:.4g}, {self.header_bits} bits)"
 
 
 class Preparation(NamedTuple):
@@ -178,6 +88,7 @@ class Codec(HubModel):
         name: in messages and results.
         served_cbr: (lowest, highest) CBR that may be asked for; None is any.
         snr_range_db: (lowest, highest) SNR it was trained for; None is not known.
+        encoder_knows_snr: whether the symbols depend on the SNR that `encode` is told.
         uses_error: whether `decode` looks at `noise_var`.
         cost_is_fixed: whether pictures of one size cost the same operations, whatever they show.
         uses_all_parameters: whether each parameter gets a gradient in each step.
@@ -188,6 +99,7 @@ class Codec(HubModel):
     name: str
     served_cbr: tuple[float, float] | None
     snr_range_db: tuple[float, float] | None
+    encoder_knows_snr: ClassVar[bool] = True
     uses_error: ClassVar[bool] = False
     cost_is_fixed: ClassVar[bool] = False
     uses_all_parameters: bool = False
@@ -316,16 +228,32 @@ class Codec(HubModel):
         h: Tensor | None = None,
         noise: Tensor | None = None,
         generator: torch.Generator | None = None,
+        regions: bool = False,
     ) -> Transmission:
-        """What `forward` does after `encode`; `snr_db` is that of the channel."""
+        """What `forward` does after `encode`; `snr_db` is that of the channel.
+
+        With `regions` the maps of `Codec.regions` come along.
+        """
         symbols, header = encoded
         out = channel(symbols, snr_db, h=h, noise=noise, generator=generator)
         received, error = channels.receive(channel, out)
         decoded = self.decode(received, header, error)
         cbr_sent = symbols.shape[1] / (3 * header.size[0] * header.size[1])
-        return Transmission(decoded, symbols, received, cbr_sent, header.bits)
+        maps = self.regions(received, header, error) if regions else None
+        return Transmission(decoded, symbols, received, cbr_sent, header.bits, regions=maps)
 
     # What one's own codec may add
+
+    def regions(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Regions:
+        """Where the channel uses went, and what error the receiver expects there.
+
+        A codec that does not say has used the channel evenly and expects nothing.
+
+        Args:
+            symbols, header, noise_var: as of `decode`.
+        """
+        count = symbols.real.new_full((len(symbols),), symbols.shape[1])
+        return evenly(header.size, count)
 
     def side_codes(self) -> dict[str, SideCode]:
         """How each entry that `encode` adds to the header becomes bits, in the order of sending.
@@ -378,8 +306,3 @@ class Codec(HubModel):
             f"{self.name} cannot be exported: it has no graphs of its encoder and decoder, which "
             "Codec.graphs gives"
         )
-
-
-def _looked() -> ModuleType:
-    # By name: this file is below everything, and imports nothing of it.
-    return importlib.import_module("witt.link.look")

@@ -312,7 +312,9 @@ METRICS = Registry(
         "feature-distance": "witt.metrics.semantic.feature_distance:FeatureDistance",
     },
 )
-DATASETS = Registry("data set", "witt.datasets", {})
+DATASETS = Registry(
+    "data set", "witt.datasets", {"cifar10-held-out": "witt.pictures.sheets:held_out_set"}
+)
 LOSSES = Registry(
     "loss",
     "witt.losses",

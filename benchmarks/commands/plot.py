@@ -38,24 +38,29 @@ def command(results: Sequence[Path], published: bool, reference: str | None, out
 
     FILE is a result file of witt benchmark, witt reproduce or witt evaluate, or of Results.save;
     the curves of several files of the same pictures go into one figure. Of the results.json of
-    witt ablate the table is printed and its figures are drawn. Nothing is computed anew.
+    witt ablate the table is printed and its figures are drawn. The JSON of witt evaluate --grid
+    becomes a heat map. Nothing is computed anew.
     """
     from benchmarks.ablation.figure import draw as draw_ablation
     from benchmarks.ablation.results import find_ablation
     from benchmarks.ablation.table import markdown
     from benchmarks.figures.bd import show_deltas
     from benchmarks.figures.curves import charts
+    from benchmarks.figures.grid import draw_grid, read_grid_results
     from benchmarks.figures.plot import draw, paper_style, save
     from benchmarks.figures.visual import draw_visual, read_visual
     from benchmarks.sweep.evaluated import read_any
     from witt.files import ensure_writable_folder
     from witt.training.compute import RESULTS
 
-    visuals, files, ablations = [], [], []
+    visuals, grids, files, ablations = [], [], [], []
     for path in {path.resolve(): path for path in results}.values():  # each once
         visual, ablation = read_visual(path), find_ablation(path)
+        grid = read_grid_results(path)
         if visual is not None:
             visuals.append((path.stem, visual))
+        elif grid is not None:
+            grids.append((path.stem, grid))
         elif ablation is not None:
             ablations.append((path.parent.name if path.name == RESULTS else path.stem, ablation))
         else:
@@ -67,6 +72,7 @@ def command(results: Sequence[Path], published: bool, reference: str | None, out
     with paper_style():
         figures = [(chart.name, draw(chart)) for chart in drawn]
         figures += [(name, draw_visual(visual)) for name, visual in visuals]
+        figures += [(name, draw_grid(grid)) for name, grid in grids]
         for name, figure in figures:
             for path in save(figure, output, name):
                 click.echo(path)

@@ -29,9 +29,15 @@ from witt.commands.options import HELP, output_option
 def command(results: Sequence[Path], published: bool, output: Path) -> None:
     """Curves that answer to the mouse, tables, Bjøntegaard differences, pictures, settings.
 
-    FILE is a result file of witt benchmark, witt reproduce (also its visual.json, for pictures with
-    a zoom) or witt evaluate, or of Results.save; several of the same pictures go into one figure.
-    The page is one file that loads nothing. Nothing is computed anew.
+    FILE is a result file of witt benchmark, witt reproduce or witt evaluate, or of Results.save;
+    several of the same pictures go into one figure. Pictures with a zoom come from what witt
+    transmit --json printed, and from visual.json of witt reproduce. The page is one file that loads
+    nothing. Nothing is computed anew.
+
+    \b
+      witt transmit photo.png --snr 1 --json > 1.json
+      witt transmit photo.png --snr 10 --json --output out/10 > 10.json
+      witt report 1.json 10.json -o report.html
     """
     from benchmarks.report.page import report_page
     from witt.errors import InputError

@@ -9,12 +9,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from functools import cache
 
+import torch
+from torch import Tensor
+
+import channels
 from benchmarks.codecs import codec
 from benchmarks.codecs.base import Codec, Encoded
 from benchmarks.codecs.search import Searched
 from benchmarks.demo.lanes import Check
 from benchmarks.demo.pictures import Photograph
-from benchmarks.demo.received import Received
+from benchmarks.demo.received import MOST_POINTS, Received, some_points
 from benchmarks.demo.settings import BEST_MODE, Settings
 from benchmarks.ldpc.modes import BLOCK_LENGTH, MODES, Mode, parse_mode
 from benchmarks.ldpc.table import SHIPPED, Rate, Table, curve_of, known, read_table
@@ -22,6 +26,7 @@ from benchmarks.schemes.digital import Digital
 from benchmarks.schemes.scheme import channel_uses
 from witt.errors import InputError
 from witt.link.conditions import Link
+from witt.link.draws import draw_channel
 from witt.link.evaluation import image_seed
 from witt.pictures.images import Pixels
 
@@ -88,8 +93,14 @@ class DigitalSender:
         notes = self.notes
         if sent.info["lost"]:
             notes += (_what_was_lost(sent.info["lost_blocks"], sent.info["blocks"]),)
+        points = some_points(_symbols(link, parse_mode(sent.info["mode"]), settings.snr_db, seed))
         return Received.of(
-            photograph, sent.pixels, facts=facts, notes=notes, lost=bool(sent.info["lost"])
+            photograph,
+            sent.pixels,
+            facts=facts,
+            notes=notes,
+            points=points,
+            lost=bool(sent.info["lost"]),
         )
 
     def _modes(self, settings: Settings, uses: int) -> Sequence[Mode]:
@@ -113,6 +124,21 @@ class DigitalSender:
         # Of those that lose nothing the one with most bits gives the best picture.
         possible += sorted(safe, key=lambda mode: mode.bits_per_symbol * mode.rate)[-1:]
         return possible or modes[:1]
+
+
+def _symbols(link: Link, mode: Mode, snr_db: float, seed: int) -> Tensor:
+    """Received symbols (N,) as those of the code blocks look after the equaliser.
+
+    Coded bits are as good as random, so each point of the constellation is as likely. One gain for
+    the whole picture is the one that its code blocks meet.
+    """
+    bits = torch.Generator().manual_seed(seed)
+    places = torch.randint(mode.order, (1, MOST_POINTS), generator=bits)
+    channel = link.module()
+    h, noise = draw_channel(channel, MOST_POINTS, [seed])
+    out = channel(torch.from_numpy(mode.points)[places], snr_db, h=h, noise=noise)
+    received, _ = channels.receive(channel, out)
+    return received[0]
 
 
 def shipped_rate(link: Link, mode: Mode, snr_db: float, block_length: int = BLOCK_LENGTH) -> Rate:

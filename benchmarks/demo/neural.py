@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import threading
 import warnings
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 import torch
 
 from benchmarks.demo.cache import Bounded
 from benchmarks.demo.lanes import Check
+from benchmarks.demo.maps import overlays
 from benchmarks.demo.pictures import Photograph
-from benchmarks.demo.received import Received
+from benchmarks.demo.received import Received, some_points
 from benchmarks.demo.settings import Settings
-from witt.contract import Codec, Encoded
+from witt.contract import Codec, Encoded, nominal_snr
 from witt.device import pick_device
 from witt.link.choice import AUTO, choose
+from witt.link.maps import maps_of, mean_figures, why_not
 from witt.link.requests import check_request
 from witt.link.side_link import carry_coded, encode_coded
 from witt.pictures.images import to_pixels
@@ -24,7 +27,6 @@ from witt.side_information import Coding
 from witt.store.weights import load_weights, resolve
 
 KEPT_ENCODED = 24  # of at most 1.2 MB each
-MOST_POINTS = 1200
 WHAT_WAS_LOST = "The header that tells the receiver what was sent did not arrive."
 
 
@@ -59,7 +61,12 @@ class Neural:
             return self._models[name]
 
     def send(
-        self, photograph: Photograph, weights: str, settings: Settings, check: Check
+        self,
+        photograph: Photograph,
+        weights: str,
+        settings: Settings,
+        check: Check,
+        with_maps: bool = False,
     ) -> Received:
         """One picture over the channel.
 
@@ -68,6 +75,7 @@ class Neural:
             weights: a name of shipped ones.
             settings: the channel; its weights are not looked at.
             check: raises where nobody waits any more; asked between the steps.
+            with_maps: whether to draw `Received.maps`.
 
         Raises:
             InputError: the weights do not serve this.
@@ -80,15 +88,18 @@ class Neural:
             check()
             generator = torch.Generator().manual_seed(settings.seed)
             sent = carry_coded(
-                model.codec, encoded, channel, settings.snr_db, coding=coding, generator=generator
+                model.codec,
+                encoded,
+                channel,
+                settings.snr_db,
+                coding=coding,
+                generator=generator,
+                regions=with_maps,
             )
         lost = any(sent.lost)
         notes += (WHAT_WAS_LOST,) if lost else ()
         received = to_pixels(sent.image)
         check()
-        symbols = sent.received[0].cpu()
-        some = symbols[:: max(len(symbols) // MOST_POINTS, 1)][:MOST_POINTS]
-        points = torch.view_as_real(some.resolve_conj()).flatten().tolist()
         facts = {
             "weights": weights,
             "weights_sha256": model.sha256,
@@ -97,17 +108,32 @@ class Neural:
             "header_bits": sent.header_bits,
             "side_uses": sent.side_uses,
         }
-        rounded = tuple(round(each, 3) for each in points)
+        maps, unsaid = maps_of(sent, photograph.pixels, received), ""
+        if maps is not None:
+            facts |= mean_figures(maps)
+            if maps.expected is None:
+                unsaid = f"Nothing to show: {why_not(weights, sent)}."
         return Received.of(
-            photograph, received, facts=facts, notes=notes, points=rounded, lost=lost
+            photograph,
+            received,
+            facts=facts,
+            notes=notes,
+            points=some_points(sent.received[0]),
+            lost=lost,
+            maps={} if maps is None else overlays(maps),
+            unsaid=unsaid,
         )
 
     def _encode(
         self, model: Model, coding: Coding, photograph: Photograph, weights: str, settings: Settings
     ) -> Encoded:
-        """What is sent, from the store if it was encoded for this channel and CBR before."""
+        """What is sent, from the store if it was encoded for this channel and CBR before.
+
+        Where the encoder knows no SNR, only the header differs between SNRs.
+        """
         # The noise is not among it: another draw of the same channel needs no encoder.
-        key = (photograph.id, weights, settings.cbr, settings.snr_db, coding)
+        told = settings.snr_db if model.codec.encoder_knows_snr else None
+        key = (photograph.id, weights, settings.cbr, told, coding)
         encoded = self._encoded.get(key)
         if encoded is None:
             image = photograph.image.to(self.device)
@@ -115,7 +141,8 @@ class Neural:
                 key,
                 encode_coded(model.codec, image, settings.snr_db, settings.ratio, coding=coding),
             )
-        return encoded
+        snr_db = nominal_snr(settings.snr_db, encoded.symbols)
+        return replace(encoded, header=replace(encoded.header, snr_db=snr_db))
 
     def _notes(self, model: Model, photograph: Photograph, settings: Settings) -> tuple[str, ...]:
         size = photograph.pixels.shape[0], photograph.pixels.shape[1]

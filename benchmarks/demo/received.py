@@ -5,11 +5,16 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
+import torch
+from torch import Tensor
+
+from benchmarks.demo.maps import Overlay
 from benchmarks.demo.pictures import Photograph, png_bytes
 from witt.metrics.metric import make_metrics, measure
 from witt.pictures.images import Pixels, to_tensor
 from witt.report import number
 
+MOST_POINTS = 1200
 PSNR, MS_SSIM = make_metrics("psnr"), make_metrics("ms-ssim")
 
 
@@ -23,6 +28,8 @@ class Received:
     notes: sentences for the visitor.
     points: I and Q of some received symbols in turn.
     lost: whether a grey picture stands for one that did not arrive.
+    maps: to be laid over the picture, by what they show.
+    unsaid: a sentence, where the receiver cannot say what error it expects.
     """
 
     pixels: Pixels | None
@@ -31,6 +38,8 @@ class Received:
     notes: tuple[str, ...] = ()
     points: tuple[float, ...] = ()
     lost: bool = False
+    maps: dict[str, Overlay] = field(default_factory=dict)
+    unsaid: str = ""
     png: bytes = b""
 
     @classmethod
@@ -43,13 +52,21 @@ class Received:
     def nbytes(self) -> int:
         """Memory that it takes, about."""
         pixels = 0 if self.pixels is None else self.pixels.nbytes
-        return len(self.png) + 32 * len(self.points) + pixels
+        maps = sum(len(overlay.png) for overlay in self.maps.values())
+        return maps + len(self.png) + 32 * len(self.points) + pixels
 
     def ms_ssim(self, photograph: Photograph) -> dict[str, Any]:
         """Its MS-SSIM; takes longer than all the rest."""
         if self.pixels is None:
             return {}
         return dict(measure(MS_SSIM, to_tensor(self.pixels), photograph.image)[0])
+
+
+def some_points(symbols: Tensor) -> tuple[float, ...]:
+    """I and Q in turn of at most `MOST_POINTS` symbols (N,), spread over all of them."""
+    some = symbols[:: max(len(symbols) // MOST_POINTS, 1)][:MOST_POINTS].cpu()
+    pairs = torch.view_as_real(some.resolve_conj()).flatten().tolist()
+    return tuple(round(each, 3) for each in pairs)
 
 
 def in_words(figures: dict[str, Any]) -> dict[str, str]:

@@ -61,7 +61,7 @@ class Show:
             Dropped: nobody waits.
             InputError: it cannot be sent so, in a sentence.
         """
-        key, make = self._plan(panel, photograph, settings)
+        key, make = self._plan(panel, photograph, settings, with_maps=True)
         found = self.received.get(key)
         if found is None:
             found = self.received.put(key, make(check))
@@ -88,7 +88,7 @@ class Show:
         return dict(found or {})
 
     def _plan(
-        self, panel: str, photograph: Photograph, settings: Settings
+        self, panel: str, photograph: Photograph, settings: Settings, with_maps: bool = False
     ) -> tuple[tuple[Any, ...], Callable[[Check], Received]]:
         """What a panel depends on, and how it is made."""
         channel = (settings.snr_db, settings.cbr, settings.channel, settings.seed)
@@ -97,6 +97,8 @@ class Show:
             return (panel, photograph.id, settings.mode, *channel), make
         weights = weights_for(settings)[0] if panel == NEURAL else DEEPJSCC
         make = partial(self.neural.send, photograph, weights, settings)
+        if panel == NEURAL and with_maps:
+            make = partial(make, with_maps=True)
         return (weights, photograph.id, *channel), make
 
     async def events(
@@ -177,6 +179,11 @@ class Show:
             "notes": [*chosen, *received.notes],
             "points": received.points,
             "lost": received.lost,
+            "maps": {
+                name: {**overlay._asdict(), "png": base64.b64encode(overlay.png).decode()}
+                for name, overlay in received.maps.items()
+            },
+            "unsaid": received.unsaid,
         }
 
     async def _curve(

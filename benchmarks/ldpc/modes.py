@@ -13,6 +13,9 @@ from fractions import Fraction
 from functools import cached_property
 from typing import ClassVar, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
+
 from witt.errors import InputError
 
 # Those of the published comparison.
@@ -68,6 +71,13 @@ class Mode:
         """Peak over mean power of the constellation, 3 (m - 1) / (m + 1) with m² points."""
         side = math.isqrt(self.order)
         return 10 * math.log10(3 * (side - 1) / (side + 1))
+
+    @cached_property
+    def points(self) -> npt.NDArray[np.complex64]:
+        """The constellation, of unit mean power."""
+        side = math.isqrt(self.order)
+        levels = np.arange(1 - side, side, 2) / math.sqrt(2 * (self.order - 1) / 3)
+        return (levels[:, None] + 1j * levels).flatten().astype(np.complex64)
 
     @cached_property
     def name(self) -> str:

@@ -283,15 +283,15 @@ def source_of(path: Path, about: str) -> Source:
     machines: dict[tuple[tuple[str, str], ...], int] = {}
     for run in runs:
         if "machine" in run:
-            told = tuple(_flat(run["machine"]))
+            told = tuple(flat(run["machine"]))
             run["machine"] = machines.setdefault(told, len(machines) + 1)
     names = dict.fromkeys(name for run in runs for name in run)
     heads = ["run", *sorted(names, key=lambda name: name == "command")]  # the longest goes last
     return Source(
         path.name,
         about,
-        tuple(_flat(settings)),
-        tuple((name, tuple(_flat(told))) for name, told in document.get("schemes", {}).items()),
+        tuple(flat(settings)),
+        tuple((name, tuple(flat(told))) for name, told in document.get("schemes", {}).items()),
         tuple(heads),
         tuple(
             (f"{index}", *(_word(run.get(head)) for head in heads[1:]))
@@ -307,16 +307,16 @@ def about_pictures(results: Results) -> str:
     return f"{pictures.title}: {count_label(pictures.number)}"
 
 
-def _flat(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
+def flat(value: Any, name: str = "", depth: int = 0) -> Iterator[tuple[str, str]]:
     """Names and values as text; what is in an entry has both names, with a dot between."""
     if depth > DEEPEST:
         yield name, "…"
     elif isinstance(value, dict) and value:
         for key, entry in value.items():
-            yield from _flat(entry, f"{name}.{key}" if name else str(key), depth + 1)
+            yield from flat(entry, f"{name}.{key}" if name else str(key), depth + 1)
     elif isinstance(value, list) and any(isinstance(entry, dict | list) for entry in value):
         for index, entry in enumerate(value):
-            yield from _flat(entry, f"{name}.{index + 1}" if name else str(index + 1), depth + 1)
+            yield from flat(entry, f"{name}.{index + 1}" if name else str(index + 1), depth + 1)
     elif isinstance(value, list):
         yield name, ", ".join(map(_word, value)) or "none"
     else:

@@ -17,6 +17,7 @@ from benchmarks.report.content import (
     pictures_in,
     source_of,
 )
+from benchmarks.report.transmitted import pictures_of, read_transmitted, source_of_transmitted
 from benchmarks.sweep.evaluated import read_any
 from witt.report import version
 
@@ -27,14 +28,20 @@ def report_page(paths: Sequence[Path], *, published: bool = True) -> str:
     """The HTML text of a report.
 
     Args:
-        paths: result files, of one data set or several; comparisons of one picture among them.
+        paths: result files, of one data set or several; comparisons of one picture and lists of
+            `witt transmit` among them.
         published: whether to draw the published curves behind ours.
 
     Raises:
         InputError: a file is missing, damaged or of another format.
     """
-    files, pictures, sources = [], [], []
+    files, pictures, sources, transmitted = [], [], [], []
     for path in {path.resolve(): path for path in paths}.values():  # each once
+        sent = read_transmitted(path)
+        if sent is not None:
+            transmitted += sent
+            sources.append(source_of_transmitted(path, sent))
+            continue
         visual = read_visual(path)
         if visual is None:
             files.append(read_any(path))
@@ -52,7 +59,7 @@ def report_page(paths: Sequence[Path], *, published: bool = True) -> str:
         numbers=all_numbers(files) if files else None,
         differences=tables,
         differences_note=note,
-        pictures=pictures,
+        pictures=[*pictures, *pictures_of(transmitted)],
         sources=sources,
         version=version(),
     )

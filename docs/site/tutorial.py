@@ -22,6 +22,7 @@ BLOCK = re.compile(r"^ {4}witt (.*)$", re.MULTILINE)
 PICTURES = {
     "out/10/kodim23_comparison.png": "at-10-db.jpg",
     "out/1/kodim23_comparison.png": "at-1-db.jpg",
+    "out/1/kodim23_map.png": "map-at-1-db.jpg",
     "out/figures/samples-awgn-psnr-over-snr-at-cbr-1-16.png": "cliff.png",
 }
 WIDTH = 1200

@@ -54,6 +54,7 @@ class DeepJSCC(FeatureCodec):
 
     Config = DeepJSCCConfig
     config: DeepJSCCConfig
+    encoder_knows_snr = False
     uses_all_parameters = True
 
     def __init__(self, config: DeepJSCCConfig) -> None:

@@ -23,7 +23,7 @@ from torch.nn import functional as F
 
 from witt.codecs.classified.codec import CLASS_MAP
 from witt.codecs.classified.map_code import ClassMapCode
-from witt.codecs.features import UnscaledSymbols
+from witt.codecs.sending import UnscaledSymbols
 from witt.codecs.witt import WITT, Decoder, Encoder, WITTConfig, told
 from witt.contract import Encoded, Header, SideInformation
 from witt.errors import InputError

@@ -16,8 +16,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -26,6 +25,7 @@ from torch.nn import functional as F
 import channels
 from witt.codecs.feature_config import FeatureConfig
 from witt.codecs.received import check_received, unbiased
+from witt.codecs.sending import Draft, UnscaledSymbols
 from witt.contract import (
     BITS,
     SCALE_BITS,
@@ -41,52 +41,6 @@ from witt.contract import (
 from witt.errors import InputError
 from witt.side_code import Half, SideCode
 from witt.side_information import Coding
-
-
-@dataclass(frozen=True)
-class UnscaledSymbols:
-    """What the transmitter makes of pictures, before the power is normalised.
-
-    symbols: (B, N, 2) I and Q.
-    uses: (B,) int64, of them that are sent.
-    """
-
-    symbols: Tensor
-    uses: Tensor
-
-    @property
-    def allocation(self) -> Any:
-        """What the receiver works out too before it looks at the symbols; None is nothing."""
-        return None
-
-    @property
-    def latents(self) -> Tensor:
-        """What may be moved to send these pictures better."""
-        return self.symbols
-
-    def moved(self, change: Tensor) -> Tensor:
-        """The symbols (B, N, 2) after a change of the latents; what is not sent stays 0."""
-        place = torch.arange(self.symbols.shape[1], device=self.symbols.device)
-        return self.symbols + change * (place < self.uses[:, None])[..., None]
-
-    def detached(self) -> UnscaledSymbols:
-        """The same without a past, so that it can take part in a gradient."""
-        return UnscaledSymbols(self.symbols.detach().clone(), self.uses.clone())
-
-
-class Draft(NamedTuple):
-    """Pictures on their way to `Encoded`: what is sent of them, before its power is normalised.
-
-    image: (B, 3, H, W) padded to whole tokens.
-    header: without the power scale.
-    k: (B,) feature channels sent.
-    sending: from `transmit`.
-    """
-
-    image: Tensor
-    header: Header
-    k: Tensor
-    sending: UnscaledSymbols
 
 
 class FeatureCodec(Codec):
@@ -365,7 +319,14 @@ class FeatureCodec(Codec):
         self, symbols: Tensor, header: Header, noise_var: Tensor | None = None
     ) -> Tensor:
         """As `decode`, of symbols and a header that fit, whose pictures may lack unit power."""
-        size, k, snr = header.size, 2 * header.rate, nominal_snr(header.snr_db, symbols)
+        image = self.receive(*self.unpacked(symbols, header, noise_var))
+        return image[:, :, : header.size[0], : header.size[1]]
+
+    def unpacked(
+        self, symbols: Tensor, header: Header, noise_var: Tensor | None
+    ) -> tuple[Tensor, Tensor, Tensor, Tensor, Tensor, tuple[int, int], Any]:
+        """The arguments of `receive`, from those of `reconstruct`."""
+        k, snr = 2 * header.rate, nominal_snr(header.snr_db, symbols)
         symbols, error = self.equalised(symbols, snr, noise_var)
         scale = header.get("scale")
         if scale is None or not self.sends_scale:
@@ -374,8 +335,7 @@ class FeatureCodec(Codec):
         allocation = self.allocate(header, snr, rates)
         pairs = torch.view_as_real(symbols.contiguous())
         error = error.expand(symbols.shape)
-        image = self.receive(pairs, error, scale, snr, rates, self.grid(size), allocation)
-        return image[:, :, : size[0], : size[1]]
+        return pairs, error, scale, snr, rates, self.grid(header.size), allocation
 
     def equalised(
         self, symbols: Tensor, snr_db: Tensor, noise_var: Tensor | None

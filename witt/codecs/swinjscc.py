@@ -20,13 +20,14 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import KW_ONLY, dataclass
-from typing import ClassVar
+from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
-from witt.codecs.features import FeatureCodec, UnscaledSymbols
+from witt.codecs.features import FeatureCodec
 from witt.codecs.mask_code import MaskCode, mask_bits
+from witt.codecs.sending import UnscaledSymbols
 from witt.codecs.witt import (
     BRANCHES,
     Decoder,
@@ -110,9 +111,9 @@ class SwinJSCC(FeatureCodec):
     def __init__(self, config: SwinJSCCConfig) -> None:
         super().__init__(config)
         self.encoder, self.decoder = Encoder(config), Decoder(config)
-        for end in (self.encoder, self.decoder):
-            end.head = nn.Identity()
-            end.modnet = _modnet(config)
+        for end in (self.encoder, self.decoder):  # without heads; each ModNet is told one number
+            end.add_module("head", nn.Identity())
+            end.add_module("modnet", _modnet(config))
         self.rate_modnet = _modnet(config)
         self.uses_all_parameters = config.modulation
 
@@ -203,7 +204,7 @@ class SwinJSCC(FeatureCodec):
         """As `WITT.initialise`."""
         for end in (self.encoder, self.decoder):
             init_steady(end, BRANCHES)
-            open_gates(end.modnet, SNR_WEIGHT)
+            open_gates(cast(ModNet, end.modnet), SNR_WEIGHT)
         init_steady(self.rate_modnet, BRANCHES)
         open_gates(self.rate_modnet, RATE_WEIGHT)
 

@@ -17,6 +17,7 @@ from click.core import ParameterSource
 from witt.commands.evaluate_tables import show, show_both
 from witt.commands.evaluation_file import Evaluated
 from witt.commands.fading import fading_options, make_links
+from witt.commands.grid import evaluate_grid
 from witt.commands.options import (
     HELP,
     adapt_option,
@@ -64,7 +65,15 @@ from witt.waiting import waiting
     epilog="Example: witt evaluate kodak --snr 1,4,7,10,13 --channel awgn,rayleigh -o kodak.json",
 )
 @click.argument(
-    "images", nargs=-1, required=True, metavar="DIR...", type=click.Path(path_type=Path)
+    "images", nargs=-1, required=False, metavar="DIR...", type=click.Path(path_type=Path)
+)
+@click.option(
+    "--grid",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="Instead of DIR: measure several models on several channels and sets of pictures, as a "
+    "matrix with the loss against the model that was trained for each (docs/transfer.md has the "
+    "form of FILE). witt plot draws the JSON.",
 )
 @condition_options
 @fading_options
@@ -90,6 +99,7 @@ from witt.waiting import waiting
 @click.option("--json", "as_json", is_flag=True, help="Print that JSON and nothing else.")
 def command(
     images: Sequence[Path],
+    grid: Path | None,
     snr: SnrSpec,
     cbr: Sequence[Cbr],
     channel: Sequence[str],
@@ -116,8 +126,23 @@ def command(
     without error counts as 100 dB of PSNR and 60 dB of MS-SSIM. Every cell is the same whatever
     else is in the lists.
     """
-    links = make_links(channel, fading, coherence, k_factor_db)
     snrs, cbrs = tuple(dict.fromkeys(snr.points())), tuple(dict.fromkeys(cbr))
+    if grid is not None:
+        evaluate_grid(
+            grid,
+            snrs_db=snrs,
+            cbrs=cbrs,
+            seed=seed,
+            limit=limit,
+            side_information=side_information,
+            device=device,
+            output=output,
+            as_json=as_json,
+        )
+        return
+    if not images:
+        raise click.UsageError("Missing argument 'DIR...'.", click.get_current_context())
+    links = make_links(channel, fading, coherence, k_factor_db)
     metrics = chosen_metrics(metric, with_ms_ssim)
     where = pick_device(device)
     label, weights = split_label(weights)

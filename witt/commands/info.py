@@ -159,7 +159,8 @@ def command(weights: str | None, as_json: bool) -> None:
         record = describe_weights(resolve(weights))
         click.echo(to_json(record)) if as_json else show_weights(weights, record)
         return
-    presets = describe_presets()
+    shown = [name for name in PRESETS.names() if as_json or name in FRAMES or name not in BACKBONES]
+    presets = describe_presets(shown)
     files = {name: describe_weights(path) for name, path in shipped().items()}
     devices = describe_devices()
     if as_json:
@@ -173,10 +174,10 @@ def command(weights: str | None, as_json: bool) -> None:
     click.echo(f"Devices: {', '.join(devices)}; PyTorch {torch.__version__}")
 
 
-def describe_presets() -> dict[str, dict[str, Any]]:
-    """What each preset is; a warning for a package's that cannot be made."""
+def describe_presets(names: Sequence[str]) -> dict[str, dict[str, Any]]:
+    """What presets are; a warning for a package's that cannot be made."""
     described = {}
-    for name in PRESETS.names():
+    for name in names:
         try:
             described[name] = describe_codec(base_codec(name, {}, None))
         except InputError as error:
@@ -217,8 +218,6 @@ def show_presets(presets: dict[str, dict[str, Any]]) -> None:
     )
     rows.columns[0].no_wrap = True
     for name, preset in presets.items():
-        if name in BACKBONES and name not in FRAMES:
-            continue
         rows.add_row(
             name,
             _list(preset.get("dims", ())),

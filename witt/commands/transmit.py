@@ -24,6 +24,7 @@ from witt.commands.options import (
     weights_option,
 )
 from witt.commands.side_option import side_information_option
+from witt.commands.transmit_map import unsaid, write_map
 from witt.commands.transmit_table import show
 from witt.contract import Codec
 from witt.device import pick_device
@@ -70,13 +71,15 @@ class Request(NamedTuple):
     metrics: tuple[Metric, ...]
     side_information: str
     notes: tuple[str, ...]
+    with_map: bool
 
 
 class Target(NamedTuple):
-    """Where the results of a picture go."""
+    """Where the results of a picture go; `map` with `--map` only."""
 
     received: Path
     comparison: Path
+    map: Path | None = None
 
 
 @click.command(
@@ -110,6 +113,13 @@ class Target(NamedTuple):
     "and CBR.",
 )
 @device_option()
+@click.option(
+    "--map",
+    "with_map",
+    is_flag=True,
+    help="Also write <name>_map.png: how many channel uses each region got, and the error there, "
+    "as the receiver expected it and as it is.",
+)
 @output_option("Folder for the pictures; input folders are mirrored in it.", "witt_out")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON list and nothing else.")
 def command(
@@ -128,6 +138,7 @@ def command(
     adapt: int,
     weights: str,
     device: str,
+    with_map: bool,
     output: Path,
     as_json: bool,
 ) -> None:
@@ -135,8 +146,8 @@ def command(
 
     IMAGE is a picture file or a folder of them. For each, <name>_received.png and
     <name>_comparison.png (original, received, error map and received symbols) are written to the
-    output folder. A picture that arrives without error counts as 100 dB of PSNR and 60 dB of
-    MS-SSIM.
+    output folder, and <name>_map.png with --map. A picture that arrives without error counts as
+    100 dB of PSNR and 60 dB of MS-SSIM.
     """
     (link,) = make_links([channel], fading, coherence, k_factor_db)
     metrics = chosen_metrics(metric, with_ms_ssim)
@@ -166,9 +177,10 @@ def command(
         metrics,
         side_information,
         notes,
+        with_map,
     )
     pictures = gather(images, output=output)
-    targets = output_files(pictures, output)
+    targets = output_files(pictures, output, with_map)
     for line in conversions(pictures):
         click.echo(f"Note: {line}", err=True)
     records, taken = [], set[int]()
@@ -181,14 +193,16 @@ def command(
     title = f"{link}, SNR {snr_db:g} dB, CBR {cbr} asked, seed {seed}, {request.weights}"
     title += ", ideal side information" if side_information == IDEAL else ""
     show(records, [metric.quantity for metric in metrics], title, repeats, err=as_json)
+    for line in unsaid(records):
+        click.echo(f"Note: {line}", err=True)
     if as_json:
         click.echo(to_json(records))
     else:
-        last = records[0]["comparison"] if len(records) == 1 else output
-        click.echo(f"Look at {click.format_filename(last)}")
+        last = [output] if len(records) > 1 else [records[0]["comparison"], records[0].get("map")]
+        click.echo(f"Look at {' and '.join(map(click.format_filename, filter(None, last)))}")
 
 
-def output_files(pictures: Sequence[Input], output: Path) -> list[Target]:
+def output_files(pictures: Sequence[Input], output: Path, with_map: bool = False) -> list[Target]:
     """Make the folders and name the files, none of which may be an input.
 
     Raises:
@@ -199,8 +213,9 @@ def output_files(pictures: Sequence[Input], output: Path) -> list[Target]:
     targets = []
     for picture in pictures:
         folder, stem = output / picture.relative.parent, picture.relative.stem
-        target = Target(folder / f"{stem}_received.png", folder / f"{stem}_comparison.png")
-        for path in target:
+        names = ("received", "comparison", *(["map"] if with_map else []))
+        target = Target(*(folder / f"{stem}_{name}.png" for name in names))
+        for path in filter(None, target):
             if len(os.fsencode(path.name)) > LONGEST_NAME:
                 raise InputError(f"{picture.path}: the name is too long for its output {path.name}")
             if os.path.normcase(os.path.realpath(path)) in inputs:
@@ -255,6 +270,7 @@ def process(
         side_information=request.side_information,
         weights_sha256=request.weights_sha256,
         advance=advance,
+        regions=request.with_map,
     )
     lost = sum(any(draw.sent.lost) for draw in draws)
     if lost:
@@ -297,6 +313,8 @@ def process(
     drawn = comparison_png(pixels, first.pixels, symbols, title, facts)
     write_png(target.received, first.pixels, result="received")
     write_bytes(target.comparison, mark_png(drawn, "comparison"))
+    if target.map is not None:
+        write_map(target.map, pixels, first, record, title)
     return record
 
 

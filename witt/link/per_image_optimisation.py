@@ -30,7 +30,8 @@ import torch
 from torch import Tensor
 
 import channels
-from witt.codecs.features import Draft, FeatureCodec
+from witt.codecs.features import FeatureCodec
+from witt.codecs.sending import Draft
 from witt.contract import Codec, Encoded
 from witt.errors import InputError
 from witt.metrics.quality import WINDOW

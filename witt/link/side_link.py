@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -20,6 +20,7 @@ from witt.contract import Codec, Encoded, Header, SideInformation, Transmission
 from witt.errors import InputError
 from witt.link.draws import draw_channel, draw_in_turn
 from witt.link.per_image_optimisation import PerImageOptimisation
+from witt.regions import Regions, evenly
 from witt.side_information import Coding, Found, Packed, receive_sides
 
 CODED, IDEAL = WAYS = ("coded", "ideal")
@@ -70,6 +71,7 @@ def carry_coded(
     coding: Coding,
     seeds: Sequence[int] | None = None,
     generator: torch.Generator | None = None,
+    regions: bool = False,
 ) -> Transmission:
     """As `Codec.carry`, with the side information behind the symbols of each picture.
 
@@ -81,6 +83,8 @@ def carry_coded(
         coding: how side information is sent.
         seeds: of the channel, one for each picture; or else
         generator: what it draws from.
+        regions: whether to add the maps of `Codec.regions`; side information on top, and pictures
+            that are lost, are spread evenly.
 
     Raises:
         InputError: an entry of the header has no code.
@@ -102,16 +106,17 @@ def carry_coded(
     received, error = channels.receive(channel, out)
     order = priority if coding.spread else natural
     found = receive_frames(received, error, out.noise_var, lengths, codes, order)
-    image, lost = _pictures(model, received, error, lengths, found, header.size, order)
+    decoded = _pictures(model, received, error, lengths, found, header.size, order, regions)
     return Transmission(
-        image,
+        decoded.image,
         frames,
         received,
         sum(lengths) / len(lengths) / (3 * header.size[0] * header.size[1]),
         len(packed[0].header),
         sum(each.uses for each in packed) / len(packed),
         on_top,
-        lost,
+        decoded.lost,
+        decoded.regions,
     )
 
 
@@ -180,6 +185,14 @@ def receive_frames(
     return receive_sides([(row[place], of_each[place]) for row, of_each, place in frames], codes)
 
 
+class Decoded(NamedTuple):
+    """Of each picture: (B, 3, H, W), whether it is lost, and the maps that were asked for."""
+
+    image: Tensor
+    lost: tuple[bool, ...]
+    regions: Regions | None
+
+
 def _pictures(
     model: Codec,
     received: Tensor,
@@ -188,8 +201,9 @@ def _pictures(
     found: Sequence[Found | None],
     size: tuple[int, int],
     order: Order,
-) -> tuple[Tensor, tuple[bool, ...]]:
-    """The pictures (B, 3, H, W), those of one kind decoded together, and which of them are lost."""
+    with_regions: bool,
+) -> Decoded:
+    """The pictures, those of one kind decoded together, and grey ones in place of the lost."""
     groups: dict[Any, list[tuple[int, Header]]] = {}
     lost, places = [True] * len(found), {}
     for picture, (one, length) in enumerate(zip(found, lengths, strict=True)):
@@ -206,6 +220,8 @@ def _pictures(
             groups.setdefault(key, []).append((picture, header))
             lost[picture] = False
     image = received.real.new_full((len(found), 3, *size), GREY)
+    sent = received.real.new_tensor(lengths)
+    maps = evenly(size, sent) if with_regions else None
     for members in groups.values():
         which = [picture for picture, _ in members]
         header = _together([header for _, header in members], received.real)
@@ -214,7 +230,12 @@ def _pictures(
         decoded = model.decode(received[rows, columns], header, noise)
         image = image.to(decoded.dtype)
         image[which] = decoded
-    return image, tuple(lost)
+        if maps is not None:
+            mine = method(model, "regions")(received[rows, columns], header, noise)
+            mine = mine.with_more(sent[which] - columns.shape[1])
+            maps.uses[which], maps.mse[which] = mine.uses.to(maps.uses), mine.mse.to(maps.mse)
+            maps = maps._replace(side=mine.side)
+    return Decoded(image, tuple(lost), maps)
 
 
 def _together(headers: Sequence[Header], like: Tensor) -> Header:

@@ -69,6 +69,7 @@ def transmit(
     side_information: str = IDEAL,
     weights_sha256: str = "",
     advance: Advance = nobody_waits,
+    regions: bool = False,
 ) -> list[Draw]:
     """Send a picture, with `repeats` independent draws of the channel.
 
@@ -90,6 +91,7 @@ def transmit(
         side_information: "coded", sent with the picture, or "ideal", taken as received.
         weights_sha256: of the file of the model, which a coded header names.
         advance: called after each step of `optimisation` and after each draw.
+        regions: whether the first draw has the maps of `Codec.regions`; its `seconds` count them.
 
     Returns:
         A `Draw` for each; its `seconds` are from pixels to pixels, without the metrics, though the
@@ -119,10 +121,11 @@ def transmit(
         encoded = encode(image, channel.planned_db(snr_db), cbr)
     encoding = time.perf_counter() - started
     draws = []
-    for _ in range(repeats):
+    for number in range(repeats):
+        more = {"regions": True} if regions and number == 0 else {}
         started = time.perf_counter()
         with memory_for(image), torch.inference_mode():
-            sent = carry(encoded, channel, snr_db, generator=generator)
+            sent = carry(encoded, channel, snr_db, generator=generator, **more)
         received = to_pixels(sent.image)
         seconds = encoding + time.perf_counter() - started
         (figures,) = measure(metrics, sent.image, image)

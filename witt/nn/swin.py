@@ -281,12 +281,12 @@ def _compiled_strip() -> Callable[[SwinBlock, Tensor, Tensor, bool], Tensor]:
 
 
 def compile_blocks(network: nn.Module) -> None:
-    """Have torch.compile work on every Swin block, when it is first called with a shape.
+    """Have torch.compile work on every block, when it is first called with a shape.
 
-    On the CPU on each kind of strip in training: a whole map would leave the caches, which costs
-    more than compilation gains, and inference is no faster with it. Blocks of one width and shift
-    share what is compiled: about 15 kinds of strips in `witt_base`, of 24 blocks, and PyTorch would
-    give up after 8.
+    Of Swin blocks on the CPU on each kind of strip in training: a whole map would leave the caches,
+    which costs more than compilation gains, and inference is no faster with it. Blocks of one width
+    and shift share what is compiled: about 15 kinds of strips in `witt_base`, of 24 blocks, and
+    PyTorch would give up after 8.
     """
     import torch._dynamo.config as limits
 
@@ -297,3 +297,5 @@ def compile_blocks(network: nn.Module) -> None:
                 module.strip_is_compiled = True
             else:
                 module.compile()
+        elif getattr(module, "branch_ends", ()):  # another kind of block
+            module.compile(dynamic=False)

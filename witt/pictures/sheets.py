@@ -6,6 +6,7 @@ bottom; the length of ``train_labels.npy`` and ``test_labels.npy`` tells how man
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from witt.errors import InputError
 from witt.pictures.images import Pixels, read_image
 
 TILE = 32
+HELD_OUT = 1024  # training pictures kept for validation
 
 Labels = npt.NDArray[np.int64]
 
@@ -43,6 +45,30 @@ def read_sheets(folder: Path, part: str, limit: int | None = None) -> Pixels | N
     if not 0 < wanted <= len(tiles):
         raise InputError(f"{labels}: {count} labels for sheets of {len(tiles)} tiles")
     return tiles[:wanted]
+
+
+def held_out(count: int) -> int:
+    """How many of the training pictures, the last ones, are kept for validation."""
+    return min(HELD_OUT, max(1, count // 4))
+
+
+def held_out_set(folder: str) -> Iterator[tuple[str, Pixels, int]]:
+    """The training pictures that `witt train --val` keeps for validation, as a data set.
+
+    Args:
+        folder: with sheets and labels.
+
+    Raises:
+        InputError: there are no training pictures in it.
+    """
+    tiles, labels = read_sheets(Path(folder), "train"), read_labels(Path(folder), "train")
+    if tiles is None or labels is None:
+        raise InputError(
+            f"{folder}: no CIFAR-10 training pictures (train_labels.npy, train_*.webp)"
+        )
+    first = len(tiles) - held_out(len(tiles))
+    for number in range(first, len(tiles)):
+        yield f"train-{number:05}", tiles[number], int(labels[number])
 
 
 def read_labels(folder: Path, part: str, limit: int | None = None) -> Labels | None:

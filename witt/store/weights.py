@@ -78,6 +78,21 @@ def save_weights(
     write_bytes(path, safetensors.torch.save(state, metadata))
 
 
+def stored_dtype(path: str | Path) -> torch.dtype:
+    """The precision that a weights file keeps, as `save_weights` takes it.
+
+    Raises:
+        InputError: it is no safetensors file.
+    """
+    path = _file(path)
+    try:
+        with safetensors.safe_open(path, framework="pt") as file:
+            kinds = {file.get_slice(name).get_dtype() for name in file.keys()}  # noqa: SIM118
+    except (safetensors.SafetensorError, OSError, ValueError) as error:
+        raise InputError(f"{path}: not a safetensors file, or a damaged one ({error})") from error
+    return torch.float32 if kinds & {"F32", "F64", "BF16"} else torch.float16
+
+
 @torch.inference_mode(False)  # gradients may be wanted later
 def load_weights(path: str | Path) -> tuple[Any, dict[str, Any]]:
     """Read a weights file.

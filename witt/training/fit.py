@@ -7,8 +7,6 @@
 
 from __future__ import annotations
 
-import json
-import tempfile
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
@@ -21,13 +19,9 @@ from witt.contract import Codec, Encoded, Header
 from witt.device import pick_device
 from witt.errors import InputError
 from witt.registry import CHANNELS, LOSSES, Registry
-from witt.training.checkpoint import LOG
+from witt.training.brief import train_briefly
 from witt.training.config import TrainConfig
 from witt.training.pictures import open_sets
-from witt.training.processes import Processes
-from witt.training.progress import Bar
-from witt.training.records import Records
-from witt.training.run import Run
 from witt.training.start import default_cbr, default_learning_rates, prepare, set_trained
 from witt.training.validation import centre_crops
 
@@ -129,15 +123,9 @@ def fit(
     prepare(codec, config, sets.train, print, new=False)
     codec.to(pick_device(config.device))
     crops = centre_crops(sets.val, config.loss == "ms-ssim") if sets.val is not None else None
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder)
-        run = Run(config, out, codec, sets.train, crops, None, Processes(codec.device))
-        with Bar("dB") as bar, Records(out, False, 0) as records:
-            run.fit(bar, records)
-        lines = (out / LOG).read_text(encoding="utf-8").splitlines() if (out / LOG).exists() else []
+    run, log, _ = train_briefly(config, codec, sets.train, crops)
     codec.load_state_dict(run.average.state)
     codec.eval()
-    log = [json.loads(line) for line in lines]
     last = [entry[run.figure] for entry in log if run.figure in entry]
     return Fitted(run.step, run.seconds, last[-1] if last else float("nan"), log)
 

@@ -17,10 +17,9 @@ from witt.errors import InputError
 from witt.pictures.finding import find_images
 from witt.pictures.images import Pixels, read_image
 from witt.pictures.sets import is_set, read_set
-from witt.pictures.sheets import TILE, read_sheets
+from witt.pictures.sheets import TILE, held_out, read_sheets
 
 CACHE_BYTES = 1_500_000_000  # of decoded pictures, shared with the workers where they are forks
-HELD_OUT = 1024  # CIFAR-10 training pictures kept for validation
 NAMED = 20  # skipped files that a warning names
 
 
@@ -163,11 +162,11 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path], share: floa
         if is_set(folder):
             train_given += [picture.pixels for picture in read_set(folder)]
             continue
-        sheets = _training_sheets(Path(folder))
+        sheets = training_sheets(Path(folder))
         if sheets is None:
             train_paths.append(folder)
         elif Path(folder).resolve() in held:
-            train_tiles.append(sheets[: -_held_out(sheets)])
+            train_tiles.append(sheets[: -held_out(len(sheets))])
         else:
             train_tiles.append(sheets)
     val_paths, val_tiles, val_given = [], [], []
@@ -175,14 +174,14 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path], share: floa
         if is_set(folder):
             val_given += [picture.pixels for picture in read_set(folder)]
             continue
-        sheets = _training_sheets(Path(folder))
+        sheets = training_sheets(Path(folder))
         if sheets is None:
             val_paths.append(folder)
         else:
-            val_tiles.append(sheets[-_held_out(sheets) :])
+            val_tiles.append(sheets[-held_out(len(sheets)) :])
             notes.append(
-                f"{folder}: the last {_held_out(sheets)} CIFAR-10 training pictures are held out "
-                "for validation; the test set is not touched"
+                f"{folder}: the last {held_out(len(sheets))} CIFAR-10 training pictures are held "
+                "out for validation; the test set is not touched"
             )
     train = _pictures(train_paths, train_tiles, train_given, share)
     if not val:
@@ -194,10 +193,6 @@ def open_sets(data: Sequence[str | Path], val: Sequence[str | Path], share: floa
     if both:
         notes.append(f"{len(both)} validation pictures are also trained on: {sorted(both)[0]} …")
     return Sets(train, validation, tuple(notes))
-
-
-def _held_out(sheets: Pixels) -> int:
-    return min(HELD_OUT, max(1, len(sheets) // 4))
 
 
 def _pictures(
@@ -220,7 +215,7 @@ def _chosen(count: int, share: float) -> NDArray[np.int64]:
     return np.sort(np.random.default_rng(0).permutation(count)[:kept])
 
 
-def _training_sheets(folder: Path) -> Pixels | None:
+def training_sheets(folder: Path) -> Pixels | None:
     """Training pictures of a folder of CIFAR-10 sheets, None where it is none.
 
     Raises:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ else:
     import tomli as tomllib
 
 LISTS = ("data", "val", "set")  # options that may be given several times
+NAME = re.compile(r"[^\W\d][^,\s\[\]{}\"]*|[.~/][^,\s\[\]{}\"]*")  # of ours, or file.py:name
 
 
 def read_settings(path: Path, known: Iterable[str]) -> dict[str, Any]:
@@ -99,7 +101,7 @@ def _as_option(path: Path, name: str, value: Any) -> Any:
 
 
 def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
-    """``KEY=VALUE`` as arguments of a preset; values in JSON, or numbers with commas.
+    """``KEY=VALUE`` as arguments of a preset; values in JSON, numbers with commas, or a name.
 
     Raises:
         InputError: no KEY=VALUE, or no such value.
@@ -113,8 +115,11 @@ def parse_overrides(pairs: Iterable[str]) -> dict[str, Any]:
         try:
             value = json.loads(listed.lower())
         except ValueError as error:
-            raise InputError(
-                f"--set {pair}: the value must be a number, a list as 2,2,4, true or false"
-            ) from error
+            if not NAME.fullmatch(text):
+                raise InputError(
+                    f"--set {pair}: the value must be a number, a list as 2,2,4, true, false or a "
+                    "name"
+                ) from error
+            value = text
         overrides[key.strip().replace("-", "_")] = value
     return overrides

@@ -34,9 +34,13 @@ for (const [key, name] of Object.entries(NAMES)) {
   view.setAttribute("aria-label", `${name}: plus and minus zoom, arrows move, 0 shows all`);
   $("panels").querySelector(".grid").append(root);
   zoom.add(view);
-  const parts = Object.fromEntries(["img", ".of", ".figures", ".notes", ".pending"].map((each) => [each.replace(".", ""), root.querySelector(each)]));
-  panels[key] = { root, ...parts, points: [] };
+  const parts = Object.fromEntries(["img", ".map", ".over", ".scale", ".of", ".figures", ".notes", ".pending"].map((each) => [each.replace(".", ""), root.querySelector(each)]));
+  panels[key] = { root, ...parts, points: [], maps: {}, unsaid: "" };
 }
+const neural = panels.neural;
+neural.over.hidden = false;
+const look = neural.over.querySelector("select");
+look.onchange = () => lay();
 zoom.draw();
 $("zoom-in").onclick = () => zoom.closer();
 $("zoom-out").onclick = () => zoom.farther();
@@ -181,7 +185,8 @@ const TAKE = {
     panel.of.textContent = described(event);
     panel.notes.textContent = event.notes.join(" ");
     figures(panel, event);
-    panel.points = event.points;
+    Object.assign(panel, { points: event.points, maps: event.maps, unsaid: event.unsaid });
+    if (panel === neural) lay();
     arrived(event.panel);
     plot();
     if (event.png) curve.put(event.panel, asked.snr_db, event.psnr_db);
@@ -210,9 +215,28 @@ const TAKE = {
     panel.figures.replaceChildren();
     panel.root.classList.add("none");
     panel.img.removeAttribute("src");
+    panel.maps = {};
+    if (panel === neural) lay();
+    panel.points = [];
     arrived(event.panel);
+    plot();
   },
 };
+
+// The map that was chosen, over the picture of the neural code.
+function lay() {
+  const { map, scale, maps, unsaid } = neural;
+  const there = maps[look.value];
+  const says = look.value === "expected" && !there ? unsaid : "";
+  map.hidden = !there;
+  scale.hidden = !there && !says;
+  scale.classList.toggle("unsaid", Boolean(says));
+  scale.querySelector(".end").textContent = there ? there.end : says;
+  if (!there) { map.removeAttribute("src"); return; }
+  map.src = `data:image/png;base64,${there.png}`;
+  map.alt = `Map over the picture: ${look.selectedOptions[0].text}, from 0 to ${there.end}`;
+  scale.querySelector("i").style.backgroundImage = `linear-gradient(to right, ${there.colours.join(", ")})`;
+}
 
 function described({ panel, facts }) {
   if (panel !== "digital") return panel === "neural" ? facts.weights : "learned code of 2019";
@@ -244,7 +268,7 @@ function heard() {
 }
 
 function plot() {
-  for (const each of ["neural", "deepjscc"]) scatter($(`points-${each}`), panels[each].points, `--${each}`);
+  for (const each of SENT) scatter($(`points-${each}`), panels[each].points, `--${each}`);
 }
 new ResizeObserver(plot).observe($("constellations"));
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", plot);
@@ -261,6 +285,8 @@ function take(described) {
   img.alt = `The original, ${name}`;
   of.textContent = name;
   line.textContent = `${width} × ${height} pixels`;
+  Object.assign(neural, { maps: {}, unsaid: "" });
+  lay();
   for (const each of SENT) { panels[each].img.removeAttribute("src"); panels[each].figures.replaceChildren(); panels[each].notes.textContent = ""; }
   notice(notes.join(" "));
   for (const each of document.querySelectorAll(".samples button")) each.setAttribute("aria-pressed", each.dataset.id === id);

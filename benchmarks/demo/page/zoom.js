@@ -42,12 +42,13 @@ export class Zoom {
   draw() {
     for (const view of this.views) {
       const { clientWidth: width, clientHeight: height } = view;
-      const image = view.querySelector("img");
       const left = width * (0.5 - this.x * this.scale);
       const top = height * (0.5 - this.y * this.scale);
-      image.style.transform = `translate(${left}px, ${top}px) scale(${this.scale})`;
-      // Pixels are to be seen as such once they are larger than those of the screen.
-      image.classList.toggle("sharp", this.scale * width > 2 * (image.naturalWidth || 1e9));
+      for (const image of view.querySelectorAll("img")) {
+        image.style.transform = `translate(${left}px, ${top}px) scale(${this.scale})`;
+        // Pixels are to be seen as such once they are larger than those of the screen.
+        image.classList.toggle("sharp", this.scale * width > 2 * (image.naturalWidth || 1e9));
+      }
     }
     this.root.classList.toggle("zoomed", this.scale > 1);
     this.told(this.scale);

@@ -206,6 +206,39 @@ def test_all_pictures_zoom_together_by_keyboard_and_wheel(visitor: Visitor) -> N
     assert len(set(moved)) == 1
 
 
+def test_a_map_is_laid_over_the_neural_panel(visitor: Visitor) -> None:
+    panel, page = "[data-panel=neural]", visitor.page
+    choice = page.locator(f"{panel} .over select")
+    assert page.locator(".over select:visible").count() == 1
+    assert not page.is_visible(f"{panel} .map")
+    ends, sources = {}, set()
+    for value in ("measured", "expected", "uses"):
+        choice.select_option(value)
+        assert page.is_visible(f"{panel} .map")
+        ends[value] = page.inner_text(f"{panel} .end")
+        sources.add(page.get_attribute(f"{panel} .map", "src"))
+        assert ends[value] in page.get_attribute(f"{panel} .map", "alt")
+    assert len(sources) == 3
+    assert ends["measured"] == ends["expected"]
+    assert ends["uses"].endswith("a pixel")
+    # It follows the slider, and the zoom of the pictures.
+    visitor.slide("snr", 0)
+    visitor.wait()
+    assert page.get_attribute(f"{panel} .map", "src") not in sources
+    page.click("#zoom-in")
+    transforms = "() => [...document.querySelectorAll('.view img')].map((i) => i.style.transform)"
+    assert len(set(page.evaluate(transforms))) == 1
+    # A code that expects nothing says so in the place of the scale.
+    choice.select_option("expected")
+    page.select_option("#weights", "witt_base")
+    visitor.wait()
+    assert not page.is_visible(f"{panel} .map")
+    assert "witt_base cannot say what error to expect" in page.inner_text(f"{panel} .scale")
+    choice.select_option("")
+    assert not page.is_visible(f"{panel} .scale")
+    assert visitor.wrong == []
+
+
 def test_everything_is_reached_by_keyboard_and_has_a_name(visitor: Visitor) -> None:
     reached = set()
     for _ in range(60):

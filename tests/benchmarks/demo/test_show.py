@@ -1,6 +1,9 @@
 """What the page is sent: the right pictures, to the right visitor, and nothing for nobody."""
 
 import asyncio
+import base64
+import io
+import json
 import math
 import threading
 from collections.abc import Sequence
@@ -8,6 +11,8 @@ from typing import Any
 
 import numpy as np
 import pytest
+import torch
+from PIL import Image
 
 import witt
 from benchmarks.codecs import codec
@@ -24,9 +29,13 @@ from benchmarks.ldpc.modes import MODES, parse_mode
 from benchmarks.schemes.digital import Digital
 from tests.benchmarks.demo.handmade import photograph
 from witt.errors import InputError
+from witt.link.conditions import Link
 from witt.link.evaluation import image_seed
+from witt.link.maps import maps_of, mean_figures
 from witt.link.side_link import CODED
 from witt.link.transmission import transmit
+from witt.pictures.maps import ERROR_COLOURS, coloured
+from witt.report import to_json
 
 
 def wanted() -> None:
@@ -53,10 +62,47 @@ def test_a_panel_shows_what_witt_transmit_sends(
     assert shown.facts["channel_uses"] == draw.sent.symbols.shape[1]
 
 
-def test_a_picture_is_encoded_once_for_a_condition(
-    show: Show, monkeypatch: pytest.MonkeyPatch
+def test_maps_lie_over_the_neural_panel(show: Show) -> None:
+    """Those of `witt transmit --map`, in the events of the page; the curve has none."""
+    picture, settings = photograph(4), Settings(snr_db=8.0)
+    shown = show.send("neural", picture, settings, wanted)
+    assert set(shown.maps) == {"uses", "expected", "measured"}
+    model = show.neural.model("witt_light")
+    how: dict[str, Any] = {"seed": 0, "side_information": CODED, "weights_sha256": model.sha256}
+    (draw,) = transmit(picture.pixels, model.codec, Link(), 8.0, 1 / 16, **how, regions=True)
+    maps = maps_of(draw.sent, picture.pixels, draw.pixels)
+    assert maps is not None
+    assert maps.expected is not None
+    assert mean_figures(maps) == {name: shown.facts[name] for name in mean_figures(maps)}
+    expected = coloured(maps.expected, maps.error_limit, ERROR_COLOURS)
+    event = json.loads(to_json(show._shown("neural", settings, shown)))
+    for name, overlay in event["maps"].items():
+        with Image.open(io.BytesIO(base64.b64decode(overlay["png"]))) as image:
+            pixels = np.asarray(image)
+        assert pixels.shape == picture.pixels.shape
+        assert np.array_equal(pixels, expected) == (name == "expected")
+        assert overlay["colours"][0].startswith("#")
+    assert event["maps"]["expected"]["end"] == event["maps"]["measured"]["end"]
+    assert event["unsaid"] == ""
+    assert show.send("deepjscc", picture, settings, wanted).maps == {}
+    # As large as they are, they count among what is kept.
+    assert shown.nbytes > sum(len(overlay.png) for overlay in shown.maps.values())
+
+
+def test_it_says_where_no_error_is_expected(show: Show) -> None:
+    sent = show.neural.send(photograph(4), "deepjscc", Settings(), wanted, with_maps=True)
+    assert set(sent.maps) == {"uses", "measured"}
+    assert sent.unsaid.startswith("Nothing to show: deepjscc cannot say what error to expect")
+
+
+@pytest.mark.parametrize(
+    ("panel", "weights", "once"),
+    [("neural", "witt_light", [4.0, 5.0]), ("deepjscc", "deepjscc", [4.0])],
+)
+def test_a_picture_is_encoded_once_for_what_the_encoder_knows(
+    show: Show, monkeypatch: pytest.MonkeyPatch, panel: str, weights: str, once: list[float]
 ) -> None:
-    codec = show.neural.model("witt_light").codec
+    codec = show.neural.model(weights).codec
     encoded: list[float] = []
     real = type(codec).encode_with_side
 
@@ -67,8 +113,57 @@ def test_a_picture_is_encoded_once_for_a_condition(
     monkeypatch.setattr(type(codec), "encode_with_side", counted)
     picture = photograph(2)
     for seed, snr_db in ((0, 4.0), (1, 4.0), (2, 4.0), (0, 5.0)):
-        show.send("neural", picture, Settings(snr_db=snr_db, seed=seed), wanted)
-    assert encoded == [4.0, 5.0]
+        shown = show.send(panel, picture, Settings(snr_db=snr_db, seed=seed), wanted)
+    assert encoded == once
+    alone = Show("cpu").send(panel, picture, Settings(snr_db=5.0), wanted)
+    assert shown.psnr_db == alone.psnr_db
+    assert shown.points == alone.points
+
+
+def test_the_digital_sender_encodes_no_quality_twice(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Over all SNRs, modes and channels, and for the curve."""
+    sender, picture = DigitalSender("jpeg"), photograph(3, 192, 256)
+    encoded: list[int] = []
+    real = sender._codec.encode
+
+    def counted(pixels: Any, quality: int) -> Any:
+        encoded.append(quality)
+        return real(pixels, quality)
+
+    monkeypatch.setattr(sender._codec, "encode", counted)
+    for channel in LINKS:
+        for snr_db in (-2.0, 4.0, 10.0, 16.0, 4.0):
+            sender.send(picture, Settings(snr_db=snr_db, cbr="1/8", channel=channel), wanted)
+    assert len(encoded) == len(set(encoded)) > 0
+
+
+def test_dots_of_the_digital_sender_are_its_constellation() -> None:
+    """Around the points of its mode, as far off as the noise; and under the gain of the picture."""
+    sender, picture = DigitalSender("jpeg"), photograph(3, 192, 256)
+    for mode in MODES:
+        settings = Settings(snr_db=20.0, cbr="1/8", mode=mode)
+        dots = as_complex(sender.send(picture, settings, wanted).points)
+        grid = parse_mode(mode).points
+        distance = np.abs(dots[:, None] - grid)
+        near = distance.min(axis=1)
+        assert set(distance.argmin(axis=1)) == set(range(len(grid)))
+        if len(grid) < 64:  # of 64 points some dots are nearer to another than to their own
+            assert np.mean(near**2) == pytest.approx(0.01, rel=4 / math.sqrt(len(dots)))
+    faded = Settings(snr_db=20.0, cbr="1/8", channel="rayleigh-block", mode="4qam-1/2", seed=1)
+    shown = sender.send(picture, faded, wanted)
+    dots = as_complex(shown.points)
+    seed = image_seed(1, picture.pixels)
+    h = faded.link.module().sample_gain(1, 1, generator=torch.Generator().manual_seed(seed))
+    # The mean power after the MMSE equaliser: |h|^2 / (|h|^2 + N0).
+    power = float(h.abs().square())
+    expected = power / (power + 0.01)
+    deviation = math.sqrt(2 * 0.01 / power / len(dots))
+    assert np.mean(np.abs(dots) ** 2) == pytest.approx(expected, rel=4 * deviation)
+
+
+def as_complex(points: Sequence[float]) -> Any:
+    pairs = np.array(points).reshape(-1, 2)
+    return pairs[:, 0] + 1j * pairs[:, 1]
 
 
 def test_modes_that_are_left_out_would_not_have_been_chosen() -> None:

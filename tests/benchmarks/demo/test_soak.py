@@ -22,7 +22,11 @@ pytestmark = [
     pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="memory is read from /proc"),
 ]
 MINUTES = float(os.environ.get("WITT_SOAK_MINUTES", "3"))
-GROWTH_MB = 60
+# Freed memory is given back every ten seconds. What is held just after that must not grow; what is
+# held just before depends on what was computed meanwhile.
+GROWTH_MB, SWING_MB = 60, 200
+# In the first minutes the stores of pictures fill.
+WARM = 0.25
 
 
 def resident_mb(pid: int) -> float:
@@ -42,7 +46,7 @@ class Restless:
         self.wrong: list[Any] = []
 
     def run(self) -> None:
-        with httpx.Client(base_url=self.address, timeout=300) as client:
+        with httpx.Client(base_url=self.address, timeout=900) as client:
             pictures = [each["id"] for each in client.get("/pictures/samples").json().values()]
             number = 0
             while time.monotonic() < self.until:
@@ -93,15 +97,17 @@ def test_memory_stays_flat() -> None:
         threads = [threading.Thread(target=visitor.run) for visitor in visitors]
         for thread in threads:
             thread.start()
-        memory = []
+        memory, pause = [], min(15, 60 * MINUTES / 24)
         while any(thread.is_alive() for thread in threads):
-            time.sleep(min(15, 60 * MINUTES / 12))
+            time.sleep(pause)
             memory.append(resident_mb(server.pid))
         server.terminate()
     told = ", ".join(f"{megabytes:.0f}" for megabytes in memory)
     answered = sum(visitor.answered for visitor in visitors)
-    print(f"{answered} panels; resident MB every {60 * MINUTES / 12:.0f} s at most: {told}")
+    print(f"{answered} panels; resident MB every {pause:.0f} s: {told}")
     assert [wrong for visitor in visitors for wrong in visitor.wrong] == []
     assert answered > 10 * MINUTES
-    half = len(memory) // 2
-    assert max(memory[half:]) < max(memory[:half]) + GROWTH_MB, told
+    warm = memory[round(WARM * len(memory)) :]
+    before, after = warm[: len(warm) // 2], warm[len(warm) // 2 :]
+    assert min(after) < min(before) + GROWTH_MB, told
+    assert max(after) < max(before) + SWING_MB, told

@@ -2,6 +2,7 @@
 
 from fractions import Fraction
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -100,3 +101,12 @@ def test_no_rate_is_below_what_the_code_takes(length: int, rate: Fraction) -> No
 def test_rated_lengths_are_whole_symbols() -> None:
     for bits in BITS_PER_SYMBOL.values():
         assert all(length % bits == 0 for length in RATED_LENGTHS)
+
+
+@pytest.mark.parametrize("order", [4, 16, 64, 256])
+def test_constellations_have_unit_power_and_the_peaks_that_are_told(order: int) -> None:
+    mode = Mode(order, Fraction(1, 2))
+    power = np.abs(mode.points.astype(np.complex128)) ** 2
+    assert len(set(mode.points.tolist())) == order
+    assert power.mean() == pytest.approx(1, abs=1e-6)
+    assert 10 * np.log10(power.max()) == pytest.approx(mode.papr_db, abs=1e-5)

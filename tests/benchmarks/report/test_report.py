@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 import cli
@@ -232,6 +233,47 @@ def test_pictures_are_whole(visual: dict[str, Any], tmp_path: Path) -> None:
     assert page.texts["b"] == ["28.12 dB", "– dB"]
     assert "cannot be sent" in page.texts["div"]
     assert not page.rows
+
+
+@pytest.fixture
+def transmitted(tmp_path: Path, weights: Path, picture: Path) -> list[Path]:
+    """The lists that `witt transmit` prints at two SNRs."""
+    lists = []
+    for snr in (1, 10):
+        words = ["transmit", str(picture), "--weights", str(weights), "--snr", str(snr), "--json"]
+        out = tmp_path / f"out{snr}"
+        told = CliRunner().invoke(cli.cli, [*words, "--no-ms-ssim", "--output", str(out)])
+        assert told.exit_code == 0, told.output
+        lists.append(tmp_path / f"{snr}.json")
+        lists[-1].write_text(told.stdout)
+    return lists
+
+
+def test_pictures_that_witt_transmit_sent(transmitted: list[Path], picture: Path) -> None:
+    """A row for each SNR, in order, with the figure of what is shown, pixel by pixel."""
+    page = Page(report_page(transmitted[::-1]))
+    records = [json.loads(path.read_text())[0] for path in transmitted]
+    shown = [image["src"].partition(",")[2] for image in page.named("img")]
+    wanted = [name for each in records for name in (str(picture), each["received"])]
+    for text, name in zip(shown, wanted, strict=True):
+        with Image.open(BytesIO(base64.b64decode(text))) as one, Image.open(name) as other:
+            np.testing.assert_array_equal(np.asarray(one), np.asarray(other))
+    assert page.texts["b"] == [f"{each['psnr_db']:.2f} dB" for each in records]
+    assert page.texts["h4"] == ["SNR 1 dB", "SNR 10 dB"]
+
+
+def test_pictures_that_are_gone_are_named(
+    transmitted: list[Path], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (received,) = (Path(each["received"]) for each in json.loads(transmitted[0].read_text()))
+    received.unlink()
+    assert run("report", transmitted[0], "-o", transmitted[0].parent / "r.html") == 2
+    assert f"{received}: is not there any more" in capsys.readouterr().err
+    records = json.loads(transmitted[1].read_text())
+    del records[0]["snr_db"]
+    transmitted[1].write_text(json.dumps(records))
+    assert run("report", transmitted[1], "-o", transmitted[1].parent / "r.html") == 2
+    assert "is damaged: snr_db is None" in capsys.readouterr().err
 
 
 def test_an_evaluation_of_one_condition(tmp_path: Path) -> None:

@@ -91,3 +91,13 @@ def test_what_a_cnn_has_not_is_refused(change: str) -> None:
 def test_kernels_have_a_middle() -> None:
     with pytest.raises(InputError, match="odd side, not kernel 4"):
         witt.create_model("deepjscc", kernel=4)
+
+
+@torch.inference_mode()
+def test_its_symbols_do_not_depend_on_the_snr_and_those_of_others_do() -> None:
+    """As `encoder_knows_snr` says of each: who keeps what was encoded relies on it."""
+    image = torch.rand(1, 3, 48, 32, generator=torch.Generator().manual_seed(0))
+    for name in ("deepjscc", "witt_base", "witt_light"):
+        model = witt.load(name)
+        low, high = (model.encode(image, snr_db, 1 / 16).symbols for snr_db in (1.0, 13.0))
+        assert torch.equal(low, high) != model.encoder_knows_snr

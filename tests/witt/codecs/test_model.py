@@ -11,6 +11,7 @@ import channels
 import witt
 from tests.witt.tiny import (
     FULL,
+    MASKED,
     ODD,
     cn,
     every_channel,
@@ -252,6 +253,7 @@ def golden(model: witt.WITT) -> list[float]:
 GOLDEN = {
     "published": [0.077853, 1.037635, 1.766236, 1.388612, 0.324872, 1.271457],
     "full": [0.468781, 0.118842, 0.569964, 0.639962, -0.484413, 0.707107],
+    "masked": [0.081991, 0.898309, 0.056525, -0.037677, 0.196385, 1.59498],
     "window 8": [0.471126, 0.105646, 0.579465, 0.610154, -0.486485, 0.707107],
 }
 
@@ -263,5 +265,6 @@ def test_golden(name: str) -> None:
         "published": {},
         "full": FULL,
         "window 8": {**FULL, "window": 8},
+        "masked": MASKED,
     }
     assert golden(tiny(3, **kinds[name])) == pytest.approx(GOLDEN[name], abs=1e-5)

@@ -15,7 +15,7 @@ import cli
 import witt
 from witt.link.given import codec_label, link_of
 from witt.link.results import Results, Spread
-from witt.pictures.figure import MARGIN, TITLE
+from witt.pictures.canvas import MARGIN, TITLE
 
 RNG = np.random.default_rng(5)
 ONE = RNG.integers(0, 256, (40, 48, 3), dtype=np.uint8)

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from witt.pictures.figure import TITLE, _error, _layout, _shown_size, comparison_png
+from witt.pictures.canvas import TITLE, shown_size
+from witt.pictures.figure import _error, _layout, comparison_png
 
 RNG = np.random.default_rng(0)
 SYMBOLS = RNG.normal(size=300) + 1j * RNG.normal(size=300)
@@ -38,7 +39,7 @@ def test_error_map_is_black_where_nothing_differs() -> None:
     received = original.copy()
     received[:150] = np.where(original[:150] < 128, 255, 0)
     picture = drawn(original, received, SYMBOLS, "a.png", FACTS)
-    box = _layout(*_shown_size(400, 300)).pictures[2]
+    box = _layout(*shown_size(400, 300)).pictures[2]
     shown = picture[box.y : box.y + box.height, box.x : box.x + box.width].astype(int).sum(axis=2)
     half = box.height // 2
     assert shown[half + 2 :].max() < 10
@@ -69,7 +70,7 @@ def test_any_file_name_can_be_a_title(title: str) -> None:
 )
 def test_layout(width: int, height: int) -> None:
     """Nothing overlaps or leaves the figure, and the aspect is kept to a pixel."""
-    shown = _shown_size(width, height)
+    shown = shown_size(width, height)
     layout = _layout(*shown)
     if min(shown) > 1:
         assert shown[0] == pytest.approx(shown[1] * width / height, abs=1 + width / height)

@@ -11,6 +11,7 @@ import torch
 import cli
 import witt
 from witt.codecs.graphs import DecoderGraph, EncoderGraph
+from witt.registry import BLOCKS
 from witt.store.onnx import export_onnx
 from witt.store.weights import save_weights
 
@@ -127,6 +128,22 @@ def test_files_do_what_the_model_does(tmp_path: Path) -> None:
     facts = json.loads(entry.value)
     assert witt.ClassifiedConfig.from_dict(facts["config"]) == model.config
     assert (facts["size"], facts["part"]) == ([9, 14], "encoder")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("block", BLOCKS.names())
+@pytest.mark.parametrize("size", [(9, 14), (68, 70)], ids=str)
+def test_every_kind_of_block(block: str, size: tuple[int, int], tmp_path: Path) -> None:
+    """Sizes that are padded, of less than a window or region, and of more; two blocks."""
+    entries = {"block": block, "mlp_ratio": 2.0, "sends_scale": True}
+    sizes = {**SIZES, "patch": 2, "window": 4, **entries}
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        model = witt.WITT(witt.WITTConfig("tiny", (8, 8), (2, 1), (2, 2), **sizes))
+        model.initialise()
+    encoder, decoder = export_onnx(model.eval(), tmp_path, size)
+    assert encoder.difference < 1e-3  # the scale may be rounded to its float16 neighbour
+    assert decoder.difference < 1e-4
 
 
 def run(*args: object) -> int:

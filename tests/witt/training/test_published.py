@@ -96,6 +96,31 @@ def test_batch_shares_snr_and_power(published: Callable[..., TrainConfig]) -> No
         assert parameter.grad.isfinite().all(), name
 
 
+def test_a_batch_of_swinjscc_shares_its_rate(published: Callable[..., TrainConfig]) -> None:
+    """The published code has this network for several rates; each is drawn, for whole batches."""
+    sizes = {"dims": (8, 12), "depths": (1, 1), "heads": (2, 3), "channels": 12}
+    config = published(preset="swinjscc_small", overrides=sizes, cbr=("1/48", "1/16", "1/8"))
+    model = initial_model(config)
+    assert model.config.sends_scale
+    run = Run(config, Path("unused"), model, [])  # type: ignore[arg-type]
+    seen: list[list[int]] = []
+    transmit = model.transmit
+
+    def noted(image: Any, snr_db: Any, k: torch.Tensor, length: int) -> Any:
+        seen.append(k.tolist())
+        return transmit(image, snr_db, k, length)
+
+    model.transmit = noted
+    image = torch.rand((3, 3, 32, 32), generator=torch.Generator().manual_seed(0))
+    for step in range(12):
+        model.zero_grad()
+        run.gradient(image, step)
+    assert {tuple(k) for k in seen} == {(2, 2, 2), (6, 6, 6), (12, 12, 12)}
+    for name, parameter in model.named_parameters():
+        assert parameter.grad is not None, name
+        assert parameter.grad.isfinite().all(), name
+
+
 def test_a_run_says_how_it_was_trained(
     published: Callable[..., TrainConfig], tmp_path: Path
 ) -> None:

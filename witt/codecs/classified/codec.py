@@ -27,10 +27,12 @@ from witt.codecs.classified.bandwidth_expansion import EncoderOutput, linear_equ
 from witt.codecs.classified.class_map import MapCost, with_class_map
 from witt.codecs.classified.config import ClassifiedConfig
 from witt.codecs.classified.map_code import ClassMapCode
-from witt.codecs.classified.refiner import RefiningDecoder, ShapingEncoder
+from witt.codecs.classified.refiner import RefiningDecoder, ShapingEncoder, lmmse
+from witt.codecs.classified.regions import regions_of
 from witt.codecs.classified.symbol_mapping import from_symbols
 from witt.codecs.classified.transform_code import ClassifiedTransformCode, full_precision
-from witt.codecs.features import Draft, FeatureCodec, UnscaledSymbols
+from witt.codecs.features import FeatureCodec
+from witt.codecs.sending import Draft, UnscaledSymbols
 from witt.codecs.witt import condition_vector
 from witt.contract import (
     SCALE_BITS,
@@ -42,6 +44,7 @@ from witt.contract import (
     rounded_scale,
 )
 from witt.errors import InputError
+from witt.regions import Regions
 from witt.side_code import SideCode
 from witt.side_information import Coding
 
@@ -156,6 +159,21 @@ class ClassifiedCodec(FeatureCodec):
             received = from_symbols(symbols, error, allocation)
             features, error = linear_equivalent(received, allocation, snr_db, amplitude)
         return self.decoder(self.code, allocation, features, error, amplitude, condition)
+
+    def regions(self, symbols: Tensor, header: Header, noise_var: Tensor | None = None) -> Regions:
+        """As of `Codec`; the expected error is that of the LMMSE estimate.
+
+        The decoder network starts from this estimate.
+        """
+        self.check_header(symbols, header)
+        pairs, error, scale, snr_db, _, _, allocation = self.unpacked(symbols, header, noise_var)
+        amplitude = 1 / scale[:, :, None, None]
+        with full_precision(symbols.device):
+            received = from_symbols(pairs, error, allocation)
+            features, error = linear_equivalent(received, allocation, snr_db, amplitude)
+            estimate, left = lmmse(allocation, features, error, amplitude)
+            image = self.code.synthesise(estimate, allocation.classes)
+        return regions_of(self.code, allocation, left, image, header.size, symbols.shape[1])
 
     # Side information
 

@@ -36,6 +36,16 @@ def inverse_dct(x: Tensor) -> Tensor:
     return _both_ways(dct_matrix(x.shape[1], x).T, dct_matrix(x.shape[2], x).T, x)
 
 
+def energy_in_tokens(variance: Tensor) -> Tensor:
+    """Where the energy of independent waves is: (B, h, w), which sums to that of all of them.
+
+    Args:
+        variance: (B, h, w, C) of each spatial frequency of C maps, as `dct` has them.
+    """
+    rows, columns = (dct_matrix(n, variance).square().T for n in variance.shape[1:3])
+    return _both_ways(rows, columns, variance).sum(-1)
+
+
 def _both_ways(rows: Tensor, columns: Tensor, x: Tensor) -> Tensor:
     """A matrix over the rows of a map, another over its columns.
 

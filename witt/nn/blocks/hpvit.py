@@ -8,12 +8,14 @@ the masked autoencoders whose weights that paper starts from (He et al., arXiv 2
 What differs from the paper: the stages of this network halve the map by merging; attention of all
 tokens to all tokens of the first map would cost hundreds of times what the rest does, so keys and
 values are averages of 8×8, 4×4, 2×2 tokens in the first three of four stages, and those of the last
-are the plain ViT's; pictures of more than 128 pixels a side are attended to in regions
-(`witt.nn.blocks.pooled`); and positions, those in the region, are added before each attention,
-since there is no one place before all blocks.
+are the plain ViT's; large pictures are attended to in regions (`witt.nn.blocks.pooled`); and
+positions, those in the region, are added before each attention, since there is no one place before
+all blocks.
 """
 
 from __future__ import annotations
+
+from functools import partial
 
 import torch
 from timm.models.vision_transformer import Block
@@ -40,7 +42,7 @@ def averages(x: Tensor, side: int) -> Tensor:
 def waves(places: Tensor, dim: int) -> Tensor:
     """Sines and cosines (n, dim) of places (n,); 0 where `dim` is odd."""
     count = dim // 2
-    speed = LONGEST ** -(torch.arange(count, device=places.device) / max(count, 1))
+    speed = LONGEST ** -(torch.arange(count).to(places) / max(count, 1))
     angle = places[:, None] * speed
     return F.pad(torch.cat((angle.sin(), angle.cos()), dim=1), (0, dim - 2 * count))
 
@@ -55,11 +57,12 @@ def positions(grid: Grid, stride: int, like: Tensor) -> Tensor:
         stride: tokens of the map before pooling, each way, that one of this map stands for.
         like: (B, H, W, C).
     """
-    dim = like.shape[-1]
+    dim, dtype = like.shape[-1], torch.promote_types(like.dtype, torch.float32)
     parts = []
     for size, side, before in zip(grid.size, grid.side, grid.before, strict=True):
         place = (torch.arange(size, device=like.device) + before) % side
-        parts.append(waves(stride * place + (stride - 1) / 2, dim // 2).to(like.dtype))
+        place = stride * place.to(dtype) + (stride - 1) / 2
+        parts.append(waves(place, dim // 2).to(like.dtype))
     rows, columns = parts[0][:, None], parts[1][None]
     both = (rows.expand(-1, grid.size[1], -1), columns.expand(grid.size[0], -1, -1))
     return F.pad(torch.cat(both, dim=-1), (0, dim % 2))[None]
@@ -79,7 +82,8 @@ class PlainBlock(Block):
     branch_ends = ("attn.proj", "mlp.fc2")
 
     def __init__(self, dim: int, heads: int, stride: int, shifted: bool, mlp_ratio: float) -> None:
-        super().__init__(dim, heads, mlp_ratio=mlp_ratio, qkv_bias=True)
+        norm = partial(nn.LayerNorm, eps=1e-6)  # timm's own is another one from version to version
+        super().__init__(dim, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm)
         self.heads, self.stride, self.shifted = heads, stride, shifted
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]

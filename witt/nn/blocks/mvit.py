@@ -2,12 +2,12 @@
 
 Source: Fan et al., Multiscale Vision Transformers, arXiv 2104.11227, in the improved form of Li et
 al., MViTv2, arXiv 2112.01526 (relative positions, the query added to what it attends to), which
-timm has: its `MultiScaleBlock` (Apache-2.0) holds the parameters. The stride of the pooling halves from
-stage to stage, as in the papers, and is 1 at the smallest map.
+timm has: its `MultiScaleBlock` (Apache-2.0) holds the parameters. The stride of the pooling halves
+from stage to stage, as in the papers, and is 1 at the smallest map.
 
 What differs from the papers: the queries are not pooled, since the stages of the network halve the
-map themselves, which MViT does in a block; there is no class token; and pictures of more than 128
-pixels a side are attended to in regions (`witt.nn.blocks.pooled`).
+map themselves, which MViT does in a block; there is no class token; and large pictures are attended
+to in regions (`witt.nn.blocks.pooled`).
 """
 
 from __future__ import annotations

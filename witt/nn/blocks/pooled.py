@@ -1,10 +1,10 @@
 """Attention to pooled keys: the tokens of a large region look at 8 × 8 poolings of its tokens.
 
 What the blocks `mvit` and `hpvit` share. Their papers let every token look at the (pooled) tokens
-of the whole picture, so that the cost of a pixel grows with the picture. Here a region is what 8 × 8
-pooled tokens cover, 128 pixels a side in four stages that begin with patches of 2. A picture of at
-most that size is one region, as in the papers; of a larger one each region is for itself, and every
-second block has its regions shifted by half their side.
+of the whole picture, so that the cost of a pixel grows with the picture. Here a region is what 8 by
+8 pooled tokens cover, 8 times the network's stride in pixels: 128 a side for photographs, 32 for
+CIFAR-10. A picture of at most that size is one region, as in the papers. Of a larger one each
+region is for itself, and every second block has its regions shifted by half their side.
 """
 
 from __future__ import annotations

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from torch import nn
 
+from witt.errors import InputError
 from witt.registry import BLOCKS
 
 
@@ -38,5 +39,7 @@ def blocks_of(name: str, size: StageSize) -> nn.Module:
     Raises:
         InputError: no such blocks, or they cannot be made with this size.
     """
-    blocks: nn.Module = BLOCKS.make(name, size=size)
+    blocks = BLOCKS.make(name, size=size)
+    if not isinstance(blocks, nn.Module):
+        raise InputError(f"block {name}: makes {type(blocks).__name__}, not a torch module")
     return blocks

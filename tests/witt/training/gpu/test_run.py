@@ -212,6 +212,8 @@ def test_what_diverges_is_told(tmp_path: Path, tiny: Callable[..., TrainConfig])
     [
         ({}, {}, True),
         ({}, {"modulation": False}, True),
+        ({}, {"block": "mixer"}, False),  # Swin is written out
+        ({}, {"mlp_ratio": 2.0}, True),
         ({"loss": "ms-ssim"}, {}, False),
         ({"profile": "published"}, {}, False),
         ({"accumulate": 2}, {}, False),
