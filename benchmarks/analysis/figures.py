@@ -113,8 +113,8 @@ def latents_figure(document: dict[str, Any]) -> Figure:
     with np.errstate(divide="ignore"):
         level = 10 * np.log10(share.T * channels)
     image = left.imshow(
-        level.clip(LEAST_DB), origin="lower", aspect="auto", cmap="magma", vmin=LEAST_DB,
-        vmax=max(float(level.max()), 0.0), interpolation="nearest",
+        level.clip(LEAST_DB), origin="lower", aspect="auto", cmap="magma",
+        vmin=max(float(level.min()), LEAST_DB), interpolation="nearest",
     )  # fmt: skip
     left.grid(False)
     left.set_xticks(range(len(snrs)), [f"{snr:g}" for snr in snrs], size=7)

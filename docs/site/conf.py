@@ -69,6 +69,7 @@ docs/data
 
 docs/results
 docs/trials
+docs/analysis
 docs/published
 benchmarks/results/README
 ```
