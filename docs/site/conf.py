@@ -68,6 +68,7 @@ docs/data
 
 docs/results
 docs/trials
+docs/backbones
 docs/published
 benchmarks/results/README
 ```
