@@ -10,6 +10,7 @@ from channels import theory
 from channels.base import Channel, ChannelOutput, complex_normal
 from channels.check import check_channel
 from channels.equalise import Equalised, mmse, receive, zero_forcing
+from channels.erasure import Erasure
 from channels.impairments import FrontEnd
 from channels.models import AWGN, Estimated, Rayleigh, Rician
 from channels.ofdm import Grid, Numerology, Pilots, ofdm_papr_db
@@ -22,6 +23,7 @@ __all__ = [
     "Channel",
     "ChannelOutput",
     "Equalised",
+    "Erasure",
     "Estimated",
     "FrontEnd",
     "Grid",

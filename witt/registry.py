@@ -244,6 +244,7 @@ CHANNELS = Registry(
         "rayleigh": "channels:Rayleigh",
         "rician": "channels:Rician",
         "rayleigh-estimated": "channels:Estimated",
+        "erasure": "channels:Erasure",
         "ofdm-awgn": "channels.named:ofdm_awgn",
         **{
             f"ofdm-{kind}-{model}": f"channels.named:ofdm_{kind}_{model}"

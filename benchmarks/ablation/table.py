@@ -54,13 +54,18 @@ def _cells(group: Group, first: Group, record: dict[str, Any]) -> list[str]:
         ", ".join(record["cbr"]),
         f"{group.mean_of('steps'):,.0f}",
         f"{group.mean_of('seconds') / 60:.1f}",
-        f"{group.mean_of('petaflop'):.3g}",
-        f"{group.mean_of('picture_ms'):.3g}",
+        three_digits(group.mean_of("petaflop")),
+        three_digits(group.mean_of("picture_ms")),
         str(len(group.seeds)),
         *(with_spread(column) for column in group.psnr_db.T),
         with_spread(group.psnr_db.mean(1)),
         "–" if group is first or not len(above) else with_spread(above, sign="+"),
     ]
+
+
+def three_digits(value: float) -> str:
+    """1310 for 1312.4, and 0.0128 for 0.01283."""
+    return f"{float(f'{value:.3g}'):g}"
 
 
 def with_spread(values: Array, sign: str = "") -> str:

@@ -9,7 +9,6 @@ from typing import Any
 import click
 from click.core import ParameterSource
 
-from benchmarks.commands.benchmark import worker_options
 from witt.commands.options import HELP, output_option
 from witt.errors import InputError
 from witt.files import write_text
@@ -119,7 +118,20 @@ def _read_config(ctx: click.Context, _: click.Parameter, name: str | None) -> di
     show_default=True,
     help="Shares of the training pictures, each with runs of its own, as 0.25,0.5,1.",
 )
-@worker_options
+@click.option(
+    "--jobs",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Runs beside each other on this machine, which share its cores.",
+)
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Train on the workers of a running Dask cluster, tcp://host:8786, that see the same "
+    "folders.",
+)
 @output_option("Folder of the results and of the runs.", "runs/ablation")
 @click.argument("options", nargs=-1, metavar="[-- OPTIONS OF WITT TRAIN]")
 @click.pass_context

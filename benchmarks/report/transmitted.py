@@ -72,12 +72,12 @@ def _picture(path: Path, named: Path) -> Pixels:
 
 def pictures_of(sent: Sequence[Sent]) -> list[Pictures]:
     """A group for each photograph, channel and CBR: a row for each SNR, a tile for each weights."""
-    groups: dict[tuple[Any, ...], list[Sent]] = {}
+    groups: dict[tuple[str, str, float], list[Sent]] = {}
     for one in sent:
         record = one.record
-        key = record["image"], record["channel_label"], record["cbr_requested"]
+        key = (record["image"], record["channel_label"], record["cbr_requested"])
         groups.setdefault(key, []).append(one)
-    return [_group(*key, members) for key, members in groups.items()]
+    return [_group(image, channel, cbr, them) for (image, channel, cbr), them in groups.items()]
 
 
 def _group(image: str, channel: str, cbr: float, members: Sequence[Sent]) -> Pictures:

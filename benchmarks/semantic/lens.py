@@ -14,6 +14,8 @@ arXiv 2002.08822.
 
 from __future__ import annotations
 
+from typing import cast
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
@@ -34,7 +36,7 @@ class Lens(nn.Module):
         self.inner = nn.Conv2d(WIDTH, WIDTH, 3, padding=1)
         self.up = nn.Conv2d(WIDTH + 3, 3, 3, padding=1)
         nn.init.zeros_(self.up.weight)
-        nn.init.zeros_(self.up.bias)
+        nn.init.zeros_(cast(Tensor, self.up.bias))
 
     def forward(self, image: Tensor) -> Tensor:
         """See the class."""

@@ -17,6 +17,7 @@ CHANNELS = [
     channels.Rician(),
     channels.Rician(k_factor_db=0.0, coherence=4),
     channels.Rician(k_factor_db=9.0, coherence=None),
+    channels.Erasure(p=0.3, length=4),
 ]
 every_channel = pytest.mark.parametrize("channel", CHANNELS, ids=repr)
 

@@ -146,6 +146,18 @@ def _read_config(ctx: click.Context, _: click.Parameter, path: Path | None) -> P
 @click.option(
     "--ema", type=float, default=0.999, help="Decay of the running average of the weights."
 )
+@click.option(
+    "--mask",
+    type=float,
+    default=0.0,
+    help="Share of a picture's tokens that is not sent, as 0.3: the decoder learns to do without.",
+)
+@click.option(
+    "--mask-noise",
+    type=float,
+    default=0.0,
+    help="Standard deviation of noise on the pixels at the transmitter; the loss has none.",
+)
 @click.option("--seed", type=int, default=0, help="Same seed, same run.")
 @device_option()
 @click.option(

@@ -56,7 +56,7 @@ def init_steady(network: nn.Module, branches: float) -> None:
     A block names the last layers of its branches as `branch_ends`; convolutions elsewhere stay.
     """
     ends: set[nn.Module] = set()
-    layers = {m for m in network.modules() if isinstance(m, nn.Linear)}
+    layers: set[nn.Module] = {m for m in network.modules() if isinstance(m, nn.Linear)}
     for block in network.modules():
         names = cast("tuple[str, ...]", getattr(block, "branch_ends", ()))
         ends |= {block.get_submodule(name) for name in names}

@@ -67,6 +67,8 @@ class TrainConfig:
         init: weights to start from.
         overrides: arguments of the preset, from --set.
         data_share: share of the training pictures that is trained on, above 0.
+        mask: share of the tokens of each picture that is not sent; see `witt.training.masking`.
+        mask_noise: standard deviation of noise on the pixels that are sent, which go from 0 to 1.
 
     Raises:
         InputError: a value is out of range; the message names it.
@@ -104,6 +106,8 @@ class TrainConfig:
     init: str | None = None
     overrides: dict[str, Any] = field(default_factory=dict)
     data_share: float = 1.0
+    mask: float = 0.0
+    mask_noise: float = 0.0
 
     def __post_init__(self) -> None:
         # Plain strings: checkpoints hold no other classes, and options give subclasses of str.
@@ -135,6 +139,8 @@ class TrainConfig:
             ("seed", 0, 2**40),
             ("workers", 0, 1024),
             ("data_share", 1e-9, 1),
+            ("mask", 0, 0.9999999),
+            ("mask_noise", 0, math.inf),
             ("val_minutes", 1e-6, math.inf),
             ("save_minutes", 1e-6, math.inf),
         ):
@@ -180,6 +186,11 @@ class TrainConfig:
     def cbr_values(self) -> list[float]:
         """The CBRs as numbers."""
         return [float(Fraction(text)) for text in self.cbr]
+
+    @property
+    def masks(self) -> bool:
+        """Whether tokens are masked or pixels noised at the transmitter."""
+        return self.mask > 0 or self.mask_noise > 0
 
     def to_dict(self) -> dict[str, Any]:
         """Plain values for JSON and checkpoints."""

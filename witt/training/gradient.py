@@ -19,6 +19,7 @@ from witt.link.profile_link import transmit_as
 from witt.link.profiles import OURS, PROFILES, Profile
 from witt.metrics.loss import image_terms, make_loss
 from witt.training.config import TrainConfig, uses_bf16
+from witt.training.masking import Masking, draw_masking
 from witt.training.objective import Conditions, Draws, draw_images, send, send_whole
 from witt.training.processes import Processes
 from witt.training.published import draw_snr, published_terms
@@ -52,13 +53,16 @@ class Objective(nn.Module):
         self.model, self.over, self.loss, self.bf16 = model, over, loss, bf16
         self.profile, self.cbrs = profile, cbrs
 
-    def forward(self, image: Tensor, drawn: Draws, first: int) -> tuple[Tensor, Tensor]:
+    def forward(
+        self, image: Tensor, drawn: Draws, first: int, masking: Masking | None = None
+    ) -> tuple[Tensor, Tensor]:
         """Terms (B,) of the loss, and images as received, without gradient.
 
         Args:
             image: (B, 3, H, W) in [0, 1].
             drawn: for these images.
             first: number of the first one among all of the run.
+            masking: of these images, where there is one.
         """
         if self.profile != OURS:
             received = self._published(image, drawn)
@@ -73,6 +77,7 @@ class Objective(nn.Module):
                 h=drawn.h,
                 noise=drawn.noise,
                 bf16=self.bf16,
+                masking=masking,
             )
         else:
             received = send_whole(self.model, image, drawn, self.over, self.cbrs, first)
@@ -154,12 +159,14 @@ class Gradient:
         drawn = self._ahead.pop(step, None) or self._draw(step, share)
         if self._replays:
             return self._replayed(image, drawn, step)
+        masking = self._draw_masking(first, share)
         size, total, received = share // config.accumulate, image.new_zeros(()), []
         for start in range(0, share, size):
             part, last = slice(start, start + size), start + size == share
             here = Draws(*(value[part].to(image.device) for value in drawn))
+            mask = None if masking is None else masking.part(part, image.device)
             with nullcontext() if last else self.processes.adding_up(self.network):
-                terms, seen = self.network(image[part], here, first + start)
+                terms, seen = self.network(image[part], here, first + start, mask)
                 (terms.sum() / share).backward()
             total += terms.detach().sum()
             received.append(seen)
@@ -178,6 +185,7 @@ class Gradient:
             and self.profile == OURS
             and self.config.batch % len(self.over) == 0
             and not self.config.compile
+            and not self.config.masks
             and isinstance(self.model, FeatureCodec)
         )
 
@@ -215,6 +223,15 @@ class Gradient:
         device = self.processes.device
         return draw_images(
             numbers, self.symbols, self.over, snr_db, is_range, rates, config.seed, device
+        )
+
+    def _draw_masking(self, first: int, share: int) -> Masking | None:
+        config, model = self.config, self.model
+        if not config.masks or not isinstance(model, FeatureCodec):
+            return None
+        tokens, numbers = model.tokens((config.crop, config.crop)), range(first, first + share)
+        return draw_masking(
+            numbers, tokens, config.crop, config.mask, config.mask_noise, config.seed
         )
 
 

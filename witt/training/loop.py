@@ -155,6 +155,10 @@ def _introduction(run: Run) -> list[str]:
         lines.append(f"{count} processes, {config.batch // count} images each")
     if uses_bf16(config, run.processes.device) and isinstance(model, FeatureCodec):
         lines.append("the networks compute in bfloat16")
+    if config.masks:
+        lines.append(
+            f"masked: {config.mask:.0%} of the tokens; noise on the pixels: {config.mask_noise:g}"
+        )
     if config.loss == "ms-ssim" and config.profile == "published":
         lines.append("loss: 1 − MS-SSIM with the published 4 scales")
     elif config.loss == "ms-ssim":

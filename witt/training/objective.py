@@ -11,6 +11,7 @@ from torch import Tensor
 import channels
 from witt.codecs.features import FeatureCodec
 from witt.contract import Codec
+from witt.training.masking import Masking
 
 
 class Conditions(NamedTuple):
@@ -127,6 +128,7 @@ def send(
     h: Tensor | None = None,
     noise: Tensor | None = None,
     bf16: bool = False,
+    masking: Masking | None = None,
 ) -> Tensor:
     """Images as received, when each has its own SNR, rate and channel; not clamped.
 
@@ -144,6 +146,7 @@ def send(
         noise: (B, N) CN(0, 1) noise instead of drawn one; then N is its width.
         bf16: matrix products of the two networks in bfloat16; power, channel and equaliser are
             in the precision of `image` always.
+        masking: noise on the images at the transmitter, and tokens of them that are not sent.
 
     Returns:
         (B, 3, H, W).
@@ -155,8 +158,11 @@ def send(
     networks = torch.autocast(image.device.type, torch.bfloat16, enabled=bf16)
     told_db = planned(over, at.snr_db, first)
     with networks:
-        sending = model.transmit(image, told_db, at.k, length)
+        sent = image if masking is None else image + masking.noise.to(image)
+        sending = model.transmit(sent, told_db, at.k, length)
     symbols, uses, allocation = sending.symbols, sending.uses, sending.allocation
+    if masking is not None:
+        symbols = masking.masked(symbols)
     symbols, scale = channels.normalise_power(torch.view_as_complex(symbols.contiguous()), uses)
     equalise = model.uses_error
     received, error = _cross(symbols, at.snr_db, over, generator, first, h, noise, equalise)

@@ -21,6 +21,7 @@ from witt.nn.meta import without_values
 from witt.registry import PRESETS, is_path
 from witt.store.weights import load_weights, resolve
 from witt.training.config import TrainConfig
+from witt.training.masking import check_masking
 from witt.training.pictures import Pictures
 from witt.training.published import check_published
 
@@ -197,8 +198,13 @@ def initial_model(config: TrainConfig) -> Codec:
     Raises:
         InputError: the settings do not fit, or the weights of --init cannot be read or do not fit.
     """
-    if config.init is not None:
-        return _fine_tuned(config, config.init)
+    model = _new(config) if config.init is None else _fine_tuned(config, config.init)
+    check_masking(model, config)
+    return model
+
+
+def _new(config: TrainConfig) -> Codec:
+    """The codec that a run without --init starts from."""
     base = base_codec(config.preset, config.overrides, None)
     sizes = feature_config(base, config) if isinstance(base, FeatureCodec) else None
     # The layers start themselves from the global generator, whose state is put back after.
@@ -259,6 +265,7 @@ def set_trained(codec: Codec, config: TrainConfig) -> None:
     Raises:
         InputError: it cannot.
     """
+    check_masking(codec, config)
     if not isinstance(codec, FeatureCodec):
         _check_whole(codec, config)
         return

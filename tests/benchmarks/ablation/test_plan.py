@@ -17,7 +17,6 @@ from benchmarks.ablation.plan import (
     train_options,
 )
 from benchmarks.ablation.settings import read_settings, shipped
-from witt.commands.info import cost
 from witt.errors import InputError
 from witt.training.pictures import Pictures, open_sets
 from witt.training.settings import parse_overrides
@@ -150,7 +149,7 @@ def test_presets_that_cannot_be_trained(
 
 @pytest.mark.parametrize("name", shipped())
 def test_shipped_settings(name: str) -> None:
-    """All presets are there, of one CBR; those of different blocks take the same operations."""
+    """All presets are there, and of one CBR."""
     settings = read_settings(name, OWN, TRAINS)
     presets = split_presets(settings.own["presets"])
     made = [
@@ -159,10 +158,6 @@ def test_shipped_settings(name: str) -> None:
     ]
     assert len(made) >= 3
     assert len({codec.config.max_cbr for codec in made}) == 1
-    if name.startswith("backbones"):
-        side = 32 if "cifar" in name else 128
-        costs = [cost(codec, side).flops_per_pixel for codec in made]
-        assert max(costs) < 1.03 * min(costs)
     train_options([], True, settings.train)
 
 

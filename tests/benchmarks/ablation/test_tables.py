@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from benchmarks.ablation.figure import draw, longest
 from benchmarks.ablation.groups import gain, groups, half_range, known_to_db
 from benchmarks.ablation.results import Ablation, find_ablation, open_ablation, read_ablation
-from benchmarks.ablation.table import markdown, verdict
+from benchmarks.ablation.table import markdown, three_digits, verdict
 from benchmarks.commands.plot import command as plot
 from witt.errors import InputError
 
@@ -35,6 +35,10 @@ def test_the_table(invented: Invented) -> None:
     assert cells[9:14] == [f"{26.0 + x - 7:.2f} ± 0.20" for x in (1, 4, 7, 10, 13)]
     assert cells[14:] == ["26.00 ± 0.20", "-0.20 ± 0.00"]  # the seeds move both alike
     assert len({line.count("|") for line in lines if line.startswith("|")}) == 1
+
+
+def test_three_digits() -> None:
+    assert list(map(three_digits, (1312.4, 0.012834, 2.0))) == ["1310", "0.0128", "2"]
 
 
 def test_half_of_the_range() -> None:

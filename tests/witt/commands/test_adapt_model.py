@@ -17,7 +17,7 @@ from witt.commands.evaluate import command as evaluate
 from witt.store.weights import load_weights, stored_dtype
 from witt.training.adaptation import open_domain
 
-TRAINED = {"steps": 7, "hours": 0.5, "config": {"channel": ["rayleigh"], "data": ["noise"]}}
+TRAINED = {"steps": 7, "hours": 0.5, "config": {"channel": ["awgn", "rayleigh"]}}
 
 
 @pytest.fixture(scope="module")
@@ -91,6 +91,7 @@ def test_a_toy_domain_improves(cnn: Path, toy: Path, tmp_path: Path) -> None:
     for weights, when in ((cnn, "before"), (out, "after")):
         words = [*held, "--weights", str(weights), "--cbr", "1/12", "--snr", "7", "--no-ms-ssim"]
         alone = CliRunner().invoke(evaluate, [*words, "--channel", "awgn,rayleigh", "--json"])
+        assert alone.exit_code == 0, (alone.output, alone.exception)
         expected = [each["psnr_db"] for each in json.loads(alone.stdout)["results"]]
         measured = [result[f"{when}_psnr_db"] for result in document["results"]]
         assert measured == pytest.approx(expected, abs=1e-6)

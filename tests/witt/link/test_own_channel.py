@@ -211,7 +211,9 @@ def test_help_lists_what_is_there(capsys: pytest.CaptureFixture[str]) -> None:
         with pytest.raises(SystemExit):
             cli.main([command, "--help"])
         told = "".join(capsys.readouterr().out.split())  # lines break at hyphens too
-        assert "Thereareawgn,rayleigh,rician,rayleigh-estimated,ofdm-awgn,ofdm-tdl-a" in told
+        assert (
+            "Thereareawgn,rayleigh,rician,rayleigh-estimated,erasure,ofdm-awgn,ofdm-tdl-a" in told
+        )
         assert "ofdm-cdl-e,andyourownasfile.py:Name.[default:" in told
 
 

@@ -16,9 +16,10 @@ all blocks.
 from __future__ import annotations
 
 from functools import partial
+from typing import cast
 
 import torch
-from timm.models.vision_transformer import Block
+from timm.models.vision_transformer import Attention, Block
 from torch import Tensor, nn
 from torch.nn import functional as F
 
@@ -82,21 +83,24 @@ class PlainBlock(Block):
     branch_ends = ("attn.proj", "mlp.fc2")
 
     def __init__(self, dim: int, heads: int, stride: int, shifted: bool, mlp_ratio: float) -> None:
-        norm = partial(nn.LayerNorm, eps=1e-6)  # timm's own is another one from version to version
+        # timm's own is another one from version to version.
+        norm = cast("type[nn.Module]", partial(nn.LayerNorm, eps=1e-6))
         super().__init__(dim, heads, mlp_ratio=mlp_ratio, qkv_bias=True, norm_layer=norm)
         self.heads, self.stride, self.shifted = heads, stride, shifted
 
     def forward(self, x: Tensor) -> Tensor:  # type: ignore[override]
         """``(B, H, W, C)`` to the same shape."""
-        dim, stride, qkv = x.shape[-1], self.stride, self.attn.qkv
+        dim, stride = x.shape[-1], self.stride
+        attention = cast(Attention, self.attn)
+        weight, bias = attention.qkv.weight, attention.qkv.bias
         regions = Regions.of((x.shape[1], x.shape[2]), stride, self.shifted)
         normed = self.norm1(x)
         pooled = averages(normed, stride)
         normed = normed + positions(regions.queries, 1, normed)
         pooled = pooled + positions(regions.keys, stride, pooled)
-        q = F.linear(normed, qkv.weight[:dim], qkv.bias[:dim])
-        k, v = F.linear(pooled, qkv.weight[dim:], qkv.bias[dim:]).chunk(2, dim=-1)
-        x = x + self.attn.proj(regions.attend(q, k, v, self.heads))
+        q = F.linear(normed, weight[:dim], bias[:dim])
+        k, v = F.linear(pooled, weight[dim:], bias[dim:]).chunk(2, dim=-1)
+        x = x + attention.proj(regions.attend(q, k, v, self.heads))
         return add_by_token(x, lambda part: self.mlp(self.norm2(part)))
 
 

@@ -44,6 +44,7 @@ def takes(config: TrainConfig, model: Codec, processes: Processes, pictures: Pic
         and processes.count == 1
         and config.accumulate == 1
         and not config.compile
+        and not config.masks
         and config.profile == "ours"
         and config.loss == "mse"
         and type(model) is WITT  # whose passes are written out here, with Swin blocks
