@@ -69,6 +69,7 @@ docs/data
 
 docs/results
 docs/trials
+docs/transfer
 docs/analysis
 docs/published
 benchmarks/results/README
