@@ -70,6 +70,7 @@ docs/data
 docs/results
 docs/trials
 docs/backbones
+docs/transfer
 docs/analysis
 docs/published
 benchmarks/results/README
