@@ -156,6 +156,10 @@ def test_what_the_published_code_has_not(tmp_path: Path) -> None:
         export_published(tmp_path / "m", witt.create_model("witt_cifar", rate_adaptive=True))
     with pytest.raises(InputError, match="scale"):
         export_published(tmp_path / "m", witt.create_model("witt_cifar"))
+    with pytest.raises(
+        InputError, match="is a DynamicWITT, which the published code does not have"
+    ):
+        export_published(tmp_path / "m", witt.create_model("witt_cifar_narrow_dynamic"))
     model = witt.create_model("witt_cifar", sends_scale=True)
     with pytest.raises(InputError, match="multiples of 8"):
         export_published(tmp_path / "m", model, (30, 32))
