@@ -91,6 +91,19 @@ def test_own_codec_is_trained(photos: Path, tmp_path: Path) -> None:
     assert scheme.record()["training"]["steps"] == 3
 
 
+def test_own_block_is_trained(photos: Path, tmp_path: Path) -> None:
+    sizes = ["dims=8,12", "depths=1,1", "heads=2,3", "mlp_ratio=2"]
+    block, out = f"block={EXAMPLES}/own_block.py:gated", tmp_path / "run"
+    small = ["--steps", "3", "--batch", "2", "--crop", "20", "--workers", "0", "--device", "cpu"]
+    entries = [part for entry in (block, *sizes) for part in ("--set", entry)]
+    preset = ["--preset", "witt_cifar_narrow", *entries]
+    run("train", *preset, "--data", photos, *small, "--no-tensorboard", "-o", out)
+    model, _ = witt.load_weights(out)
+    kinds = {type(module).__name__ for module in model.modules()}
+    assert "Gated" in kinds
+    assert "SwinBlock" not in kinds
+
+
 def test_own_channel_is_impulsive() -> None:
     """A share p of the noise has `times` the power of the rest, and all of it has unit power."""
     link = Link(f"{EXAMPLES}/own_channel.py:Impulsive:p=0.02")

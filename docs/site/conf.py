@@ -70,6 +70,7 @@ docs/data
 docs/results
 docs/trials
 docs/analysis
+docs/backbones
 docs/published
 benchmarks/results/README
 ```

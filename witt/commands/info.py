@@ -195,6 +195,8 @@ def show_names(kinds: dict[str, dict[str, str]]) -> None:
     rows = table("By name", "Kind", "Names", "From")
     for column in rows.columns:
         column.justify = "left"
+    rows.columns[1].no_wrap = False
+    rows.columns[1].overflow = "fold"
     for kind, origins in kinds.items():
         for origin in dict.fromkeys(origins.values()):
             mine = [name for name, place in origins.items() if place == origin]

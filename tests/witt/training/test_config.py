@@ -144,7 +144,9 @@ def test_overrides() -> None:
         "modnet_ratio": 1.5,
         "depths": [1, 2],
     }
-    for pair in ("dims", "=3", "dims=a,b"):
+    named = {"block": "./My/net.py:gated", "kind": "mixer"}
+    assert parse_overrides(f"{key}={name}" for key, name in named.items()) == named
+    for pair in ("dims", "=3", "dims=a,b", "dims=", "dims=[a]", "dims=2x"):
         with pytest.raises(InputError, match="--set"):
             parse_overrides([pair])
 
