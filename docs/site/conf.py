@@ -72,6 +72,7 @@ docs/trials
 docs/backbones
 docs/transfer
 docs/analysis
+docs/backbones
 docs/published
 benchmarks/results/README
 ```
