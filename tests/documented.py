@@ -28,6 +28,7 @@ PAGES = [
     ROOT / "benchmarks" / "results" / "README.md",
     ROOT / "examples" / "plugin" / "README.md",
     *sorted((ROOT / "witt" / "weights").glob("*.md")),
+    *sorted((ROOT / "witt" / "metrics" / "data").glob("*.md")),
 ]
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 

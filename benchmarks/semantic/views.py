@@ -17,7 +17,8 @@ from witt.pictures.images import Pixels
 PIECE, VIEW = 64, 32
 REDUCTIONS = (1, 2, 4)
 LEAST_AREA, MOST_STRETCH = 0.25, 4 / 3
-COLOUR = 0.2
+COLOUR, TINT = 0.3, 0.15
+MOST_SATURATION = 1.4
 
 
 def cut_pieces(pixels: Pixels, count: int, generator: torch.Generator) -> Tensor:
@@ -68,12 +69,16 @@ def look(pieces: Tensor, parts: Tensor) -> Tensor:
 
 
 def recoloured(view: Tensor, generator: torch.Generator) -> Tensor:
-    """Other brightness, contrast and saturation, up to 20 % each."""
-    factors = 1 + COLOUR * (2 * torch.rand((3, len(view), 1, 1, 1), generator=generator) - 1)
-    brightness, contrast, saturation = factors
-    view = view * brightness
+    """Brightness and contrast within 30 %, each colour within 15 %, saturation from none to 1.4.
+
+    Without it a view is known by its mean colour, and nothing else is learnt.
+    """
+    each = (len(view), 1, 1, 1)
+    brightness, contrast = 1 + COLOUR * (2 * torch.rand((2, *each), generator=generator) - 1)
+    tint = 1 + TINT * (2 * torch.rand((len(view), 3, 1, 1), generator=generator) - 1)
+    view = view * brightness * tint
     grey = view.mean(dim=1, keepdim=True)
-    view = grey + saturation * (view - grey)
+    view = grey + MOST_SATURATION * torch.rand(each, generator=generator) * (view - grey)
     mean = view.mean(dim=(1, 2, 3), keepdim=True)
     return (mean + contrast * (view - mean)).clamp(0, 1)
 

@@ -134,18 +134,20 @@ def test_lens_goes_uphill_and_the_student_down() -> None:
     views = random(8, 3, 32, 32, seed=3), random(8, 3, 32, 32, seed=4)
     told = {}
     for what in ("student", "lens"):
-        training = Training(0.1 if what == "lens" else 0, seed=0)
+        training = Training(0.3 if what == "lens" else 0, seed=0)
         if what == "lens":
             training.optimizer.param_groups[0]["params"] = []
+            assert training.lens_optimizer is not None
+            training.lens_optimizer.param_groups[0]["lr"] = 0.02
         losses = []
-        for _ in range(12):
+        for _ in range(8):
             found = training.step(views, 0.1)
             training.view_centre.value.zero_()
             training.region_centre.value.zero_()
             losses.append(found["view_loss"] + found["region_loss"])
         told[what] = losses
     assert told["student"][-1] < told["student"][1] - 0.05
-    assert told["lens"][-1] > told["lens"][1] + 0.005
+    assert told["lens"][-1] > told["lens"][1] + 0.03
 
 
 def test_the_teacher_is_not_trained_but_follows() -> None:
@@ -193,9 +195,10 @@ def test_windows_stay_inside_and_have_their_area() -> None:
 def test_colours_change_and_stay_in_range() -> None:
     grey = torch.full((50, 3, 4, 4), 0.5)
     seen = recoloured(grey, torch.Generator().manual_seed(0))
-    # A flat grey keeps its flatness; its brightness is within a fifth.
-    assert float((seen - seen[:, :1, :1, :1]).abs().max()) < 1e-6
-    assert 0.4 - 1e-6 <= float(seen.min()) < float(seen.max()) <= 0.6 + 1e-6
+    # A flat picture stays flat; its brightness is within three tenths of what it was.
+    assert float((seen - seen[:, :, :1, :1]).abs().max()) < 1e-6
+    mean = seen.mean(dim=(1, 2, 3))
+    assert 0.5 * 0.7 * 0.85 <= float(mean.min()) < 0.5 < float(mean.max()) <= 0.5 * 1.3 * 1.15
 
 
 def test_pieces_are_cut_at_all_scales() -> None:

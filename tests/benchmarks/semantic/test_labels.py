@@ -69,7 +69,7 @@ def test_benchmark_and_evaluate_of_sheets(
 ) -> None:
     folder, labels = sheets
     metric, out = f"psnr,{own}:label_of", tmp_path / "b.json"
-    run("benchmark", "--dataset", folder, "--schemes", f"mine={weights}", *HOW, "--cbr", "1/16",
+    run("benchmark", "--dataset", folder, "--schemes", "softcast", *HOW, "--cbr", "1/3",
         "--metric", metric, "--limit", "260", "-o", out)  # fmt: skip
     (cell,) = json.loads(out.read_text())["cells"]
     assert cell["images"]["label_of"] == labels[:260]
