@@ -162,16 +162,25 @@ def command_of(name: str) -> click.Command:
     return found
 
 
+def _within(command: click.Command, words: list[str]) -> tuple[click.Command, list[str]]:
+    """A command, or that of a group which its first words name, and the words that are left."""
+    while isinstance(command, click.Group) and words and words[0] in command.commands:
+        command, words = command.commands[words[0]], words[1:]
+    return command, words
+
+
 def click_command(shown: Documented) -> tuple[click.Command, list[str]] | None:
     """What would run, and its arguments; None for a program that is not of click."""
     words = shown.words
     if shown.program == "witt":
-        return (cli.cli, words[1:]) if words[1] == "--help" else (command_of(words[1]), words[2:])
+        if words[1] == "--help":
+            return cli.cli, words[1:]
+        return _within(command_of(words[1]), words[2:])
     if "-m" not in words:
         return None
     module, *rest = words[words.index("-m") + 1 :]
     if module == "cli":
-        return command_of(rest[0]), rest[1:]
+        return _within(command_of(rest[0]), rest[1:])
     if not module.startswith("benchmarks."):
         return None
     package = ROOT.joinpath(*module.split("."), "command.py")

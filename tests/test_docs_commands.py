@@ -94,7 +94,7 @@ def test_it_parses(shown: Documented) -> None:
         command.make_context(command.name, arguments)
     except click.exceptions.Exit:  # of --help
         pass
-    except click.MissingParameter:
+    except (click.MissingParameter, click.exceptions.NoArgsIsHelpError):
         # In a sentence a command is often no more than its name.
         if shown.whole:
             raise
@@ -122,8 +122,11 @@ def check_other(shown: Documented) -> None:
 @pytest.mark.parametrize("page", BRIEF)
 def test_what_is_quick_runs(page: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     results = ROOT / "benchmarks" / "results" / "kodak-awgn-snr.json"
-    for name in ("awgn.json", "edges.json"):
+    for name in ("awgn.json", "edges.json", "acc.json"):
         shutil.copy(results, folder / name)
+    (folder / "runs" / "ablation").mkdir(parents=True, exist_ok=True)
+    ablation = ROOT / "benchmarks" / "results" / "ablation-cifar10.json"
+    shutil.copy(ablation, folder / "runs" / "ablation" / "results.json")
     for shown in to_run(page):
         if is_quick(shown):
             run(shown, monkeypatch)

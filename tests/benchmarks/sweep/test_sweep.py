@@ -83,9 +83,11 @@ def test_the_same_picture_is_measured_once(
     """The fakes are deaf to the CBR here, as a code is above its threshold."""
     calls: list[int] = []
 
-    def counting(original: Pixels, sent: Sent, metrics: Sequence[Metric]) -> Measured:
+    def counting(
+        original: Pixels, sent: Sent, metrics: Sequence[Metric], label: int | None
+    ) -> Measured:
         calls.append(sent.channel_uses)
-        return measure(original, sent, metrics)
+        return measure(original, sent, metrics, label)
 
     class Deaf:
         name = family = "deaf"

@@ -159,6 +159,8 @@ def test_the_published_way_starts_as_published(settings: Callable[..., TrainConf
 
 def test_learning_rates_of_muon() -> None:
     rates = {name: default_muon_lr(base_codec(name, {}, None), "ours") for name in CONFIGS}
+    narrow = {name: rates.pop(name) for name in CONFIGS if "_narrow" in name}
+    assert set(narrow.values()) == {0.005}
     assert rates == {
         "witt_base": 0.005, "witt_small": 0.005, "witt_large": 0.005, "witt_cifar": 0.005,
         "witt_light": 0.01, "witt_cifar_light": 0.01, "deepjscc": 0.01,
