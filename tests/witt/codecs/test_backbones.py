@@ -110,6 +110,7 @@ def test_the_published_code_has_swin_alone(tmp_path: Path) -> None:
 
 @every_block
 @pytest.mark.slow
+@pytest.mark.filterwarnings("ignore")  # of the compiler to itself
 def test_compiled_it_computes_the_same(block: str) -> None:
     model, compiled = tiny(block).train(), tiny(block).train()
     compile_blocks(compiled)
