@@ -46,6 +46,7 @@ from witt.waiting import Advance, nobody_waits, waiting
 
 FORMAT = "witt-impairments-1"
 STYLES = ("-", "--", ":", "-.")
+OTHER_STREAM = 0x5EED_F00D
 
 
 class Case(NamedTuple):
@@ -187,8 +188,9 @@ def sent_psnr(
     left_db = float(case.channel.planned_db(snr_db)) if case.knows else snr_db
     told_db = left_db + case.transmitter_db
     if case.old is not None and h is not None:
-        # From another stream of numbers: the noise is the same whatever was fed back.
-        generator = torch.Generator().manual_seed(seed + 2**32)
+        # From another stream of numbers: the noise is the same whatever was fed back. Of a seed
+        # PyTorch's generator takes 32 bits.
+        generator = torch.Generator().manual_seed(seed ^ OTHER_STREAM)
         other = channels.complex_normal((1,), generator=generator)
         old = case.old * h[0, :1] + math.sqrt(1 - case.old**2) * other
         told_db += 20 * math.log10(max(old.abs().item(), 1e-3))

@@ -35,6 +35,7 @@ def test_distance_of_equals_and_of_more_and_more_noise() -> None:
     found = torch.stack(
         [distance((image + s * noise).clamp(0, 1), image) for s in (0.03, 0.1, 0.3)]
     )
+    found = found.detach()
     assert bool((found.diff(dim=0) > 0).all())
     assert 0 < float(found.min()) < float(found.max()) < 1
 
