@@ -72,7 +72,6 @@ docs/trials
 docs/backbones
 docs/transfer
 docs/analysis
-docs/backbones
 docs/published
 benchmarks/results/README
 ```
