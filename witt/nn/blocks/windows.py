@@ -68,7 +68,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *biases: Tensor) -> Tensor:
     tensor, and on a CPU gives them no gradient. Graphs for others are made of lines they have.
     """
     if not biases and not torch.compiler.is_exporting():
-        return F.scaled_dot_product_attention(q, k, v)
+        flat = (x.flatten(0, -4) for x in (q, k, v))  # four dimensions, as the kernel wants them
+        return F.scaled_dot_product_attention(*flat).view_as(q)
     logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     for bias in biases:
         logits = add_to(logits, bias)

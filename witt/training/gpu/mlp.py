@@ -38,9 +38,9 @@ def mlp(x: Tensor, norm: Weights, fc1: Weights, fc2: Weights) -> Tensor:
     return add_linear(x, F.gelu(norm_linear(x, norm, *fc1)), fc2)
 
 
-def fits_kernel(x: Tensor) -> bool:
-    """Whether the kernel takes these rows."""
-    return x.shape[1] in WIDTHS and len(x) % ROWS == 0
+def fits_kernel(x: Tensor, hidden: int) -> bool:
+    """Whether the kernel takes these rows, and a hidden layer of this width."""
+    return x.shape[1] in WIDTHS and len(x) % ROWS == 0 and hidden % CHUNK == 0
 
 
 def mlp_kernel(x: Tensor, norm: Weights, fc1: Weights, fc2: Weights) -> Tensor:

@@ -102,7 +102,7 @@ class _Passes(nn.Module):
         qkv = lines.norm_linear(x, _of(block.norm1), *_of(attention.qkv))
         attended, proj = lines.attend(qkv, bias, masks, kinds), _of(attention.proj)
         branch = (_of(block.norm2), _of(block.mlp.fc1), _of(block.mlp.fc2))
-        if lines.mlp_kernel and fits_kernel(x):
+        if lines.mlp_kernel and fits_kernel(x, len(branch[1][0])):
             return mlp_kernel(lines.add_linear(x, attended, proj), *branch)
         return lines.after_attention(x, attended, proj, *branch)
 

@@ -15,7 +15,7 @@ from witt.training.gpu.mlp import WIDTHS, fits_kernel, mlp_error
 from witt.training.gpu.passes import Lines, suits_kernel
 
 torch.set_num_threads(1)
-if not fits_kernel(torch.empty(4 * 8 * 8, 64)):
+if not fits_kernel(torch.empty(4 * 8 * 8, 64), 256):
     raise SystemExit("the second stage of the first network does not take the MLP's kernel")
 device = torch.device("cpu")
 found = {}

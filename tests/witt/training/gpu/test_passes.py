@@ -5,6 +5,7 @@ import torch
 
 from tests.witt.training.gpu.networks import NETWORKS, differences
 from witt.codecs.presets import preset
+from witt.training.gpu.mlp import fits_kernel
 from witt.training.gpu.orders import Orders
 from witt.training.gpu.passes import Lines, suits_kernel, whole_windows
 
@@ -36,3 +37,12 @@ def test_what_suits() -> None:
     assert suits_kernel(base, 16, 256)
     assert suits_kernel(cifar, 4, 32)
     assert not suits_kernel(preset("witt_cifar", window=4, heads=(3, 8), dims=(129, 256)), 4, 32)
+
+
+@pytest.mark.parametrize(
+    ("rows", "width", "hidden", "fits"),
+    [(256, 64, 256, True), (256, 64, 160, False), (100, 64, 256, False), (256, 96, 384, False)],
+)
+def test_what_the_mlp_kernel_takes(rows: int, width: int, hidden: int, fits: bool) -> None:
+    """Tiles of 64 rows and 64 hidden columns: a part of one would read what is not there."""
+    assert fits_kernel(torch.empty(rows, width), hidden) is fits
