@@ -68,8 +68,11 @@ def attend(q: Tensor, k: Tensor, v: Tensor, *biases: Tensor) -> Tensor:
     tensor, and on a CPU gives them no gradient. Graphs for others are made of lines they have.
     """
     if not biases and not torch.compiler.is_exporting():
-        flat = (x.flatten(0, -4) for x in (q, k, v))  # four dimensions, as the kernel wants them
-        return F.scaled_dot_product_attention(*flat).view_as(q)
+        # Four dimensions, as the kernel wants them.
+        attended = F.scaled_dot_product_attention(
+            q.flatten(0, -4), k.flatten(0, -4), v.flatten(0, -4)
+        )
+        return attended.view_as(q)
     logits = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
     for bias in biases:
         logits = add_to(logits, bias)
